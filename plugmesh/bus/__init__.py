@@ -1,0 +1,1 @@
+"""The Bus port and its drivers: one file a driver, chosen by URL scheme."""

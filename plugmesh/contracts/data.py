@@ -1,0 +1,100 @@
+"""References: how modules name data without sending it.
+
+A `DataRef` is an immutable table: its schema, its number of rows, and its *fragments*. A fragment is a range of
+rows. Inside it, *column groups* say where each column's bytes are: an object key, and per column an offset, a
+length and a hash. A key is never written twice, so a reference can never change its meaning, and a step that adds
+one column to a table refers to the other columns where they already are.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, JsonValue
+
+from plugmesh.contracts.base import Contract
+
+VALUE_LIMIT_BYTES = 8 * 1024
+"""Largest JSON text of a value on an edge; anything larger is a table or a file."""
+
+MESSAGE_LIMIT_BYTES = 64 * 1024
+"""Largest message on the bus; a reference that does not fit is spilled to the object store."""
+
+
+class ColumnSpan(Contract):
+    """Where one column of a fragment is: `length` bytes from `offset` in the group's object, an Arrow IPC stream
+    of exactly that column. `hash` is `xxh3:` and 32 hex digits of these bytes."""
+
+    name: str
+    offset: int = Field(ge=0)
+    length: int = Field(ge=0)
+    hash: str
+
+
+class ColumnGroup(Contract):
+    """Columns of a fragment that lie in one object."""
+
+    key: str
+    columns: tuple[ColumnSpan, ...]
+
+
+class Fragment(Contract):
+    """A range of rows of a table."""
+
+    rows: int = Field(ge=0)
+    groups: tuple[ColumnGroup, ...]
+
+
+class DataRef(Contract):
+    """An immutable table. `schema_ipc` is the Arrow schema as an encapsulated IPC message, in base64."""
+
+    kind: Literal["table"] = "table"
+    schema_ipc: str
+    rows: int = Field(ge=0)
+    fragments: tuple[Fragment, ...]
+
+
+class FileRef(Contract):
+    """One immutable version of a file: `name` is what people call it, `key` is the object with its bytes."""
+
+    kind: Literal["file"] = "file"
+    name: str
+    key: str
+    bytes: int = Field(ge=0)
+    hash: str
+    media_type: str = "application/octet-stream"
+
+
+class ValueRef(Contract):
+    """A small JSON value that travels itself (at most `VALUE_LIMIT_BYTES`)."""
+
+    kind: Literal["value"] = "value"
+    value: JsonValue
+
+
+class SpilledRef(Contract):
+    """A reference too large for a message: its JSON lies in the object store under `key`."""
+
+    kind: Literal["spilled"] = "spilled"
+    of: Literal["table", "file", "value"]
+    key: str
+    bytes: int = Field(ge=0)
+    hash: str
+    rows: int | None = None
+
+
+Reference = Annotated[DataRef | FileRef | ValueRef | SpilledRef, Field(discriminator="kind")]
+
+
+def referenced_keys(reference: DataRef | FileRef | ValueRef | SpilledRef) -> set[str]:
+    """The object keys that must exist for `reference` to be readable."""
+    if isinstance(reference, DataRef):
+        return {group.key for fragment in reference.fragments for group in fragment.groups}
+    if isinstance(reference, FileRef | SpilledRef):
+        return {reference.key}
+    return set()
+
+
+def value_bytes(value: Any) -> int:
+    """Length in bytes of `value` as compact JSON."""
+    return len(ValueRef(value=value).model_dump_json(include={"value"})) - len('{"value":}')

@@ -1,0 +1,256 @@
+"""What travels on the bus: `dispatch` (scheduler to instance), `results` (instance to scheduler), `events` (to watchers).
+
+Every message is one JSON object of at most 64 KiB, with its `type`. It carries references, never data, never secrets.
+An attempt is named by run, step and epoch; its text id is `run/step/epoch`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import Field, JsonValue, TypeAdapter, ValidationError
+
+from plugmesh.contracts.base import Contract, Versioned
+from plugmesh.contracts.data import MESSAGE_LIMIT_BYTES, Reference
+from plugmesh.contracts.run import StepError
+from plugmesh.errors import InvalidMessage
+
+_T = TypeVar("_T")
+
+RUNS = "runs"
+RESULTS = "results"
+DISPATCH = "dispatch"
+EVENTS = "events"
+
+ACCEPT_S = 3.0
+"""An assigned attempt that is not accepted within this time is lost."""
+LEASE_S = 15.0
+"""An accepted attempt that is not renewed for this time is lost."""
+RENEW_S = LEASE_S / 3
+KILL_GRACE_S = 10.0
+"""Time between the signal of a cancel and the kill."""
+
+
+def attempt_id(run: str, step: str, epoch: int) -> str:
+    """The text id of an attempt."""
+    return f"{run}/{step}/{epoch}"
+
+
+def split_attempt_id(attempt: str) -> tuple[str, str, int]:
+    """The run, step and epoch in an attempt's text id. Raises `InvalidMessage`."""
+    parts = attempt.split("/")
+    if len(parts) != 3 or not parts[2].isdecimal():
+        raise InvalidMessage(f"{attempt!r} is not an attempt id (run/step/epoch)")
+    return parts[0], parts[1], int(parts[2])
+
+
+# -- dispatch ----------------------------------------------------------------------------------------------------
+
+
+class Assign(Versioned):
+    """Run one attempt.
+
+    `inputs` has a tuple of references per port (one, unless the port is variadic). `columns`, per table port, are
+    the columns to hand over (`None`: all). `prefix` starts every object key that the attempt may write. `deadline`
+    is Unix time: past it the result is useless.
+    """
+
+    type: Literal["assign"] = "assign"
+    instance: str
+    shard: int
+    term: int
+    run: str
+    step: str
+    epoch: int
+    namespace: str
+    module: str
+    version: str
+    digest: str
+    params: dict[str, JsonValue] = {}
+    inputs: dict[str, tuple[Reference, ...]] = {}
+    bind: dict[str, str] = {}
+    columns: dict[str, tuple[str, ...]] | None = None
+    prefix: str
+    timeout_s: float | None = None
+    deadline: float | None = None
+    trace: dict[str, str] | None = None
+
+    @property
+    def attempt(self) -> str:
+        """The attempt's text id."""
+        return attempt_id(self.run, self.step, self.epoch)
+
+
+class Cancel(Versioned):
+    """Stop an attempt: a signal, and after `grace_s` a kill. It answers `returned` or `failed` (or nothing)."""
+
+    type: Literal["cancel"] = "cancel"
+    instance: str
+    shard: int
+    term: int
+    attempt: str
+    reason: str = ""
+    grace_s: float = KILL_GRACE_S
+
+
+class Recall(Versioned):
+    """Give an attempt back if it has not started."""
+
+    type: Literal["recall"] = "recall"
+    instance: str
+    shard: int
+    term: int
+    attempt: str
+
+
+class Renewed(Versioned):
+    """Answer to `renew`: leases that go on, and attempts that are no longer current (kill them at once)."""
+
+    type: Literal["renewed"] = "renewed"
+    instance: str
+    shard: int
+    term: int
+    attempts: tuple[str, ...] = ()
+    superseded: tuple[str, ...] = ()
+
+
+class Refused(Versioned):
+    """The registry refuses one of the instance's modules: the same name@version is known with another contract."""
+
+    type: Literal["refused"] = "refused"
+    instance: str
+    module: str
+    version: str
+    difference: str
+
+
+DispatchMessage = Annotated[Assign | Cancel | Recall | Renewed | Refused, Field(discriminator="type")]
+
+
+# -- results -----------------------------------------------------------------------------------------------------
+
+
+class AttemptStats(Contract):
+    """What an attempt used. `read` and `written` list columns per port; bytes are those of the references."""
+
+    wall_s: float = 0.0
+    cpu_s: float = 0.0
+    peak_memory_bytes: int = 0
+    rows_in: int = 0
+    rows_out: int = 0
+    bytes_read: int = 0
+    bytes_written: int = 0
+    bytes_passed: int = 0
+    read: dict[str, tuple[str, ...]] | None = None
+    written: dict[str, tuple[str, ...]] | None = None
+    passed: dict[str, tuple[str, ...]] | None = None
+
+
+class LogRef(Contract):
+    """An attempt's log: JSON lines in one object."""
+
+    key: str
+    bytes: int
+    lines: int
+    truncated: bool = False
+
+
+class _FromInstance(Versioned):
+    instance: str
+    run: str
+    step: str
+    epoch: int
+
+    @property
+    def attempt(self) -> str:
+        """The attempt's text id."""
+        return attempt_id(self.run, self.step, self.epoch)
+
+
+class Accepted(_FromInstance):
+    """The instance has the attempt; its lease begins."""
+
+    type: Literal["accepted"] = "accepted"
+
+
+class Started(_FromInstance):
+    """User code runs; the timeout begins. Sent only for attempts that last longer than about 10 ms."""
+
+    type: Literal["started"] = "started"
+
+
+class Done(_FromInstance):
+    """The attempt has written its outputs."""
+
+    type: Literal["done"] = "done"
+    outputs: dict[str, Reference] = {}
+    stats: AttemptStats | None = None
+    log: LogRef | None = None
+
+
+class Failed(_FromInstance):
+    """The attempt ended without outputs. `convicting`: a supervisor saw its executor die of it (signal, memory, exit)."""
+
+    type: Literal["failed"] = "failed"
+    error: StepError
+    convicting: bool = False
+    stats: AttemptStats | None = None
+    log: LogRef | None = None
+
+
+class Returned(_FromInstance):
+    """The attempt comes back unstarted, at no cost: `busy`, `draining`, `recalled`, `unknown-module`."""
+
+    type: Literal["returned"] = "returned"
+    reason: str
+
+
+class Renew(Versioned):
+    """The instance still holds these attempts of one shard."""
+
+    type: Literal["renew"] = "renew"
+    instance: str
+    shard: int
+    attempts: tuple[str, ...]
+
+
+ResultMessage = Annotated[Accepted | Started | Done | Failed | Returned | Renew, Field(discriminator="type")]
+
+
+# -- events ------------------------------------------------------------------------------------------------------
+
+
+class RunChanged(Versioned):
+    """What one commit changed in one run: the event row's number and its changes, in order."""
+
+    type: Literal["run"] = "run"
+    run: str
+    seq: int
+    state: str
+    at: float
+    changes: tuple[dict[str, Any], ...] = ()
+
+
+_DISPATCH: TypeAdapter[Assign | Cancel | Recall | Renewed | Refused] = TypeAdapter(DispatchMessage)
+_RESULT: TypeAdapter[Accepted | Started | Done | Failed | Returned | Renew] = TypeAdapter(ResultMessage)
+
+
+def decode_dispatch(payload: bytes) -> Assign | Cancel | Recall | Renewed | Refused:
+    """Read a `dispatch` message. Raises `InvalidMessage`, `ProtocolMismatch`."""
+    return _decode(_DISPATCH, payload, DISPATCH)
+
+
+def decode_result(payload: bytes) -> Accepted | Started | Done | Failed | Returned | Renew:
+    """Read a `results` message. Raises `InvalidMessage`, `ProtocolMismatch`."""
+    return _decode(_RESULT, payload, RESULTS)
+
+
+def _decode(adapter: TypeAdapter[_T], payload: bytes, topic: str) -> _T:
+    if len(payload) > MESSAGE_LIMIT_BYTES:
+        raise InvalidMessage(f"a message of {len(payload)} bytes on {topic!r} is over {MESSAGE_LIMIT_BYTES}")
+    try:
+        return adapter.validate_json(payload)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise InvalidMessage(f"a message on {topic!r} cannot be read at {place!r}: {first['msg']}") from error

@@ -1,0 +1,155 @@
+"""Runs, steps and attempts: their states, which state may follow which, and what a person may ask for."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import Field, JsonValue
+
+from plugmesh.contracts.base import Contract, Versioned
+from plugmesh.contracts.data import Reference
+from plugmesh.contracts.flow import DEFAULT_NAMESPACE, Flow
+from plugmesh.errors import ErrorClass
+
+SHARDS = 32
+"""Number of shards, and of partitions of `runs` and `results`."""
+
+
+def shard_of(run: str) -> int:
+    """The shard that owns `run`."""
+    return zlib.crc32(run.encode()) % SHARDS
+
+
+class RunState(StrEnum):
+    """A run's life. Terminal states absorb."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    PAUSED = "paused"
+    CANCELLING = "cancelling"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    TIMED_OUT = "timed_out"
+
+
+class StepState(StrEnum):
+    """A step's life. `parked`: no live module fits; `waiting`: a backoff or a timer."""
+
+    PENDING = "pending"
+    READY = "ready"
+    PARKED = "parked"
+    WAITING = "waiting"
+    ASSIGNED = "assigned"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    SKIPPED = "skipped"
+    CACHED = "cached"
+    RECOVERED = "recovered"
+
+
+class AttemptState(StrEnum):
+    """An attempt's life. `lost`: its lease ended; `returned`: given back unstarted; `stale`: no longer current."""
+
+    ASSIGNED = "assigned"
+    ACCEPTED = "accepted"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    LOST = "lost"
+    RETURNED = "returned"
+    STALE = "stale"
+
+
+RUN_TERMINAL = frozenset({RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED, RunState.TIMED_OUT})
+STEP_TERMINAL = frozenset(
+    {
+        StepState.SUCCEEDED,
+        StepState.FAILED,
+        StepState.CANCELLED,
+        StepState.SKIPPED,
+        StepState.CACHED,
+        StepState.RECOVERED,
+    }
+)
+STEP_GOOD = frozenset({StepState.SUCCEEDED, StepState.CACHED, StepState.RECOVERED})
+"""States of a step whose outputs its successors may read."""
+
+RUN_NEXT: Mapping[RunState, frozenset[RunState]] = {
+    RunState.QUEUED: frozenset({RunState.RUNNING, RunState.CANCELLING, RunState.CANCELLED, RunState.TIMED_OUT}),
+    RunState.RUNNING: frozenset(
+        {RunState.PAUSED, RunState.CANCELLING, RunState.SUCCEEDED, RunState.FAILED, RunState.TIMED_OUT}
+    ),
+    RunState.PAUSED: frozenset({RunState.RUNNING, RunState.CANCELLING, RunState.FAILED, RunState.TIMED_OUT}),
+    RunState.CANCELLING: frozenset({RunState.CANCELLED}),
+    **{state: frozenset() for state in RUN_TERMINAL},
+}
+
+_ANY_END = frozenset({StepState.CANCELLED, StepState.SKIPPED, StepState.FAILED})
+STEP_NEXT: Mapping[StepState, frozenset[StepState]] = {
+    StepState.PENDING: frozenset({StepState.READY, StepState.CACHED, StepState.RECOVERED, StepState.SUCCEEDED})
+    | _ANY_END,
+    StepState.READY: frozenset({StepState.ASSIGNED, StepState.PARKED}) | _ANY_END,
+    StepState.PARKED: frozenset({StepState.READY}) | _ANY_END,
+    StepState.WAITING: frozenset({StepState.READY}) | _ANY_END,
+    StepState.ASSIGNED: frozenset({StepState.RUNNING, StepState.SUCCEEDED, StepState.WAITING, StepState.READY})
+    | _ANY_END,
+    StepState.RUNNING: frozenset({StepState.SUCCEEDED, StepState.WAITING, StepState.READY}) | _ANY_END,
+    **{state: frozenset() for state in STEP_TERMINAL},
+}
+"""A mapped node's own step goes `pending → succeeded | failed` without an attempt: its elements are the steps."""
+
+
+class StepError(Contract):
+    """Why an attempt or step did not succeed, in words for its user."""
+
+    error_class: ErrorClass = ErrorClass.FATAL
+    type: str
+    message: str
+    code: str = "module-failed"
+    where: str = ""
+    traceback: str = ""
+    port: str | None = None
+    column: str | None = None
+    expected: str | None = None
+    found: str | None = None
+
+
+class Submission(Versioned):
+    """A run to be created. Everything was validated; file versions are pinned; `inputs` are references."""
+
+    run: str
+    namespace: str = DEFAULT_NAMESPACE
+    flow: Flow
+    inputs: dict[str, Reference] = {}
+    params: dict[str, JsonValue] = {}
+    idempotency_key: str | None = Field(default=None, max_length=200)
+    timeout_s: float | None = Field(default=None, gt=0)
+    actor: str = "local"
+    labels: dict[str, str] = {}
+    submitted_at: float = 0.0
+    strict: bool = False
+
+
+class Receipt(Contract):
+    """The answer to a submission: the run (an earlier one when the idempotency key was used before)."""
+
+    run: str
+    state: RunState
+    repeated: bool = False
+
+
+class Command(Versioned):
+    """What a person asks of a run; appended by the gateway, carried out by the owner of the run's shard."""
+
+    command: str
+    run: str
+    kind: Literal["cancel"]
+    actor: str = "local"
+    at: float = 0.0
+    reason: str = ""

@@ -1,0 +1,1 @@
+"""The Discovery port and its drivers: who is there, and who was heard of when."""

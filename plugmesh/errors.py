@@ -1,0 +1,144 @@
+"""Every error of Plugmesh. Each class says what the engine does when it meets one.
+
+The four classes an author may raise (`transient`, `connection`, `data`, `fatal`) decide whether a step is
+tried again; the others end an operation with a message that tells the user what to do next.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class ErrorClass(StrEnum):
+    """What the engine does with a failed attempt.
+
+    transient, connection: try again after a backoff. data: stop (later: the row goes to the DLQ). fatal: stop.
+    """
+
+    TRANSIENT = "transient"
+    CONNECTION = "connection"
+    DATA = "data"
+    FATAL = "fatal"
+
+
+class PlugmeshError(Exception):
+    """Base class. The message is for the user: what happened, where, what to do."""
+
+    error_class: ErrorClass = ErrorClass.FATAL
+    code: str = "internal"
+
+
+class ConfigurationError(PlugmeshError):
+    """A setting cannot be used; the process says which one and stops."""
+
+    code = "configuration"
+
+
+class ProtocolMismatch(PlugmeshError):
+    """The other side speaks a newer major version; the sender must be upgraded or downgraded."""
+
+    code = "protocol-mismatch"
+
+
+class InvalidMessage(PlugmeshError):
+    """A message cannot be understood; it is logged and dropped, the link stays."""
+
+    code = "invalid-message"
+
+
+class ContractError(PlugmeshError):
+    """A module's declaration contradicts itself or its function; raised at decoration."""
+
+    code = "contract"
+
+
+class ContractRefused(PlugmeshError):
+    """The same name@version is known with another contract; the instance must change its version."""
+
+    code = "contract-refused"
+
+
+class FlowInvalid(PlugmeshError):
+    """A flow has errors; all of them are listed in `problems`."""
+
+    code = "flow-invalid"
+
+    def __init__(self, message: str, problems: tuple[object, ...] = ()) -> None:
+        super().__init__(message)
+        self.problems = problems
+
+
+class NotFound(PlugmeshError):
+    """The named thing does not exist (any more)."""
+
+    code = "not-found"
+
+
+class Conflict(PlugmeshError):
+    """The thing exists already in another form, or its state forbids the operation."""
+
+    code = "conflict"
+
+
+class LimitExceeded(PlugmeshError):
+    """Input is larger than a limit; the message names the limit and the setting."""
+
+    code = "limit-exceeded"
+
+
+class Unauthorized(PlugmeshError):
+    """The actor may not do this."""
+
+    code = "unauthorized"
+
+
+class NotReachable(PlugmeshError):
+    """The other side does not answer; the caller waits and tries again."""
+
+    error_class = ErrorClass.CONNECTION
+    code = "not-reachable"
+
+
+class LinkLost(NotReachable):
+    """The connection to the hub ended; the driver reconnects by itself."""
+
+    code = "link-lost"
+
+
+class ObjectMissing(PlugmeshError):
+    """An object that a reference names is not in the store."""
+
+    code = "object-missing"
+
+
+class ObjectCorrupt(PlugmeshError):
+    """An object's bytes do not match what its reference says."""
+
+    code = "object-corrupt"
+
+
+class StoreFull(PlugmeshError):
+    """The object store has no room; nothing half-written is visible."""
+
+    error_class = ErrorClass.TRANSIENT
+    code = "store-full"
+
+
+class DataMismatch(PlugmeshError):
+    """A table does not have the columns or types that a port asks for (module, port, column, expected, found)."""
+
+    error_class = ErrorClass.DATA
+    code = "data-mismatch"
+
+
+class OwnershipLost(PlugmeshError):
+    """A shard has another owner now (or the outcome of a commit is unknown): drop it and reload from SQL."""
+
+    code = "ownership-lost"
+
+
+class StateUnavailable(PlugmeshError):
+    """The database cannot be used; the process must end, another start recovers from SQL."""
+
+    error_class = ErrorClass.CONNECTION
+    code = "state-unavailable"

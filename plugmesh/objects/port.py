@@ -1,0 +1,57 @@
+"""The ObjectStore port: immutable objects under keys that are never written twice. Blocking calls, any thread.
+
+Keys are `/`-separated words of `[A-Za-z0-9._=-]`, no `.` or `..` as a word, at most 512 characters; every driver
+refuses others with `ConfigurationError`, so that no input becomes a path.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An object that is there. `modified` is Unix time in seconds."""
+
+    key: str
+    bytes: int
+    modified: float
+
+
+class Writer(Protocol):
+    """An object being written: invisible until `commit`, gone after `abort` or a crash."""
+
+    def write(self, data: bytes | memoryview) -> int:
+        """Append; returns the number of bytes. Raises `StoreFull`."""
+        ...
+
+    def commit(self) -> Stored:
+        """Make it visible under its key, whole. Raises `StoreFull`, `Conflict` if the key exists."""
+        ...
+
+    def abort(self) -> None:
+        """Drop what was written. Harmless after `commit` and when called twice."""
+        ...
+
+
+class ObjectStore(Protocol):
+    """One process's access to the store."""
+
+    def create(self, key: str) -> Writer:
+        """Start an object."""
+        ...
+
+    def read(self, key: str, offset: int = 0, length: int | None = None) -> memoryview:
+        """Bytes of an object, read-only and mapped where the driver can. Raises `ObjectMissing`, `ObjectCorrupt`
+        (the object is shorter than asked)."""
+        ...
+
+    def delete(self, key: str) -> bool:
+        """Remove an object; False if it was not there. Who has it mapped keeps its bytes."""
+        ...
+
+    def list(self, prefix: str) -> Iterator[Stored]:
+        """Objects whose key starts with `prefix` (a whole number of words, ending in `/`, or empty)."""
+        ...
