@@ -1,0 +1,1 @@
+"""What a module author imports."""

@@ -1,0 +1,1 @@
+"""The built-in modules, written with the public SDK only."""

@@ -1,0 +1,1 @@
+"""The `plugmesh` command: the composition root, the only place that may import every component."""
