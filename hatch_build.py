@@ -7,12 +7,13 @@ the repository itself, so only a standard wheel is changed.
 
 from typing import Any
 
+from hatchling.builders.config import BuilderConfig
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 SERVER_FOLDERS = ("registry", "scheduler", "gateway", "modules")
 
 
-class ServerFolders(BuildHookInterface):
+class ServerFolders(BuildHookInterface[BuilderConfig]):
     """Adds each server folder as ``plugmesh/_server/<folder>`` to a standard wheel."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
