@@ -1,0 +1,152 @@
+"""The questions: what reload, views and lists ask. Each function is one read on the reader thread's connection."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from plugmesh.contracts.run import RUN_TERMINAL, Command
+from plugmesh.state import schema
+from plugmesh.state.database import Database
+from plugmesh.state.records import AttemptRow, EventRow, StepRow, StoredFile, StoredRun, Unfinished
+
+_run = schema.run
+_RUN_COLUMNS = [column for column in _run.columns]
+_ENDED = sorted(state.value for state in RUN_TERMINAL)
+
+
+class Reader:
+    """One reading connection, used by one thread."""
+
+    def __init__(self, database: Database) -> None:
+        self._connection = database.connect()
+
+    def _rows(self, query: sa.Select[Any]) -> Sequence[sa.Row[Any]]:
+        rows = self._connection.execute(query).all()
+        self._connection.rollback()  # ends the snapshot, so that the log can be reused
+        return rows
+
+    def unfinished(self, shard: int) -> Unfinished:
+        """Everything about the runs of `shard` that have not ended, and commands that were not carried out."""
+        wanted = sa.and_(_run.c.shard == shard, _run.c.ended_at.is_(None))
+        runs = [StoredRun(*row) for row in self._rows(_with_seq().where(wanted).order_by(_run.c.key))]
+        revision, step = schema.revision, schema.step
+        keys = sa.select(_run.c.key).where(wanted)
+        flows = self._rows(
+            sa.select(revision.c.key, revision.c.flow).where(
+                revision.c.key.in_(sa.select(_run.c.revision).where(wanted))
+            )
+        )
+        ids = {run.key: run.id for run in runs}
+        steps: dict[int, list[StepRow]] = {run.key: [] for run in runs}
+        for row in self._rows(sa.select(step).where(step.c.run.in_(keys))):
+            steps[row[0]].append(StepRow(ids[row[0]], *row[1:]))
+        return Unfinished(runs, {int(k): str(f) for k, f in flows}, steps, self._commands(ids.values()))
+
+    def _commands(self, runs: Iterable[str]) -> list[Command]:
+        command = schema.command
+        rows = self._rows(sa.select(command).where(command.c.applied_at.is_(None)).order_by(command.c.at))
+        wanted = set(runs)
+        return [
+            Command(command=row.id, run=row.run, kind=row.kind, actor=row.actor, reason=row.reason, at=row.at)
+            for row in rows
+            if row.run in wanted
+        ]
+
+    def run(self, run: str) -> StoredRun | None:
+        """One run by its id."""
+        rows = self._rows(_with_seq().where(_run.c.id == run))
+        return StoredRun(*rows[0]) if rows else None
+
+    def run_by_key(self, namespace: str, idempotency_key: str) -> StoredRun | None:
+        """The run that was submitted with this idempotency key."""
+        where = sa.and_(_run.c.namespace == namespace, _run.c.idempotency_key == idempotency_key)
+        rows = self._rows(_with_seq().where(where))
+        return StoredRun(*rows[0]) if rows else None
+
+    def runs(
+        self, *, namespace: str | None, flow: str | None, states: Sequence[str], before: int | None, limit: int
+    ) -> list[StoredRun]:
+        """Newest first; `before` is the key of the last run of the page before."""
+        query = _with_seq().order_by(_run.c.key.desc()).limit(limit)
+        if namespace is not None:
+            query = query.where(_run.c.namespace == namespace)
+        if flow is not None:
+            query = query.where(_run.c.flow == flow)
+        if states:
+            query = query.where(_run.c.state.in_(list(states)))
+        if before is not None:
+            query = query.where(_run.c.key < before)
+        return [StoredRun(*row) for row in self._rows(query)]
+
+    def flow_text(self, revision: int) -> str:
+        """A revision's flow as JSON text."""
+        table = schema.revision
+        return str(self._rows(sa.select(table.c.flow).where(table.c.key == revision))[0][0])
+
+    def steps(self, run: StoredRun, *, after: str = "", limit: int = 1000) -> list[StepRow]:
+        """Rows of a run's steps in the order of their ids."""
+        step = schema.step
+        query = sa.select(step).where(step.c.run == run.key, step.c.id > after).order_by(step.c.id).limit(limit)
+        return [StepRow(run.id, *row[1:]) for row in self._rows(query)]
+
+    def step(self, run: StoredRun, step_id: str) -> StepRow | None:
+        """One step's row; `None` as long as nothing happened to it."""
+        step = schema.step
+        rows = self._rows(sa.select(step).where(step.c.run == run.key, step.c.id == step_id))
+        return StepRow(run.id, *rows[0][1:]) if rows else None
+
+    def step_counts(self, run: StoredRun) -> dict[str, int]:
+        """How many step rows are in each state."""
+        step = schema.step
+        query = sa.select(step.c.state, sa.func.count()).where(step.c.run == run.key).group_by(step.c.state)
+        return {str(state): int(count) for state, count in self._rows(query)}
+
+    def attempts(self, run: StoredRun, step_id: str | None = None) -> list[AttemptRow]:
+        """Attempts that did not become a result."""
+        table = schema.attempt
+        query = sa.select(table).where(table.c.run == run.key).order_by(table.c.at)
+        if step_id is not None:
+            query = query.where(table.c.step == step_id)
+        return [AttemptRow(run.id, *row[1:]) for row in self._rows(query)]
+
+    def events(self, run: StoredRun, *, after: int, limit: int) -> list[EventRow]:
+        """Event rows behind number `after`, oldest first."""
+        event = schema.event
+        query = sa.select(event).where(event.c.run == run.key, event.c.seq > after).order_by(event.c.seq).limit(limit)
+        return [EventRow(run.id, *row[1:]) for row in self._rows(query)]
+
+    def commands(self, run: str) -> list[dict[str, Any]]:
+        """What was asked of a run, oldest first."""
+        table = schema.command
+        return [dict(row._mapping) for row in self._rows(sa.select(table).where(table.c.run == run).order_by(table.c.at))]
+
+    def contracts(self) -> list[str]:
+        """The JSON text of every contract ever seen."""
+        return [str(row[0]) for row in self._rows(sa.select(schema.contract.c.body))]
+
+    def file(self, namespace: str, name: str) -> StoredFile | None:
+        """The newest version of a file."""
+        table = schema.file
+        where = sa.and_(table.c.namespace == namespace, table.c.name == name)
+        rows = self._rows(sa.select(table).where(where).order_by(table.c.key.desc()).limit(1))
+        return StoredFile(*rows[0][1:]) if rows else None
+
+    def files(self, namespace: str, *, limit: int) -> list[StoredFile]:
+        """The newest version of each file, by name."""
+        table = schema.file
+        newest = sa.select(sa.func.max(table.c.key)).where(table.c.namespace == namespace).group_by(table.c.name)
+        query = sa.select(table).where(table.c.key.in_(newest)).order_by(table.c.name).limit(limit)
+        return [StoredFile(*row[1:]) for row in self._rows(query)]
+
+    def shards(self) -> list[dict[str, Any]]:
+        """Every shard's owner, term and lease."""
+        return [dict(row._mapping) for row in self._rows(sa.select(schema.shard).order_by(schema.shard.c.id))]
+
+
+def _with_seq() -> sa.Select[Any]:
+    event = schema.event
+    last = sa.select(sa.func.coalesce(sa.func.max(event.c.seq), 0)).where(event.c.run == _run.c.key).scalar_subquery()
+    return sa.select(*_RUN_COLUMNS, last)

@@ -1,0 +1,162 @@
+"""The tables. JSON is stored as text; times are Unix seconds; `run.key` is the integer that other tables refer to."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+metadata = MetaData()
+_Key = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers only INTEGER primary keys by itself
+
+mesh = Table(
+    "mesh",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("value", Text, nullable=False),
+)
+
+shard = Table(
+    "shard",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("owner", String(64)),
+    Column("term", Integer, nullable=False),
+    Column("lease_until", Double, nullable=False),
+    Column("position", String(200)),
+)
+
+revision = Table(
+    "revision",
+    metadata,
+    Column("key", _Key, primary_key=True),
+    Column("digest", String(80), nullable=False, unique=True),
+    Column("namespace", String(100), nullable=False),
+    Column("name", String(200), nullable=False),
+    Column("flow", Text, nullable=False),
+    Column("created_at", Double, nullable=False),
+)
+
+run = Table(
+    "run",
+    metadata,
+    Column("key", _Key, primary_key=True),
+    Column("id", String(64), nullable=False, unique=True),
+    Column("shard", Integer, nullable=False),
+    Column("namespace", String(100), nullable=False),
+    Column("flow", String(200), nullable=False),
+    Column("revision", _Key, ForeignKey("revision.key"), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("reason", Text),
+    Column("inputs", Text, nullable=False),
+    Column("params", Text, nullable=False),
+    Column("labels", Text, nullable=False),
+    Column("outputs", Text),
+    Column("idempotency_key", String(200)),
+    Column("actor", String(200), nullable=False),
+    Column("origin", String(64)),
+    Column("timeout_s", Double),
+    Column("submitted_at", Double, nullable=False),
+    Column("started_at", Double),
+    Column("ended_at", Double),
+    UniqueConstraint("namespace", "idempotency_key"),
+)
+Index("run_unfinished", run.c.shard, sqlite_where=run.c.ended_at.is_(None), postgresql_where=run.c.ended_at.is_(None))
+Index("run_recent", run.c.namespace, run.c.submitted_at)
+
+event = Table(
+    "event",
+    metadata,
+    Column("run", _Key, primary_key=True, autoincrement=False),
+    Column("seq", Integer, primary_key=True, autoincrement=False),
+    Column("at", Double, nullable=False),
+    Column("changes", Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+step = Table(
+    "step",
+    metadata,
+    Column("run", _Key, primary_key=True, autoincrement=False),
+    Column("id", String(250), primary_key=True),
+    Column("state", String(16), nullable=False),
+    Column("reason", Text),
+    Column("epoch", Integer, nullable=False),
+    Column("failures", Integer, nullable=False),
+    Column("losses", Integer, nullable=False),
+    Column("instance", String(64)),
+    Column("version", String(64)),
+    Column("outputs", Text),
+    Column("error", Text),
+    Column("stats", Text),
+    Column("log", Text),
+    Column("ready_at", Double),
+    Column("started_at", Double),
+    Column("ended_at", Double),
+    Column("wake_at", Double),
+    sqlite_with_rowid=False,
+)
+
+attempt = Table(
+    "attempt",
+    metadata,
+    Column("run", _Key, primary_key=True, autoincrement=False),
+    Column("step", String(250), primary_key=True),
+    Column("epoch", Integer, primary_key=True, autoincrement=False),
+    Column("state", String(16), primary_key=True),
+    Column("instance", String(64)),
+    Column("reason", Text),
+    Column("error", Text),
+    Column("log", Text),
+    Column("at", Double, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""Attempts that did not become the step's result; the accepted one is the step row itself."""
+
+command = Table(
+    "command",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("run", String(64), nullable=False, index=True),
+    Column("kind", String(32), nullable=False),
+    Column("actor", String(200), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("at", Double, nullable=False),
+    Column("applied_at", Double),
+)
+
+contract = Table(
+    "contract",
+    metadata,
+    Column("name", String(200), primary_key=True),
+    Column("version", String(64), primary_key=True),
+    Column("digest", String(80), nullable=False),
+    Column("body", Text, nullable=False),
+    Column("seen_at", Double, nullable=False),
+)
+
+file = Table(
+    "file",
+    metadata,
+    Column("key", _Key, primary_key=True),
+    Column("namespace", String(100), nullable=False),
+    Column("name", String(300), nullable=False),
+    Column("object", String(512), nullable=False, unique=True),
+    Column("bytes", BigInteger, nullable=False),
+    Column("hash", String(100), nullable=False),
+    Column("media_type", String(200), nullable=False),
+    Column("actor", String(200), nullable=False),
+    Column("created_at", Double, nullable=False),
+)
+Index("file_versions", file.c.namespace, file.c.name, file.c.key)
+"""Each row is a version; the newest one is what the name points at."""

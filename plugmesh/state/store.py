@@ -1,0 +1,109 @@
+"""The State of a mesh: every named transaction and question, callable from the event loop.
+
+Writes run on one thread, reads on another; each has its own connection. Nothing is awaited inside a transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Concatenate, ParamSpec, TypeVar
+
+from plugmesh.contracts.module import ModuleContract
+from plugmesh.contracts.run import Command
+from plugmesh.runtime import Runtime, Worker
+from plugmesh.state.database import Database
+from plugmesh.state.migrate import upgrade
+from plugmesh.state.reads import Reader
+from plugmesh.state.records import Commit, Lease, StoredFile, Unfinished
+from plugmesh.state.writes import Writer
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class State:
+    """Opened by `State.open`; closed by `close`."""
+
+    def __init__(self, runtime: Runtime, database: Database, writes: Worker, reads: Worker) -> None:
+        self._database = database
+        self._writes, self._reads = writes, reads
+        self._runtime = runtime
+        self._writer: Writer
+        self._reader: Reader
+
+    @classmethod
+    async def open(cls, url: str, runtime: Runtime) -> State:
+        """Open the database, bring its schema up to date, and keep others out (SQLite).
+
+        Raises `ConfigurationError`, `Conflict`.
+        """
+        database = Database(url)
+        writes = runtime.worker("state-writes")
+        reads = writes if database.in_memory else runtime.worker("state-reads")  # memory is one connection
+        state = cls(runtime, database, writes, reads)
+        await state._writes.call(state._prepare)
+        state._reader = await state._reads.call(Reader, state._database)
+        return state
+
+    def _prepare(self) -> None:
+        with self._database.connect() as connection:
+            upgrade(connection)
+        self._writer = Writer(self._database, self._runtime)
+
+    @property
+    def exclusive(self) -> bool:
+        """No other process can have this database open."""
+        return self._database.exclusive
+
+    async def read(self, question: Callable[Concatenate[Reader, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Ask a `Reader` method: `await state.read(Reader.run, "r-1")`."""
+        return await self._reads.call(lambda: question(self._reader, *args, **kwargs))
+
+    async def commit(self, batch: Commit) -> dict[str, int]:
+        """See `Writer.commit`."""
+        return await self._writes.call(self._writer.commit, batch)
+
+    async def acquire(self, owner: str, lease_s: float, most: int) -> list[Lease]:
+        """See `Writer.acquire`."""
+        return await self._writes.call(self._writer.acquire, owner, lease_s, most)
+
+    async def renew(self, owner: str, leases: Iterable[tuple[int, int]], lease_s: float) -> list[int]:
+        """See `Writer.renew`."""
+        return await self._writes.call(self._writer.renew, owner, leases, lease_s)
+
+    async def release(self, owner: str, shards: Sequence[int]) -> None:
+        """See `Writer.release`."""
+        await self._writes.call(self._writer.release, owner, shards)
+
+    async def unfinished(self, shard: int) -> Unfinished:
+        """See `Reader.unfinished`."""
+        return await self._reads.call(self._reader.unfinished, shard)
+
+    async def append_command(self, command: Command) -> None:
+        """See `Writer.append_command`."""
+        await self._writes.call(self._writer.append_command, command)
+
+    async def put_file(self, file: StoredFile) -> None:
+        """See `Writer.put_file`."""
+        await self._writes.call(self._writer.put_file, file)
+
+    async def mesh_value(self, name: str, default: str) -> str:
+        """See `Writer.mesh_value`."""
+        return await self._writes.call(self._writer.mesh_value, name, default)
+
+    async def load(self) -> list[ModuleContract]:
+        """Every contract ever seen (the registry's `ContractBook`)."""
+        return [ModuleContract.model_validate_json(text) for text in await self.read(Reader.contracts)]
+
+    async def record(self, contract: ModuleContract) -> None:
+        """Keep a contract (the registry's `ContractBook`)."""
+        body = contract.model_dump_json()
+        await self._writes.call(
+            self._writer.record_contract, contract.name, contract.version, contract.digest, body
+        )
+
+    async def close(self) -> None:
+        """Let queued transactions finish and close the database."""
+        for worker in {self._writes, self._reads}:
+            worker.close()
+        self._database.close()

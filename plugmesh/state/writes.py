@@ -1,0 +1,298 @@
+"""The transactions that change state. Each function is one transaction on a raw connection of the writer thread.
+
+The hot ones run statements that SQLAlchemy Core compiled once per database, with tuples, straight on the DBAPI
+connection: Core per call would double the server's CPU per step.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import mysql, postgresql, sqlite
+
+from plugmesh.contracts.flow import Flow
+from plugmesh.contracts.run import SHARDS, Command, RunState, Submission, shard_of
+from plugmesh.errors import OwnershipLost
+from plugmesh.runtime import Runtime
+from plugmesh.state import schema
+from plugmesh.state.database import Database
+from plugmesh.state.records import Commit, Lease, StoredFile
+
+T = TypeVar("T")
+
+
+class Statement:
+    """An SQL text for one database and the order in which it takes its values."""
+
+    def __init__(self, clause: sa.sql.ClauseElement, dialect: sa.engine.Dialect) -> None:
+        compiled = clause.compile(dialect=dialect)
+        self.text = str(compiled)
+        self.names: tuple[str, ...] = tuple(getattr(compiled, "positiontup", None) or ())
+
+
+def _insert(table: sa.Table, dialect: sa.engine.Dialect, columns: Sequence[str]) -> Statement:
+    return Statement(sa.insert(table).values({name: sa.bindparam(name) for name in columns}), dialect)
+
+
+def _upsert(table: sa.Table, dialect: sa.engine.Dialect, columns: Sequence[str]) -> Statement:
+    values = {name: sa.bindparam(name) for name in columns}
+    keys = [column.name for column in table.primary_key]
+    others = [name for name in columns if name not in keys]
+    if dialect.name == "mysql":
+        on_mysql = mysql.insert(table).values(values)
+        return Statement(on_mysql.on_duplicate_key_update({n: on_mysql.inserted[n] for n in others}), dialect)
+    insert = (postgresql.insert if dialect.name == "postgresql" else sqlite.insert)(table).values(values)
+    changes = {name: insert.excluded[name] for name in others}
+    return Statement(insert.on_conflict_do_update(index_elements=keys, set_=changes), dialect)
+
+
+class Writer:
+    """The one writer of this process: a connection that only the writer thread uses."""
+
+    def __init__(self, database: Database, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._exclusive = database.exclusive
+        self.connection = database.connect()
+        raw: Any = self.connection.connection.driver_connection
+        self._raw = raw
+        self._begin = "BEGIN IMMEDIATE" if database.is_sqlite else "BEGIN"
+        self._revisions: dict[str, int] = {}
+        self._compile(self.connection.dialect)
+
+    def _compile(self, dialect: sa.engine.Dialect) -> None:
+        if dialect.name == "sqlite":
+            dialect = sqlite.dialect(paramstyle="qmark")  # type: ignore[no-untyped-call]
+        columns = {table.name: [c.name for c in table.columns] for table in schema.metadata.sorted_tables}
+        self._dialect = dialect
+        self._event = _insert(schema.event, dialect, columns["event"])
+        self._step = _upsert(schema.step, dialect, columns["step"])
+        self._attempt = _upsert(schema.attempt, dialect, columns["attempt"])
+        shard, run, command = schema.shard, schema.run, schema.command
+        owned = sa.and_(
+            shard.c.id == sa.bindparam("b_id"), shard.c.owner == sa.bindparam("b_owner"), shard.c.term == sa.bindparam("b_term")
+        )
+        position = sa.func.coalesce(sa.bindparam("b_position", type_=sa.String), shard.c.position)
+        self._own = Statement(sa.update(shard).where(owned).values(position=position), dialect)
+        self._renew = Statement(sa.update(shard).where(owned).values(lease_until=sa.bindparam("b_until")), dialect)
+        self._run_update = Statement(
+            sa.update(run)
+            .where(run.c.key == sa.bindparam("b_key"))
+            .values(
+                state=sa.bindparam("b_state"),
+                reason=sa.bindparam("b_reason"),
+                outputs=sa.bindparam("b_outputs"),
+                started_at=sa.bindparam("b_started_at"),
+                ended_at=sa.bindparam("b_ended_at"),
+            ),
+            dialect,
+        )
+        self._run_insert = Statement(
+            sa.insert(run).values({name: sa.bindparam(name) for name in columns["run"] if name != "key"}).returning(run.c.key),
+            dialect,
+        )
+        self._command = _upsert(command, dialect, columns["command"])
+
+    def _execute(self, statement: Statement, values: dict[str, Any]) -> Any:
+        return self._raw.execute(statement.text, tuple(values[name] for name in statement.names))
+
+    def transaction(self, name: str, body: Callable[[], T]) -> T:
+        """Run `body` in one transaction. The crash points before and after the commit carry `name`."""
+        self._raw.execute(self._begin)
+        try:
+            result = body()
+            self._runtime.point(f"state.{name}.before_commit")
+            self._raw.execute("COMMIT")
+        except BaseException:
+            self._revisions.clear()
+            if getattr(self._raw, "in_transaction", True):
+                self._raw.execute("ROLLBACK")
+            raise
+        self._runtime.point(f"state.{name}.after_commit")
+        return result
+
+    # -- shards --------------------------------------------------------------------------------------------------
+
+    def acquire(self, owner: str, lease_s: float, most: int) -> list[Lease]:
+        """Take up to `most` shards that are free or whose lease ran out; each gets a higher term.
+
+        When the database is exclusive to this process every shard of another owner counts as free.
+        """
+        return self.transaction("acquire", lambda: self._acquire(owner, lease_s, most))
+
+    def _acquire(self, owner: str, lease_s: float, most: int) -> list[Lease]:
+        now = self._runtime.wall()
+        shard = schema.shard
+        rows = self.connection.execute(sa.select(shard)).mappings().all()
+        known = {int(row["id"]): row for row in rows}
+        taken: list[Lease] = []
+        for number in range(SHARDS):
+            row = known.get(number)
+            if len(taken) >= most or (row is not None and not self._free(row, owner, now)):
+                continue
+            term = 1 if row is None else int(row["term"]) + 1
+            values = {"owner": owner, "term": term, "lease_until": now + lease_s}
+            if row is None:
+                self.connection.execute(sa.insert(shard).values(id=number, **values))
+            else:
+                self.connection.execute(sa.update(shard).where(shard.c.id == number).values(**values))
+            taken.append(Lease(number, term, None if row is None else row["position"]))
+        return taken
+
+    def _free(self, row: sa.RowMapping, owner: str, now: float) -> bool:
+        if row["owner"] in (None, owner):
+            return True
+        return self._exclusive or float(row["lease_until"]) < now
+
+    def renew(self, owner: str, leases: Iterable[tuple[int, int]], lease_s: float) -> list[int]:
+        """Prolong leases (shard, term). Returns the shards that are no longer this owner's."""
+
+        def body() -> list[int]:
+            until, lost = self._runtime.wall() + lease_s, []
+            for shard, term in leases:
+                values = {"b_id": shard, "b_owner": owner, "b_term": term, "b_until": until}
+                if self._execute(self._renew, values).rowcount != 1:
+                    lost.append(shard)
+            return lost
+
+        return self.transaction("renew", body)
+
+    def release(self, owner: str, shards: Iterable[int]) -> None:
+        """Give shards back, so that another scheduler can take them at once."""
+        shard = schema.shard
+        wanted = list(shards)
+
+        def body() -> None:
+            self.connection.execute(
+                sa.update(shard).where(shard.c.owner == owner, shard.c.id.in_(wanted)).values(owner=None, lease_until=0.0)
+            )
+
+        self.transaction("release", body)
+
+    # -- the scheduler's group commit ------------------------------------------------------------------------------
+
+    def commit(self, batch: Commit) -> dict[str, int]:
+        """Write one batch. Returns the keys of the inserted runs.
+
+        Raises `OwnershipLost` when a shard has another owner or term: nothing is written then.
+        """
+        return self.transaction("commit", lambda: self._commit(batch))
+
+    def _commit(self, batch: Commit) -> dict[str, int]:
+        for shard in sorted(batch.positions):
+            term, position = batch.positions[shard]
+            values = {"b_id": shard, "b_owner": batch.owner, "b_term": term, "b_position": position}
+            if self._execute(self._own, values).rowcount != 1:
+                raise OwnershipLost(f"shard {shard} is no longer owned by {batch.owner} with term {term}")
+        inserted = {submission.run: self._insert_run(submission, batch.at) for submission in batch.inserts}
+        keys = {**batch.keys, **inserted}
+        many = self._raw.executemany
+        if batch.runs:
+            rows = [_run_values(self._run_update.names, keys, update) for update in batch.runs]
+            many(self._run_update.text, rows)
+        if batch.events:
+            many(self._event.text, [(keys[row[0]], *row[1:]) for row in batch.events])
+        if batch.steps:
+            many(self._step.text, [(keys[row[0]], *row[1:]) for row in batch.steps])
+        if batch.attempts:
+            many(self._attempt.text, [(keys[row[0]], *row[1:]) for row in batch.attempts])
+        for command in batch.commands:
+            self._execute(self._command, _command_values(command, batch.at))
+        return inserted
+
+    def _insert_run(self, submission: Submission, at: float) -> int:
+        flow = submission.flow
+        values = {
+            "id": submission.run,
+            "shard": shard_of(submission.run),
+            "namespace": submission.namespace,
+            "flow": flow.name,
+            "revision": self._revision(flow, at),
+            "state": RunState.QUEUED.value,
+            "reason": None,
+            "inputs": _json_of(submission, "inputs"),
+            "params": _json_of(submission, "params"),
+            "labels": _json_of(submission, "labels"),
+            "outputs": None,
+            "idempotency_key": submission.idempotency_key,
+            "actor": submission.actor,
+            "origin": None,
+            "timeout_s": submission.timeout_s,
+            "submitted_at": submission.submitted_at,
+            "started_at": None,
+            "ended_at": None,
+        }
+        return int(self._execute(self._run_insert, values).fetchone()[0])
+
+    def _revision(self, flow: Flow, at: float) -> int:
+        digest = flow.digest
+        if (key := self._revisions.get(digest)) is not None:
+            return key
+        table = schema.revision
+        found = self.connection.execute(sa.select(table.c.key).where(table.c.digest == digest)).scalar()
+        if found is None:
+            values = {"digest": digest, "namespace": flow.namespace, "name": flow.name, "created_at": at}
+            made = self.connection.execute(sa.insert(table).values(flow=flow.model_dump_json(), **values))
+            found = made.inserted_primary_key[0]  # type: ignore[index]
+        self._revisions[digest] = int(found)
+        return int(found)
+
+    # -- what the gateway and the registry write ---------------------------------------------------------------------
+
+    def append_command(self, command: Command) -> None:
+        """Add a command for the owner of the run's shard."""
+        values = {**_command_values(command, 0.0), "applied_at": None}
+        self.transaction("command", lambda: self._execute(self._command, values))
+
+    def record_contract(self, name: str, version: str, digest: str, body: str) -> None:
+        """Keep a contract; a newer text of the same promise replaces the older one."""
+        columns = [column.name for column in schema.contract.columns]
+        statement = _upsert(schema.contract, self._dialect, columns)
+        values = {"name": name, "version": version, "digest": digest, "body": body, "seen_at": self._runtime.wall()}
+        self.transaction("contract", lambda: self._execute(statement, values))
+
+    def put_file(self, file: StoredFile) -> None:
+        """Add a version; the file's name points at it from now on."""
+        self.transaction("file", lambda: self.connection.execute(sa.insert(schema.file).values(**file.row())))
+
+    def mesh_value(self, name: str, default: str) -> str:
+        """The mesh's setting `name`; the first caller's `default` stays."""
+
+        def body() -> str:
+            table = schema.mesh
+            found = self.connection.execute(sa.select(table.c.value).where(table.c.name == name)).scalar()
+            if found is None:
+                self.connection.execute(sa.insert(table).values(name=name, value=default))
+            return default if found is None else str(found)
+
+        return self.transaction("mesh", body)
+
+
+def _run_values(names: tuple[str, ...], keys: dict[str, int], update: Any) -> tuple[Any, ...]:
+    values = {
+        "b_key": keys[update.run],
+        "b_state": update.state,
+        "b_reason": update.reason,
+        "b_outputs": update.outputs,
+        "b_started_at": update.started_at,
+        "b_ended_at": update.ended_at,
+    }
+    return tuple(values[name] for name in names)
+
+
+def _command_values(command: Command, applied_at: float) -> dict[str, Any]:
+    return {
+        "id": command.command,
+        "run": command.run,
+        "kind": command.kind,
+        "actor": command.actor,
+        "reason": command.reason,
+        "at": command.at,
+        "applied_at": applied_at,
+    }
+
+
+def _json_of(submission: Submission, name: str) -> str:
+    return json.dumps(submission.model_dump(mode="json", include={name}, exclude_none=True)[name], separators=(",", ":"))
