@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("plugmesh", "module_sdk", "registry", "scheduler", "gateway", "modules")
-HEAVY = {"duckdb", "numpy", "pandas", "polars", "pyarrow"}  # these may be imported when first needed
+HEAVY = {"alembic", "duckdb", "numpy", "pandas", "polars", "pyarrow"}  # these may be imported when first needed
 
 
 @pytest.mark.parametrize("package", ["module_sdk", "plugmesh"])

@@ -1,0 +1,205 @@
+"""Runs one documentation page from top to bottom, as a reader would who types everything it shows."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import tomllib
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+from ruamel.yaml import YAML
+
+from tests.docs.blocks import Block, Command, blocks_of, commands_of
+from tests.waiting import wait_until_sync
+
+SHOWN_ONLY = {"text", "mermaid"}
+_ADDRESS = re.compile(r"(?:127\.0\.0\.1|localhost):8720")
+_MODULE_NAME = re.compile(r"@module\(\s*[\"']([^\"']+)")
+_RUN_AS_IMPORTED = "import runpy, sys; sys.path.insert(0, '.'); runpy.run_path(sys.argv[1], run_name='page')"
+
+
+class PageError(Exception):
+    """A block did not do what the page says; the message begins with the page's file and line."""
+
+
+class Page:
+    """One page's folder, its mesh (started when first needed, on `port`) and what it left running."""
+
+    def __init__(self, path: Path, folder: Path, port: int) -> None:
+        self._path, self._folder, self._port = path, folder, port
+        self._url = f"http://127.0.0.1:{port}"
+        self._running: list[tuple[subprocess.Popen[bytes], Path]] = []
+        self._mesh_is_up = False
+        (folder / ".venv").symlink_to(sys.prefix)  # so that `.venv/bin/plugmesh` means the same as in a checkout
+
+    def run(self) -> None:
+        """Run every block. Raises PageError at the first that fails."""
+        for block in blocks_of(self._path.read_text()):
+            self._run_block(block)
+
+    def close(self) -> None:
+        """End what the page started, the last first."""
+        for process, _ in reversed(self._running):
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGTERM)
+        for process, _ in self._running:
+            try:
+                process.wait(timeout=20)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+
+    def _run_block(self, block: Block) -> None:
+        if block.language in SHOWN_ONLY:
+            return
+        if block.file:
+            (self._folder / block.file).parent.mkdir(parents=True, exist_ok=True)
+            (self._folder / block.file).write_text(self._here(block.text))
+        match block.language:
+            case "python":
+                self._run_python(block)
+            case "console" | "sh":
+                for command in commands_of(block):
+                    self._run_command(command)
+            case "yaml" | "json" | "toml":
+                self._parse(block)
+            case language:
+                raise self._error(
+                    block.line, f"a block of {language or 'no language'} cannot be checked; if it is only shown: text"
+                )
+
+    def _here(self, text: str) -> str:
+        """Docs name the default address; this page's mesh has another port."""
+        return _ADDRESS.sub(f"127.0.0.1:{self._port}", text)
+
+    def _run_python(self, block: Block) -> None:
+        if _ADDRESS.search(block.text):
+            self._need_mesh(block.line)
+        if block.file:
+            arguments = ["-c", _RUN_AS_IMPORTED, block.file]
+        else:
+            script = self._folder / f"line_{block.line}.py"
+            script.write_text(self._here(block.text))
+            arguments = [script.name]
+        done = self._finish([sys.executable, *arguments])
+        if done.returncode != 0:
+            raise self._error(block.line, f"the python block failed\n{done.stdout}")
+
+    def _parse(self, block: Block) -> None:
+        try:
+            match block.language:
+                case "json":
+                    json.loads(block.text)
+                case "toml":
+                    tomllib.loads(block.text)
+                case _:
+                    data = YAML(typ="safe", pure=True).load(block.text)
+                    if isinstance(data, dict) and "flow" in data:
+                        parse_flow(block.text, block.file or self._path.name)
+        except Exception as error:
+            raise self._error(block.line, f"the {block.language} block is not valid: {error}") from error
+
+    def _run_command(self, command: Command) -> None:
+        text = self._here(command.text)
+        words = text.split()
+        program, arguments = Path(words[0]).name, words[1:]
+        if program == "plugmesh" and arguments[:1] == ["up"]:
+            return self._start_mesh(command.line, text)
+        if program == "plugmesh" or _ADDRESS.search(command.text):
+            self._need_mesh(command.line)
+        if self._serves_a_module(program, arguments):
+            return self._serve(command.line, text, arguments)
+        done = self._finish(["bash", "-euo", "pipefail", "-c", text])
+        if done.returncode != command.exit_code:
+            raise self._error(
+                command.line,
+                f"$ {text}\nexit code {done.returncode}, not {command.exit_code}\n{done.stdout}{self._logs()}",
+            )
+        return None
+
+    def _serves_a_module(self, program: str, arguments: list[str]) -> bool:
+        if program == "plugmesh":
+            return arguments[:2] in (["module", "serve"], ["module", "dev"]) and "--help" not in arguments
+        script = self._folder / arguments[0] if arguments else self._folder
+        return program.startswith("python") and script.is_file() and "serve(" in script.read_text()
+
+    def _serve(self, line: int, text: str, arguments: list[str]) -> None:
+        """Left running; the next command is run when the mesh lists the modules of the file."""
+        process = self._start(text)
+        script = self._folder / next(argument for argument in arguments if argument.endswith(".py"))
+        names = _MODULE_NAME.findall(script.read_text())
+
+        def listed() -> bool:
+            if process.poll() is not None:
+                raise self._error(line, f"$ {text}\nended with {process.returncode} instead of serving{self._logs()}")
+            said = self._finish(["plugmesh", "modules", "--json"]).stdout
+            return all(f'"{name}"' in said for name in names)
+
+        self._wait(listed, line, f"$ {text}: {', '.join(names)} did not appear in `plugmesh modules`")
+
+    def _need_mesh(self, line: int) -> None:
+        if not self._mesh_is_up:
+            self._start_mesh(line, "plugmesh up")
+
+    def _start_mesh(self, line: int, text: str) -> None:
+        if self._mesh_is_up:
+            return  # the reader started it further up the page
+        if "--data" not in text:
+            text += f" --data {self._folder / 'plugmesh-data'}"
+        process = self._start(f"{text.removesuffix('&')} --port {self._port}")
+
+        def ready() -> bool:
+            if process.poll() is not None:
+                raise self._error(line, f"$ {text}\nended with {process.returncode}{self._logs()}")
+            try:
+                with urllib.request.urlopen(f"{self._url}/readyz", timeout=5) as answer:
+                    return bool(answer.status == 200)
+            except (urllib.error.URLError, ConnectionError, TimeoutError):
+                return False
+
+        self._wait(ready, line, f"$ {text}: the mesh was not ready")
+        self._mesh_is_up = True
+
+    def _wait(self, predicate: Callable[[], bool], line: int, message: str) -> None:
+        try:
+            wait_until_sync(predicate, within_s=60)
+        except AssertionError as error:
+            raise self._error(line, f"{message}{self._logs()}") from error
+
+    def _environment(self) -> dict[str, str]:
+        path = f"{Path(sys.prefix) / 'bin'}{os.pathsep}{os.environ['PATH']}"
+        return {**os.environ, "PATH": path, "PLUGMESH_URL": self._url, "PYTHONUNBUFFERED": "1"}
+
+    def _finish(self, command: list[str]) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command, cwd=self._folder, env=self._environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, text=True, timeout=120, check=False,
+        )  # fmt: skip
+
+    def _start(self, text: str) -> subprocess.Popen[bytes]:
+        log = self._folder.parent / f"running-{len(self._running)}.log"
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                ["bash", "-c", f"exec {text.removesuffix('&')}"], cwd=self._folder, env=self._environment(),
+                stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
+            )  # fmt: skip
+        self._running.append((process, log))
+        return process
+
+    def _logs(self) -> str:
+        return "".join(f"\n--- {log.name}\n{log.read_text()[-4000:]}" for _, log in self._running)
+
+    def _error(self, line: int, message: str) -> PageError:
+        return PageError(f"{self._path}:{line}: {message}")
+
+
+def parse_flow(text: str, name: str) -> None:
+    """Check a flow with the project's own parser."""
+    from plugmesh.flows.parse import parse_flow_text
+
+    parse_flow_text(text, name)
