@@ -1,0 +1,45 @@
+"""`open_store(url)`: the driver is chosen by the URL's scheme.
+
+Another package adds one by an entry point in the group `plugmesh.objects`: its name is the scheme, its value a
+callable `(url, runtime) -> ObjectStore`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from plugmesh.errors import ConfigurationError
+from plugmesh.objects.local import DEFAULT_KEEP_FREE_BYTES, LocalStore
+from plugmesh.objects.port import ObjectStore
+from plugmesh.runtime import Runtime
+
+ENTRY_POINTS = "plugmesh.objects"
+
+
+def open_store(url: str, runtime: Runtime) -> ObjectStore:
+    """Open the object store at `url`. Raises `ConfigurationError` if the scheme is unknown or the URL is wrong."""
+    scheme = urlsplit(url).scheme
+    if scheme == "file":
+        return _open_local(url, runtime)
+    from importlib.metadata import entry_points
+
+    found = entry_points(group=ENTRY_POINTS)
+    for point in found.select(name=scheme):
+        store: ObjectStore = point.load()(url, runtime)
+        return store
+    known = ", ".join(f"{name}://" for name in sorted({"file", *found.names}))
+    raise ConfigurationError(f"object store {url!r}: no driver for {scheme or 'no scheme'!r}; known are {known}")
+
+
+def _open_local(url: str, runtime: Runtime) -> LocalStore:
+    parts = urlsplit(url)
+    if parts.netloc not in {"", "localhost"} or not parts.path.startswith("/"):
+        raise ConfigurationError(f"object store {url!r}: write file:///absolute/folder")
+    options = dict(parse_qsl(parts.query, keep_blank_values=True))
+    keep_free = options.pop("keep_free_bytes", str(DEFAULT_KEEP_FREE_BYTES))
+    if options:
+        raise ConfigurationError(f"object store {url!r}: unknown option {min(options)!r}; known is keep_free_bytes")
+    if not keep_free.isdecimal():
+        raise ConfigurationError(f"object store {url!r}: keep_free_bytes={keep_free!r} must be a whole number of bytes")
+    return LocalStore(Path(unquote(parts.path)), runtime, keep_free_bytes=int(keep_free))
