@@ -1,0 +1,157 @@
+"""The `inputs=` and `outputs=` of a decorator, checked against the function's signature."""
+
+from __future__ import annotations
+
+import re
+import typing
+from collections.abc import Mapping
+from types import NoneType
+from typing import Any
+
+from module_sdk.signature import PortParameter, Signature, Style, kind_of, without_none
+from plugmesh.contracts.base import NAME_PATTERN
+from plugmesh.contracts.module import InputPort, ModuleKind, OutputPort, PortKind
+from plugmesh.errors import PlugmeshError
+
+REST = "..."
+PARAM_COLUMN = re.compile(r"^\$\{params\.([A-Za-z_][A-Za-z0-9_]*)\}$")
+"""A declared column whose name is a param's value: `{"${params.into}": "float64"}`."""
+
+Ports = Mapping[str, Any]
+
+
+def input_ports(signature: Signature, declared: Ports | None) -> tuple[InputPort, ...]:
+    """The input ports of a function. Raises `ContractError` when declaration and function differ."""
+    declared = declared or {}
+    names = [port.name for port in signature.ports]
+    for name in declared:
+        if name not in names:
+            raise signature.place.error(
+                f"inputs declares port {name!r}, which is no positional parameter (these are: {_list(names)})"
+            )
+    return tuple(_input(signature, port, declared.get(port.name)) for port in signature.ports)
+
+
+def output_ports(signature: Signature, declared: Ports | None) -> tuple[OutputPort, ...]:
+    """The output ports; one open port `out` when nothing is declared and the function returns something."""
+    if declared is None:
+        if signature.returns is NoneType and not signature.generator:
+            return ()
+        _refuse_undeclared_dict(signature)
+        return (OutputPort(name="out", kind=_returned_kind(signature)),)
+    single = len(declared) == 1
+    return tuple(_output(signature, name, spec, single) for name, spec in declared.items())
+
+
+def module_kind(given: str | None, inputs: tuple[InputPort, ...], outputs: tuple[OutputPort, ...]) -> ModuleKind:
+    """The given kind; else a sink has no outputs and a source neither tables nor files as inputs."""
+    if given is not None:
+        return ModuleKind(given)
+    if not outputs:
+        return ModuleKind.SINK
+    if all(port.kind is PortKind.VALUE for port in inputs):
+        return ModuleKind.SOURCE
+    return ModuleKind.TRANSFORM
+
+
+def _input(signature: Signature, port: PortParameter, spec: Any) -> InputPort:
+    kind, columns, rest = _spec(signature, "inputs", port.name, spec, port.kind)
+    if kind is not port.kind and port.annotation is not None:
+        raise signature.place.error(
+            f"inputs declares a {kind.value}, but the annotation {_name(port.annotation)} is a {port.kind.value}",
+            port.name,
+        )
+    if rest not in (None, True):
+        raise signature.place.error(f'in an input, "..." is True (all columns), not {rest!r}', port.name)
+    return InputPort(
+        name=port.name,
+        kind=kind,
+        columns=columns,
+        rest=kind is PortKind.TABLE and (rest is True or not columns),
+        optional=port.optional,
+        variadic=port.style is not Style.SINGLE,
+    )
+
+
+def _output(signature: Signature, name: str, spec: Any, single: bool) -> OutputPort:
+    default = _returned_kind(signature) if single else PortKind.TABLE
+    if not re.match(NAME_PATTERN, name):
+        raise signature.place.error(f"outputs declares {name!r}, which is no name (letters, digits, _ and -)")
+    kind, columns, rest = _spec(signature, "outputs", name, spec, default)
+    tables = [port.name for port in signature.ports if port.kind is PortKind.TABLE]
+    if isinstance(rest, str) and rest not in tables:
+        raise signature.place.error(
+            f'the output {name!r} passes the columns of {rest!r} ("..."), which is no table input '
+            f"(these are: {_list(tables)})"
+        )
+    open_ended = rest is True or (not columns and rest is None)
+    passes = rest if isinstance(rest, str) else None
+    return OutputPort(name=name, kind=kind, columns=columns, passes=passes, open=open_ended)
+
+
+def _spec(
+    signature: Signature, which: str, name: str, spec: Any, default: PortKind
+) -> tuple[PortKind, dict[str, str], bool | str | None]:
+    """Kind, columns and the value of `"..."` of one declared port."""
+    if spec is None or spec is True:
+        return default, {}, None
+    if isinstance(spec, str):
+        try:
+            return PortKind(spec), {}, None
+        except ValueError as error:
+            raise signature.place.error(
+                f"{which} declares {name!r} as {spec!r}: it is 'table', 'file', 'value' or a dict of columns"
+            ) from error
+    if not isinstance(spec, Mapping):
+        raise signature.place.error(
+            f"{which} declares {name!r} as {spec!r}: it is a dict of columns and types, or 'table', 'file', 'value'"
+        )
+    rest = spec.get(REST)
+    if rest is not None and rest is not True and not isinstance(rest, str):
+        raise signature.place.error(f'"..." of {name!r} in {which} is {rest!r}: it is True or the name of an input')
+    columns = {column: _type(signature, which, name, column, kind) for column, kind in spec.items() if column != REST}
+    return PortKind.TABLE, columns, rest
+
+
+def _type(signature: Signature, which: str, port: str, column: Any, declared: Any) -> str:
+    """The Arrow type's name; checks that a column named by a param names one that is there."""
+    if not isinstance(column, str) or not column:
+        raise signature.place.error(f"{which} declares a column {column!r} of {port!r}: names of columns are text")
+    named = PARAM_COLUMN.match(column)
+    if named and named.group(1) not in {param.name for param in signature.params}:
+        raise signature.place.error(f"{which} names the column {column!r} of {port!r} after a param that is not there")
+    if not isinstance(declared, str):
+        declared = str(declared)  # a pyarrow.DataType prints as its name
+    try:
+        return _checked_type(declared)
+    except PlugmeshError as error:
+        raise signature.place.error(f"{which} gives column {column!r} of {port!r} a type: {error}") from error
+
+
+def _checked_type(name: str) -> str:
+    return name
+
+
+def _returned_kind(signature: Signature) -> PortKind:
+    if signature.generator:
+        return PortKind.TABLE
+    return kind_of(without_none(signature.returns)[0])
+
+
+def _refuse_undeclared_dict(signature: Signature) -> None:
+    arguments = typing.get_args(signature.returns)
+    if typing.get_origin(signature.returns) is dict and arguments[1:] not in ((), (Any,)):
+        inner = kind_of(arguments[1])
+        if inner is not PortKind.VALUE:
+            raise signature.place.error(
+                f"it returns a dict of {inner.value}s, so it has several outputs: "
+                'name them, as in outputs={"good": True, "bad": True}'
+            )
+
+
+def _name(annotation: Any) -> str:
+    return getattr(annotation, "__qualname__", None) or str(annotation)
+
+
+def _list(names: list[str]) -> str:
+    return ", ".join(names) or "none"

@@ -1,0 +1,174 @@
+"""Files as an author sees them: a name and bytes, wherever they are."""
+
+from __future__ import annotations
+
+import io
+import mimetypes
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol, cast
+
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationInfo
+from pydantic_core import CoreSchema, core_schema
+
+from plugmesh.contracts.data import FileRef
+from plugmesh.objects.port import ObjectStore
+
+CHUNK_BYTES = 8 * 1024 * 1024
+
+
+class FileSource(Protocol):
+    """Where a file's bytes come from."""
+
+    def open(self) -> BinaryIO:
+        """A new stream from the first byte."""
+        ...
+
+    def path(self) -> Path:
+        """A local file with these bytes, to be read only."""
+        ...
+
+
+class File:
+    """A file handed to a module, as a param or through a port.
+
+    `name` is what people call it, `bytes` its length, `hash` names its content. `open()` gives a binary stream;
+    `path` is a local file for libraries that want one (it lives as long as the attempt). Nothing is read before
+    one of these is used.
+    """
+
+    def __init__(self, ref: FileRef, source: FileSource) -> None:
+        self.ref = ref
+        self._source = source
+
+    @classmethod
+    def local(cls, path: str | Path) -> File:
+        """A file of this machine; for tests."""
+        path = Path(path)
+        media_type = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+        ref = FileRef(
+            name=path.name, key=f"local/{path.name}", bytes=path.stat().st_size, hash="", media_type=media_type
+        )
+        return cls(ref, LocalSource(path))
+
+    @property
+    def name(self) -> str:
+        return self.ref.name
+
+    @property
+    def bytes(self) -> int:
+        return self.ref.bytes
+
+    @property
+    def media_type(self) -> str:
+        return self.ref.media_type
+
+    @property
+    def hash(self) -> str:
+        return self.ref.hash
+
+    @property
+    def path(self) -> Path:
+        return self._source.path()
+
+    def open(self) -> BinaryIO:
+        return self._source.open()
+
+    def read(self) -> Any:
+        """All bytes."""
+        with self.open() as stream:
+            return stream.read()
+
+    def __repr__(self) -> str:
+        return f"File({self.name!r}, {self.bytes} bytes)"
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.with_info_plain_validator_function(_validated)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {"type": "object", "x-mesh": "file"}
+
+
+OpenFile = Callable[[FileRef], File]
+"""Makes a `File` of a reference; the validation of params gets it as its context under `open_file`."""
+
+
+def _validated(value: Any, info: ValidationInfo) -> File:
+    if isinstance(value, File):
+        return value
+    context = info.context or {}
+    if isinstance(value, dict) and "open_file" in context:
+        return cast("OpenFile", context["open_file"])(FileRef.model_validate(value))
+    if isinstance(value, str | Path) and context.get("local_files"):
+        if not Path(value).is_file():
+            raise ValueError(f"there is no file {str(value)!r}")
+        return File.local(value)
+    raise ValueError("expected a file: an input of kind file, or a reference to one")
+
+
+class LocalSource:
+    """A file of this machine."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def open(self) -> BinaryIO:
+        return self._path.open("rb")
+
+    def path(self) -> Path:
+        return self._path
+
+
+class StoredSource:
+    """An object in the store; copied into `folder()` when a path is asked for."""
+
+    def __init__(self, store: ObjectStore, ref: FileRef, folder: Callable[[], Path]) -> None:
+        self._store = store
+        self._ref = ref
+        self._folder = folder
+
+    def open(self) -> BinaryIO:
+        return io.BufferedReader(_ObjectStream(self._store, self._ref), CHUNK_BYTES)
+
+    def path(self) -> Path:
+        word = self._ref.key.rpartition("/")[2]
+        target = self._folder() / f"{word[:40]}-{Path(self._ref.name).name}"
+        if not target.exists():
+            part = target.with_name(target.name + ".part")
+            with self.open() as stream, part.open("wb") as copy:
+                shutil.copyfileobj(stream, copy, CHUNK_BYTES)
+            part.rename(target)
+        return target
+
+
+class _ObjectStream(io.RawIOBase):
+    """Reads an object piece by piece: no copy of the whole, whichever store it lies in."""
+
+    def __init__(self, store: ObjectStore, ref: FileRef) -> None:
+        super().__init__()
+        self._store, self._ref, self._at = store, ref, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._ref.bytes}[whence]
+        self._at = max(0, base + offset)
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        view = memoryview(buffer).cast("B")
+        length = max(0, min(len(view), self._ref.bytes - self._at))
+        if length:
+            view[:length] = self._store.read(self._ref.key, self._at, length)
+            self._at += length
+        return length
