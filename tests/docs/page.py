@@ -1,10 +1,7 @@
 """Runs one documentation page from top to bottom, as a reader would who types everything it shows."""
 
 import json
-import os
 import re
-import signal
-import subprocess
 import sys
 import tomllib
 import urllib.error
@@ -14,7 +11,9 @@ from pathlib import Path
 
 from ruamel.yaml import YAML
 
+from plugmesh.flows.parse import parse_flow_text
 from tests.docs.blocks import Block, Command, blocks_of, commands_of
+from tests.docs.terminal import Terminal
 from tests.waiting import wait_until_sync
 
 SHOWN_ONLY = {"text", "mermaid"}
@@ -33,9 +32,8 @@ class Page:
     def __init__(self, path: Path, folder: Path, port: int) -> None:
         self._path, self._folder, self._port = path, folder, port
         self._url = f"http://127.0.0.1:{port}"
-        self._running: list[tuple[subprocess.Popen[bytes], Path]] = []
         self._mesh_is_up = False
-        (folder / ".venv").symlink_to(sys.prefix)  # so that `.venv/bin/plugmesh` means the same as in a checkout
+        self._terminal = Terminal(folder, self._url)
 
     def run(self) -> None:
         """Run every block. Raises PageError at the first that fails."""
@@ -43,16 +41,8 @@ class Page:
             self._run_block(block)
 
     def close(self) -> None:
-        """End what the page started, the last first."""
-        for process, _ in reversed(self._running):
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGTERM)
-        for process, _ in self._running:
-            try:
-                process.wait(timeout=20)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
+        """End what the page started."""
+        self._terminal.close()
 
     def _run_block(self, block: Block) -> None:
         if block.language in SHOWN_ONLY:
@@ -86,7 +76,7 @@ class Page:
             script = self._folder / f"line_{block.line}.py"
             script.write_text(self._here(block.text))
             arguments = [script.name]
-        done = self._finish([sys.executable, *arguments])
+        done = self._terminal.finish([sys.executable, *arguments])
         if done.returncode != 0:
             raise self._error(block.line, f"the python block failed\n{done.stdout}")
 
@@ -100,7 +90,7 @@ class Page:
                 case _:
                     data = YAML(typ="safe", pure=True).load(block.text)
                     if isinstance(data, dict) and "flow" in data:
-                        parse_flow(block.text, block.file or self._path.name)
+                        check_flow(block.text)
         except Exception as error:
             raise self._error(block.line, f"the {block.language} block is not valid: {error}") from error
 
@@ -114,11 +104,11 @@ class Page:
             self._need_mesh(command.line)
         if self._serves_a_module(program, arguments):
             return self._serve(command.line, text, arguments)
-        done = self._finish(["bash", "-euo", "pipefail", "-c", text])
+        done = self._terminal.finish(["bash", "-euo", "pipefail", "-c", text])
         if done.returncode != command.exit_code:
             raise self._error(
                 command.line,
-                f"$ {text}\nexit code {done.returncode}, not {command.exit_code}\n{done.stdout}{self._logs()}",
+                f"$ {text}\nexit code {done.returncode}, not {command.exit_code}\n{done.stdout}{self._terminal.logs()}",
             )
         return None
 
@@ -130,14 +120,16 @@ class Page:
 
     def _serve(self, line: int, text: str, arguments: list[str]) -> None:
         """Left running; the next command is run when the mesh lists the modules of the file."""
-        process = self._start(text)
+        process = self._terminal.start(text)
         script = self._folder / next(argument for argument in arguments if argument.endswith(".py"))
         names = _MODULE_NAME.findall(script.read_text())
 
         def listed() -> bool:
             if process.poll() is not None:
-                raise self._error(line, f"$ {text}\nended with {process.returncode} instead of serving{self._logs()}")
-            said = self._finish(["plugmesh", "modules", "--json"]).stdout
+                raise self._error(
+                    line, f"$ {text}\nended with {process.returncode} instead of serving{self._terminal.logs()}"
+                )
+            said = self._terminal.finish(["plugmesh", "modules", "--json"]).stdout
             return all(f'"{name}"' in said for name in names)
 
         self._wait(listed, line, f"$ {text}: {', '.join(names)} did not appear in `plugmesh modules`")
@@ -151,11 +143,11 @@ class Page:
             return  # the reader started it further up the page
         if "--data" not in text:
             text += f" --data {self._folder / 'plugmesh-data'}"
-        process = self._start(f"{text.removesuffix('&')} --port {self._port}")
+        process = self._terminal.start(f"{text.removesuffix('&')} --port {self._port}")
 
         def ready() -> bool:
             if process.poll() is not None:
-                raise self._error(line, f"$ {text}\nended with {process.returncode}{self._logs()}")
+                raise self._error(line, f"$ {text}\nended with {process.returncode}{self._terminal.logs()}")
             try:
                 with urllib.request.urlopen(f"{self._url}/readyz", timeout=5) as answer:
                     return bool(answer.status == 200)
@@ -169,37 +161,14 @@ class Page:
         try:
             wait_until_sync(predicate, within_s=60)
         except AssertionError as error:
-            raise self._error(line, f"{message}{self._logs()}") from error
-
-    def _environment(self) -> dict[str, str]:
-        path = f"{Path(sys.prefix) / 'bin'}{os.pathsep}{os.environ['PATH']}"
-        return {**os.environ, "PATH": path, "PLUGMESH_URL": self._url, "PYTHONUNBUFFERED": "1"}
-
-    def _finish(self, command: list[str]) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            command, cwd=self._folder, env=self._environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, text=True, timeout=120, check=False,
-        )  # fmt: skip
-
-    def _start(self, text: str) -> subprocess.Popen[bytes]:
-        log = self._folder.parent / f"running-{len(self._running)}.log"
-        with log.open("wb") as output:
-            process = subprocess.Popen(
-                ["bash", "-c", f"exec {text.removesuffix('&')}"], cwd=self._folder, env=self._environment(),
-                stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
-            )  # fmt: skip
-        self._running.append((process, log))
-        return process
-
-    def _logs(self) -> str:
-        return "".join(f"\n--- {log.name}\n{log.read_text()[-4000:]}" for _, log in self._running)
+            raise self._error(line, f"{message}{self._terminal.logs()}") from error
 
     def _error(self, line: int, message: str) -> PageError:
         return PageError(f"{self._path}:{line}: {message}")
 
 
-def parse_flow(text: str, name: str) -> None:
-    """Check a flow with the project's own parser."""
-    from plugmesh.flows.parse import parse_flow_text
-
-    parse_flow_text(text, name)
+def check_flow(text: str) -> None:
+    """Raise ValueError with all problems that the project's own parser finds."""
+    parsed = parse_flow_text(text)
+    if parsed.flow is None:
+        raise ValueError("\n".join(str(problem) for problem in parsed.problems))

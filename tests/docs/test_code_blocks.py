@@ -43,6 +43,7 @@ def test_a_page_whose_blocks_build_on_each_other_runs(run_page: RunPage, tmp_pat
             "```python\n# file: shop.py\ntax = 0.2\n```",
             "```python\nfrom shop import tax\nassert tax == 0.2\n```",
             "```yaml\n# file: settings.yaml\non: carrier\n```",
+            "```yaml\nflow: shop/totals\nnodes:\n  read: {module: io.read, params: {file: x.csv}}\n```",
             "```console\n$ grep -c carrier settings.yaml \\\n>   | cat\n1\n$ test -e nothing # exit 1\n```",
             "```text\nonly shown (\n```",
         )
@@ -55,6 +56,7 @@ def test_a_page_whose_blocks_build_on_each_other_runs(run_page: RunPage, tmp_pat
         ("```python\nassert 1 == 2\n```", "page.md:2: the python block failed"),
         ("```python\n# file: broken.py\ndef (\n```", "page.md:2: the python block failed"),
         ("```yaml\na: [1\n```", "page.md:2: the yaml block is not valid"),
+        ("```yaml\nflow: a/b\nnodes: 3\n```", "page.md:2: the yaml block is not valid"),
         ("```console\n$ true\n$ false\n```", "page.md:3: $ false"),
         ("```sh\ntest -e nothing\n```", "page.md:2: $ test -e nothing"),
         ("```\nls\n```", "a block of no language cannot be checked"),
