@@ -1,0 +1,157 @@
+"""A column file: one object that holds columns one after another, each its own Arrow IPC stream.
+
+    | schema, batches of column a, fragment 0 | pad | … column b, fragment 0 | pad | … column a, fragment 1 | …
+
+Each stream starts at a multiple of 64 bytes and holds exactly one column, its dictionaries included. So a reader
+fetches the columns it needs and no other byte, and another table can refer to a column where it lies.
+"""
+
+from __future__ import annotations
+
+from types import TracebackType
+
+import pyarrow as pa
+
+from plugmesh.contracts.data import ColumnGroup, ColumnSpan, Fragment
+from plugmesh.data.digest import RunningHash, content_hash, verify_hash
+from plugmesh.errors import ObjectCorrupt
+from plugmesh.objects.port import ObjectStore, Writer
+
+ALIGNMENT_BYTES = 64
+_PIECE_BYTES = 256 * 1024  # hashed and written while it is in the processor's cache
+_SMALL_BYTES = 64 * 1024  # a stream below this is made in memory: half the calls
+_FEW_ROWS = 64 * 1024  # chunks smaller than this are put together before they are written
+
+
+class ColumnFile:
+    """A column file being written. As a context manager it is dropped when an error leaves the block.
+
+    The object is created with the first column: a table without columns or rows has none.
+    """
+
+    def __init__(self, store: ObjectStore, key: str) -> None:
+        self._store, self._key = store, key
+        self._writer: Writer | None = None
+        self._pending = bytearray()
+        self._written = 0
+
+    def __enter__(self) -> ColumnFile:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        if kind is not None and self._writer is not None:
+            self._writer.abort()
+
+    def add(self, table: pa.Table) -> Fragment:
+        """Append a fragment. Raises `StoreFull`."""
+        if not table.num_columns:
+            return Fragment(rows=table.num_rows, groups=())
+        spans = tuple(self._add_column(field, table.column(index)) for index, field in enumerate(table.schema))
+        return Fragment(rows=table.num_rows, groups=(ColumnGroup(key=self._key, columns=spans),))
+
+    def commit(self) -> None:
+        """Make the object visible, if there is anything in it. Raises `StoreFull`, `Conflict`."""
+        if self._writer is not None:
+            self._flush()
+            self._writer.commit()
+
+    def append(self, data: memoryview) -> None:
+        """Bytes of a stream; small pieces are gathered."""
+        if len(self._pending) + len(data) > _PIECE_BYTES:
+            self._flush()
+        if len(data) < _PIECE_BYTES:
+            self._pending += data
+        else:
+            self._written += self._open().write(data)
+
+    def _add_column(self, field: pa.Field, column: pa.ChunkedArray) -> ColumnSpan:
+        self._open()
+        self.append(memoryview(bytes(-self._position % ALIGNMENT_BYTES)))
+        start = self._position
+        chunks = _gathered(column).chunks
+        if column.nbytes < _SMALL_BYTES:
+            memory = pa.BufferOutputStream()
+            _write_stream(memory, field, chunks)
+            data = memoryview(memory.getvalue())
+            self.append(data)
+            digest = content_hash(data)
+        else:
+            sink = _HashingSink(self)
+            _write_stream(pa.PythonFile(sink, mode="w"), field, chunks)
+            digest = sink.digest()
+        return ColumnSpan(name=field.name, offset=start, length=self._position - start, hash=digest)
+
+    @property
+    def _position(self) -> int:
+        return self._written + len(self._pending)
+
+    def _open(self) -> Writer:
+        if self._writer is None:
+            self._writer = self._store.create(self._key)
+        return self._writer
+
+    def _flush(self) -> None:
+        if self._pending:
+            self._written += self._open().write(bytes(self._pending))
+            self._pending.clear()
+
+
+def read_column(
+    store: ObjectStore, key: str, span: ColumnSpan, field: pa.Field, rows: int, *, verify: bool
+) -> pa.ChunkedArray:
+    """One column of a fragment, without a copy where the store maps. Raises `ObjectMissing`, `ObjectCorrupt`."""
+    data = store.read(key, span.offset, span.length)
+    if verify:
+        verify_hash(data, span.hash, f"object {key}, column {span.name!r}")
+    try:
+        table = pa.ipc.open_stream(pa.py_buffer(data)).read_all()
+        table.validate()
+    except (ValueError, OSError, EOFError, pa.ArrowException) as error:
+        raise ObjectCorrupt(f"object {key}, column {span.name!r} is no readable Arrow stream: {error}") from error
+    if table.num_columns != 1 or table.num_rows != rows or table.schema.field(0).type != field.type:
+        raise ObjectCorrupt(
+            f"object {key}, column {span.name!r}: the reference says {rows} rows of {field.type}, "
+            f"the object has {table.num_rows} rows of {', '.join(str(found.type) for found in table.schema)}"
+        )
+    return table.column(0)
+
+
+class _HashingSink:
+    """What pyarrow writes a stream to: hashes each piece just before it is copied."""
+
+    closed = False
+
+    def __init__(self, file: ColumnFile) -> None:
+        self._file, self._hash = file, RunningHash()
+
+    def write(self, data: bytes | pa.Buffer) -> int:
+        view = memoryview(data)
+        for start in range(0, len(view), _PIECE_BYTES):
+            piece = view[start : start + _PIECE_BYTES]
+            self._hash.update(piece)
+            self._file.append(piece)
+        return len(view)
+
+    def flush(self) -> None:
+        """Called by pyarrow; what is gathered waits for more."""
+
+    def digest(self) -> str:
+        return self._hash.digest()
+
+
+def _write_stream(sink: pa.NativeFile, field: pa.Field, chunks: list[pa.Array]) -> None:
+    schema = pa.schema([field])
+    with pa.ipc.new_stream(sink, schema) as writer:
+        for chunk in chunks:
+            writer.write_batch(pa.RecordBatch.from_arrays([chunk], schema=schema))
+
+
+def _gathered(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The same column with small chunks put together, where Arrow can."""
+    if column.num_chunks < 2 or len(column) >= _FEW_ROWS * column.num_chunks:
+        return column
+    try:
+        combined = column.combine_chunks()
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):  # e.g. more text than 32-bit offsets can address
+        return column
+    return combined if isinstance(combined, pa.ChunkedArray) else pa.chunked_array([combined], type=column.type)

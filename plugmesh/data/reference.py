@@ -1,0 +1,162 @@
+"""Operations on references that move no data: what a step that drops, renames or adds columns writes.
+
+All but `spill` and `resolve` are pure. Every one raises `DataMismatch` when columns or rows do not fit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from pydantic import TypeAdapter, ValidationError
+
+from plugmesh.contracts.data import ColumnGroup, DataRef, FileRef, Fragment, Reference, SpilledRef, ValueRef
+from plugmesh.data.digest import content_hash, verify_hash
+from plugmesh.data.schema import find_columns, make_schema_ipc, schema_of
+from plugmesh.errors import DataMismatch, ObjectCorrupt
+from plugmesh.objects.port import ObjectStore
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+SPILL_BYTES = 16 * 1024
+"""A reference whose JSON is longer than this goes to the object store instead of into a message."""
+
+_REFERENCE: TypeAdapter[Reference] = TypeAdapter(Reference)
+
+
+def select(ref: DataRef, columns: Sequence[str]) -> DataRef:
+    """Only `columns`, in that order."""
+    import pyarrow as pa
+
+    schema = schema_of(ref)
+    find_columns(schema.names, columns)
+    if len(set(columns)) != len(columns):
+        raise DataMismatch(f"a column is selected twice: {', '.join(columns)}")
+    chosen = pa.schema([schema.field(name) for name in columns], schema.metadata)
+    fragments = tuple(_keep(fragment, columns) for fragment in ref.fragments)
+    return DataRef(schema_ipc=make_schema_ipc(chosen), rows=ref.rows, fragments=fragments)
+
+
+def drop(ref: DataRef, columns: Iterable[str]) -> DataRef:
+    """All columns but these."""
+    gone = list(columns)
+    names = schema_of(ref).names
+    find_columns(names, gone)
+    return select(ref, [name for name in names if name not in set(gone)])
+
+
+def rename(ref: DataRef, names: Mapping[str, str]) -> DataRef:
+    """Columns called otherwise, `{old: new}`; two may swap names."""
+    import pyarrow as pa
+
+    schema = schema_of(ref)
+    find_columns(schema.names, list(names))
+    called = [names.get(name, name) for name in schema.names]
+    twice = next((name for name in called if called.count(name) > 1), None)
+    if twice is not None:
+        raise DataMismatch(f"after renaming there would be two columns {twice!r}: rename or drop the other one too")
+    renamed = pa.schema([field.with_name(name) for field, name in zip(schema, called, strict=True)], schema.metadata)
+    fragments = tuple(
+        fragment.model_copy(update={"groups": tuple(_renamed(group, names) for group in fragment.groups)})
+        for fragment in ref.fragments
+    )
+    return DataRef(schema_ipc=make_schema_ipc(renamed), rows=ref.rows, fragments=fragments)
+
+
+def attach(ref: DataRef, other: DataRef, columns: Sequence[str]) -> DataRef:
+    """`ref` with `columns` of `other` after its own; both must have the same fragments (the same rows in each).
+
+    A new column gets them by `write_table(…, boundaries=[fragment.rows for fragment in ref.fragments])`.
+    """
+    added = select(other, columns)
+    names, more = schema_of(ref), schema_of(added)
+    if both := sorted(set(names.names) & set(columns)):
+        raise DataMismatch(f"column {both[0]!r} is in both tables: drop or rename one of them")
+    ours, theirs = [part.rows for part in ref.fragments], [part.rows for part in added.fragments]
+    if ours != theirs:
+        raise DataMismatch(
+            f"columns cannot be put beside each other: {ref.rows} rows in {len(ours)} fragments and "
+            f"{other.rows} rows in {len(theirs)}; write the new columns with the boundaries of the old"
+        )
+    schema = names
+    for field in more:
+        schema = schema.append(field)
+    fragments = tuple(
+        Fragment(rows=one.rows, groups=_merged(one.groups + two.groups))
+        for one, two in zip(ref.fragments, added.fragments, strict=True)
+    )
+    return DataRef(schema_ipc=make_schema_ipc(schema), rows=ref.rows, fragments=fragments)
+
+
+def concat(refs: Sequence[DataRef]) -> DataRef:
+    """The rows of all, in order. They must have the same columns and types in the same order."""
+    if not refs:
+        raise DataMismatch("there is nothing to put together: at least one table is needed")
+    first = schema_of(refs[0])
+    for number, ref in enumerate(refs[1:], 1):
+        schema = schema_of(ref)
+        if schema.names != first.names or schema.types != first.types:
+            raise DataMismatch(
+                f"table {number} does not continue table 0: expected {_described(first)}; found {_described(schema)}"
+            )
+    fragments = tuple(fragment for ref in refs for fragment in ref.fragments)
+    return DataRef(schema_ipc=refs[0].schema_ipc, rows=sum(ref.rows for ref in refs), fragments=fragments)
+
+
+def spill(store: ObjectStore, key: str, ref: Reference, *, limit_bytes: int = SPILL_BYTES) -> Reference:
+    """`ref` itself, or, if its JSON is longer than `limit_bytes`, a short one to where it now lies: under `key`.
+
+    Raises `StoreFull`, `Conflict`.
+    """
+    text = ref.model_dump_json().encode()
+    if len(text) <= limit_bytes or isinstance(ref, SpilledRef):
+        return ref
+    writer = store.create(key)
+    writer.write(text)
+    writer.commit()
+    rows = ref.rows if isinstance(ref, DataRef) else None
+    return SpilledRef(of=ref.kind, key=key, bytes=len(text), hash=content_hash(text), rows=rows)
+
+
+def resolve(store: ObjectStore, ref: Reference) -> DataRef | FileRef | ValueRef:
+    """The reference that `ref` stands for. Raises `ObjectMissing`, `ObjectCorrupt`."""
+    if not isinstance(ref, SpilledRef):
+        return ref
+    text = store.read(ref.key, 0, ref.bytes)
+    verify_hash(text, ref.hash, f"object {ref.key}, a reference")
+    try:
+        found = _REFERENCE.validate_json(bytes(text))
+    except ValidationError as error:
+        raise ObjectCorrupt(f"object {ref.key} holds no reference: {error}") from error
+    if isinstance(found, SpilledRef) or found.kind != ref.of:
+        raise ObjectCorrupt(f"object {ref.key} holds a reference of kind {found.kind}, not {ref.of}")
+    return found
+
+
+def _keep(fragment: Fragment, columns: Sequence[str]) -> Fragment:
+    wanted = set(columns)
+    groups = (
+        ColumnGroup(key=group.key, columns=tuple(span for span in group.columns if span.name in wanted))
+        for group in fragment.groups
+    )
+    return Fragment(rows=fragment.rows, groups=tuple(group for group in groups if group.columns))
+
+
+def _renamed(group: ColumnGroup, names: Mapping[str, str]) -> ColumnGroup:
+    spans = (span.model_copy(update={"name": names.get(span.name, span.name)}) for span in group.columns)
+    return ColumnGroup(key=group.key, columns=tuple(spans))
+
+
+def _merged(groups: Sequence[ColumnGroup]) -> tuple[ColumnGroup, ...]:
+    """One group a key, so that a table that is put together again is as short as it was."""
+    by_key: dict[str, ColumnGroup] = {}
+    for group in groups:
+        before = by_key.get(group.key)
+        columns = before.columns + group.columns if before else group.columns
+        by_key[group.key] = ColumnGroup(key=group.key, columns=columns)
+    return tuple(by_key.values())
+
+
+def _described(schema: pa.Schema) -> str:
+    return ", ".join(f"{field.name}: {field.type}" for field in schema) or "no columns"

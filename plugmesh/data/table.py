@@ -1,0 +1,135 @@
+"""Tables in the object store: written once as a column file, read back by reference, column by column."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+import pyarrow as pa
+
+from plugmesh.contracts.data import ColumnSpan, DataRef, Fragment
+from plugmesh.data.columns import ColumnFile, read_column
+from plugmesh.data.fragments import MAX_BYTES, MAX_ROWS, Batches, Cut, as_tables
+from plugmesh.data.schema import find_columns, make_schema_ipc, schema_of
+from plugmesh.errors import DataMismatch, ObjectCorrupt
+from plugmesh.objects.port import ObjectStore
+
+__all__ = ["make_schema_ipc", "read_batches", "read_rows", "read_table", "schema_of", "write_table"]
+
+BATCH_ROWS = 256 * 1024
+"""Most rows of a batch that `read_batches` hands out."""
+
+
+def write_table(
+    store: ObjectStore,
+    key: str,
+    table: pa.Table | Batches,
+    *,
+    max_rows_per_fragment: int = MAX_ROWS,
+    max_bytes_per_fragment: int = MAX_BYTES,
+    boundaries: Sequence[int] | None = None,
+    schema: pa.Schema | None = None,
+) -> DataRef:
+    """Write a table, or batches as they come, as one object under `key`; nothing is left if it fails.
+
+    `boundaries` are the rows of each fragment, for columns that are to be attached to another table. `schema` is for
+    iterables of batches that may be empty. A table without rows or columns makes no object.
+    Raises `StoreFull`, `Conflict` (the key exists), `DataMismatch` (two columns of one name, batches that differ).
+    """
+    cut = Cut(max_rows_per_fragment, max_bytes_per_fragment, boundaries)
+    if isinstance(table, pa.Table):
+        schema, tables = table.schema, cut.table(table)
+    else:
+        schema, incoming = as_tables(table, schema)
+        tables = cut.batches(schema, incoming)
+    _check_names(schema)
+    with ColumnFile(store, key) as file:
+        fragments = tuple([file.add(piece) for piece in tables])
+        file.commit()
+    return DataRef(
+        schema_ipc=make_schema_ipc(schema), rows=sum(fragment.rows for fragment in fragments), fragments=fragments
+    )
+
+
+def read_table(
+    store: ObjectStore, ref: DataRef, columns: Sequence[str] | None = None, *, verify: bool = False
+) -> pa.Table:
+    """The table, or some of its columns in the order asked for, over mapped bytes where the store maps.
+
+    `verify` compares every byte with the reference's hashes.
+    Raises `DataMismatch` (no such column), `ObjectMissing`, `ObjectCorrupt`.
+    """
+    schema = _projected(ref, columns)
+    if len(ref.fragments) == 1:
+        return _read_fragment(store, schema, ref.fragments[0], verify=verify)
+    if not schema.names:
+        return _without_columns(schema, ref.rows)
+    tables = [_read_fragment(store, schema, fragment, verify=verify) for fragment in ref.fragments]
+    return pa.concat_tables(tables) if tables else schema.empty_table()
+
+
+def read_batches(store: ObjectStore, ref: DataRef, columns: Sequence[str] | None = None) -> pa.RecordBatchReader:
+    """The same as a stream: a fragment is read when it is reached. Errors as `read_table`, some while reading."""
+    schema = _projected(ref, columns)
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        for fragment in ref.fragments:
+            yield from _read_fragment(store, schema, fragment, verify=False).to_batches(max_chunksize=BATCH_ROWS)
+
+    return pa.RecordBatchReader.from_batches(schema, batches())
+
+
+def read_rows(
+    store: ObjectStore, ref: DataRef, offset: int, limit: int, columns: Sequence[str] | None = None
+) -> pa.Table:
+    """At most `limit` rows from row `offset`; reads only the fragments that they lie in. Errors as `read_table`."""
+    if offset < 0 or limit < 0:
+        raise ValueError(f"offset {offset} and limit {limit} must not be negative")
+    schema = _projected(ref, columns)
+    pieces: list[pa.Table] = []
+    start = 0
+    for fragment in ref.fragments:
+        first, end = max(offset - start, 0), min(offset + limit - start, fragment.rows)
+        if first < end:
+            pieces.append(_read_fragment(store, schema, fragment, verify=False).slice(first, end - first))
+        start += fragment.rows
+    if not schema.names:
+        return _without_columns(schema, sum(piece.num_rows for piece in pieces))
+    return pa.concat_tables(pieces) if pieces else schema.empty_table()
+
+
+def _projected(ref: DataRef, columns: Sequence[str] | None) -> pa.Schema:
+    schema = schema_of(ref)
+    if columns is None:
+        return schema
+    find_columns(schema.names, columns)
+    return pa.schema([schema.field(name) for name in columns], schema.metadata)
+
+
+def _read_fragment(store: ObjectStore, schema: pa.Schema, fragment: Fragment, *, verify: bool) -> pa.Table:
+    if not schema.names:
+        return _without_columns(schema, fragment.rows)
+    spans = {span.name: (group.key, span) for group in fragment.groups for span in group.columns}
+    arrays = []
+    for field in schema:
+        key, span = _find_span(spans, field.name)
+        arrays.append(read_column(store, key, span, field, fragment.rows, verify=verify))
+    return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def _find_span(spans: dict[str, tuple[str, ColumnSpan]], name: str) -> tuple[str, ColumnSpan]:
+    try:
+        return spans[name]
+    except KeyError:
+        raise ObjectCorrupt(f"the reference has a column {name!r} in its schema that a fragment lacks") from None
+
+
+def _without_columns(schema: pa.Schema, rows: int) -> pa.Table:
+    """A table that is only a number of rows; Arrow makes one by taking the columns away from another."""
+    return pa.table({"": pa.nulls(rows)}).select([]).replace_schema_metadata(schema.metadata)
+
+
+def _check_names(schema: pa.Schema) -> None:
+    twice = [name for name, count in Counter(schema.names).items() if count > 1]
+    if twice:
+        raise DataMismatch(f"the table has more than one column called {twice[0]!r}: rename one of them")
