@@ -95,7 +95,7 @@ class Page:
             raise self._error(block.line, f"the {block.language} block is not valid: {error}") from error
 
     def _run_command(self, command: Command) -> None:
-        text = self._here(command.text)
+        text = self._here(command.text).removesuffix("&").rstrip()  # what serves is left running anyway
         words = text.split()
         program, arguments = Path(words[0]).name, words[1:]
         if program == "plugmesh" and arguments[:1] == ["up"]:
@@ -143,7 +143,7 @@ class Page:
             return  # the reader started it further up the page
         if "--data" not in text:
             text += f" --data {self._folder / 'plugmesh-data'}"
-        process = self._terminal.start(f"{text.removesuffix('&')} --port {self._port}")
+        process = self._terminal.start(f"{text} --port {self._port}")
 
         def ready() -> bool:
             if process.poll() is not None:
