@@ -1,0 +1,1 @@
+"""The embedded hub: one WebSocket a process, over which the embedded bus and discovery speak."""

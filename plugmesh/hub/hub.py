@@ -1,0 +1,170 @@
+"""The embedded hub: topics and phone book of a mesh whose server is one process.
+
+The gateway calls `serve` once for each WebSocket that asks for it; components of the same process use `HubBus` and
+`Hub.directory`, which are direct calls.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import OrderedDict
+from contextlib import suppress
+
+from pydantic import ValidationError
+
+from plugmesh.errors import InvalidMessage, LinkLost, PlugmeshError
+from plugmesh.hub.directory import Directory
+from plugmesh.hub.outbox import Outbox
+from plugmesh.hub.session import LinkOrigin, Session
+from plugmesh.hub.topics import KEPT_LIMIT_BYTES, Topics
+from plugmesh.hub.transport import Transport
+from plugmesh.hub.wire import Hello, Problem, Welcome, line
+from plugmesh.runtime import Runtime
+
+__all__ = ["Hub", "Transport"]
+
+HELLO_S = 10.0
+"""A link that has not said hello by then is closed."""
+SLOW_LIMIT_BYTES = 16 * 1024 * 1024
+"""A link for which more than this waits is dropped: it reconnects, and leases heal what it missed."""
+REMEMBERED_LINKS = 1024
+"""So many absent links are remembered, to recognise what they send again."""
+_log = logging.getLogger(__name__)
+
+
+class Hub:
+    """One boot of the hub. `objects` is the URL of the object store that joining processes are told."""
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        *,
+        mesh: str,
+        objects: str,
+        kept_limit_bytes: int = KEPT_LIMIT_BYTES,
+        slow_limit_bytes: int = SLOW_LIMIT_BYTES,
+    ) -> None:
+        self._runtime = runtime
+        self._slow_limit_bytes = slow_limit_bytes
+        self.boot = runtime.new_id("hub")
+        self.topics = Topics(self.boot, kept_limit_bytes)
+        self.directory = Directory(runtime)
+        self._welcome = Welcome(boot=self.boot, mesh=mesh, objects=objects)
+        self._origins: OrderedDict[str, LinkOrigin] = OrderedDict()
+        self._links: dict[str, _Link] = {}
+        self._closed = False
+
+    @property
+    def links(self) -> int:
+        """Live links."""
+        return len(self._links)
+
+    async def serve(self, transport: Transport) -> None:
+        """Serve one link until it ends. Never raises for what the other side does."""
+        try:
+            async with asyncio.timeout(HELLO_S):
+                hello, rest = _read_hello(await transport.receive())
+        except (LinkLost, TimeoutError) as error:
+            _log.info("a link ended before it said hello: %s", error)
+        except PlugmeshError as error:
+            await _refuse(transport, error)
+        else:
+            await self._serve(transport, hello.link, rest)
+        await transport.close()
+
+    async def close(self) -> None:
+        """End every link. Processes reconnect to the next boot and send again what was not acknowledged."""
+        self._closed = True
+        for link in tuple(self._links.values()):
+            link.drop("the hub is closing")
+
+    async def _serve(self, transport: Transport, name: str, rest: bytes) -> None:
+        if self._closed:
+            return
+        if name in self._links:
+            self._links[name].drop("its process opened another one")
+        link = _Link(self._runtime, self._origin(name), transport, name, self._slow_limit_bytes)
+        self._links[name] = link
+        link.outbox.put(line("welcome", self._welcome))
+        try:
+            await link.run(Session(self.topics, self.directory, link.origin, link.outbox), self.topics, rest)
+        finally:
+            if self._links.get(name) is link:
+                del self._links[name]
+
+    def _origin(self, name: str) -> LinkOrigin:
+        origin = self._origins.setdefault(name, LinkOrigin())
+        self._origins.move_to_end(name)
+        if len(self._origins) > REMEMBERED_LINKS:
+            for absent in [key for key, old in self._origins.items() if old.outbox is None and not old.pending]:
+                if absent != name:
+                    del self._origins[absent]
+        return origin
+
+
+class _Link:
+    """A live link: one task reads, one writes, and either end of it ends both."""
+
+    def __init__(self, runtime: Runtime, origin: LinkOrigin, transport: Transport, name: str, limit: int) -> None:
+        self._runtime = runtime
+        self._transport = transport
+        self._name = name
+        self._session: Session | None = None
+        self._closing: asyncio.Task[None] | None = None
+        self.origin = origin
+        self.outbox = Outbox(transport, limit, lambda: self.drop("it reads too slowly"))
+
+    async def run(self, session: Session, topics: Topics, first: bytes) -> None:
+        self._session = session
+        writer = self._runtime.spawn(self._write(), f"hub writer {self._name}")
+        try:
+            session.feed(first)
+            while not session.ended:
+                session.feed(_bytes(await self._transport.receive()))
+                while session.must_wait and not session.ended:
+                    await topics.room()
+        except LinkLost as error:
+            _log.debug("link %s ended: %s", self._name, error)
+        finally:
+            self._end()
+            writer.cancel()
+
+    def drop(self, reason: str) -> None:
+        """End the link from this side, without waiting."""
+        if self._closing is None:
+            _log.info("link %s is dropped: %s", self._name, reason)
+            self._end()
+            self._closing = self._runtime.spawn(self._transport.close(), f"hub close {self._name}")
+
+    async def _write(self) -> None:
+        try:
+            await self.outbox.run()
+        except LinkLost as error:
+            self.drop(str(error))
+
+    def _end(self) -> None:
+        self.outbox.shut()
+        if self._session is not None:
+            self._session.end()
+
+
+def _read_hello(frame: bytes | str) -> tuple[Hello, bytes]:
+    first, _, rest = _bytes(frame).partition(b"\n")
+    verb, _, document = first.partition(b" ")
+    if verb != b"hello":
+        raise InvalidMessage("a link starts with a hello line; is this a Plugmesh process?")
+    try:
+        return Hello.model_validate_json(document), rest
+    except ValidationError as error:
+        raise InvalidMessage(f"the hello line cannot be read: {error.errors()[0]['msg']}") from error
+
+
+async def _refuse(transport: Transport, error: PlugmeshError) -> None:
+    _log.warning("a link was refused: %s", error)
+    with suppress(LinkLost):
+        await transport.send(line("refuse", Problem.of(error)))
+
+
+def _bytes(frame: bytes | str) -> bytes:
+    return frame if isinstance(frame, bytes) else frame.encode()

@@ -1,0 +1,86 @@
+"""The lines that wait for one link, and the one writer that sends them.
+
+`put` never waits and never switches tasks: it is called in the path of a commit. All lines that are there when the
+writer comes round leave in one frame.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+
+from plugmesh.hub.transport import Transport
+from plugmesh.hub.wire import FRAME_BYTES
+
+
+class Outbox:
+    """A bounded queue of lines. `overflow` is called when more than `limit_bytes` wait: the peer reads too slowly."""
+
+    def __init__(self, transport: Transport, limit_bytes: int, overflow: Callable[[], None]) -> None:
+        self._transport = transport
+        self._limit_bytes = limit_bytes
+        self._overflow = overflow
+        self._lines: deque[bytes] = deque()
+        self._acks: list[int] = []
+        self._waiting_bytes = 0
+        self._idle: asyncio.Future[None] | None = None
+        self._shut = False
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Bytes that no `send` has taken yet."""
+        return self._waiting_bytes
+
+    def put(self, line: bytes) -> None:
+        """Queue one line (with its newline)."""
+        if self._shut:
+            return
+        self._lines.append(line)
+        self._waiting_bytes += len(line)
+        self._wake()
+        if self._waiting_bytes > self._limit_bytes:
+            self._overflow()
+
+    def ack(self, seq: int) -> None:
+        """Queue an acknowledgement; those of one frame share a line."""
+        self._acks.append(seq)
+        self._wake()
+
+    def shut(self) -> None:
+        """Take nothing more: the link is gone."""
+        self._shut = True
+
+    async def run(self) -> None:
+        """Send for ever. Raises `LinkLost`."""
+        loop = asyncio.get_running_loop()
+        while True:
+            if not self._lines and not self._acks:
+                self._idle = loop.create_future()
+                await self._idle
+            await self._transport.send(self._frame())
+
+    def _wake(self) -> None:
+        if self._idle is not None and not self._idle.done():
+            self._idle.set_result(None)
+
+    def _frame(self) -> bytes:
+        if self._acks:
+            self._lines.append(b"ack %s\n" % ",".join(map(str, self._acks)).encode())
+            self._waiting_bytes += len(self._lines[-1])
+            self._acks.clear()
+        if self._waiting_bytes <= FRAME_BYTES:
+            frame = b"".join(self._lines)
+            self._lines.clear()
+        else:
+            frame = self._part()
+        self._waiting_bytes -= len(frame)
+        return frame
+
+    def _part(self) -> bytes:
+        taken = [self._lines.popleft()]
+        size = len(taken[0])
+        while self._lines and size + len(self._lines[0]) <= FRAME_BYTES:
+            taken.append(self._lines.popleft())
+            size += len(taken[-1])
+        return b"".join(taken)

@@ -1,0 +1,21 @@
+"""The duplex under a link, so that neither the hub nor the client knows a web framework."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Transport(Protocol):
+    """One connection that carries whole frames in order. One task receives, another one sends."""
+
+    async def receive(self) -> bytes | str:
+        """The next frame. Raises `LinkLost` once the connection has ended, however it ended."""
+        ...
+
+    async def send(self, frame: bytes | str) -> None:
+        """Hand a frame over; waits while the peer is slow. Raises `LinkLost`."""
+        ...
+
+    async def close(self) -> None:
+        """End the connection; `receive` then raises. Harmless when called twice, or when it has ended."""
+        ...
