@@ -20,6 +20,9 @@ from typing import Protocol
 
 KEPT_TOPICS = frozenset({"runs", "results"})
 
+EARLIEST = ""
+"""A start: the oldest message that is kept. An offset that the driver does not know (any more) means the same."""
+
 
 @dataclass(frozen=True, slots=True)
 class Delivery:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from functools import cached_property
 from typing import Literal
 
 from pydantic import Field, JsonValue
@@ -82,7 +83,7 @@ class Flow(Versioned):
     timeout_s: float | None = Field(default=None, gt=0)
     park_s: float = Field(default=86_400.0, gt=0)
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """`sha256:` and 64 hex digits: equal flows have equal digests."""
         text = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), ensure_ascii=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from enum import StrEnum
+from functools import cached_property
 from typing import Any, Literal
 
 from pydantic import Field
@@ -114,7 +115,7 @@ class ModuleContract(Versioned):
         """`name@version`."""
         return f"{self.name}@{self.version}"
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """`sha256:` and 64 hex digits over everything in the contract: its key in the object store."""
         return _digest(self.model_dump(mode="json"))

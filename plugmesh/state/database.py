@@ -86,9 +86,7 @@ def _parse(url: str) -> URL:
         raise ConfigurationError(f"the state URL {url!r} cannot be read: {error}") from error
     backend = parsed.get_backend_name()
     if backend not in _DRIVERS:
-        raise ConfigurationError(
-            f"the state URL has the scheme {backend!r}; known are {', '.join(sorted(_DRIVERS))}"
-        )
+        raise ConfigurationError(f"the state URL has the scheme {backend!r}; known are {', '.join(sorted(_DRIVERS))}")
     return parsed if backend == "sqlite" else parsed.set(drivername=_DRIVERS[backend])
 
 

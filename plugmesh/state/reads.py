@@ -7,14 +7,13 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from plugmesh.contracts.run import RUN_TERMINAL, Command
+from plugmesh.contracts.run import Command
 from plugmesh.state import schema
 from plugmesh.state.database import Database
 from plugmesh.state.records import AttemptRow, EventRow, StepRow, StoredFile, StoredRun, Unfinished
 
 _run = schema.run
-_RUN_COLUMNS = [column for column in _run.columns]
-_ENDED = sorted(state.value for state in RUN_TERMINAL)
+_RUN_COLUMNS = list(_run.columns)
 
 
 class Reader:
@@ -23,9 +22,14 @@ class Reader:
     def __init__(self, database: Database) -> None:
         self._connection = database.connect()
 
-    def _rows(self, query: sa.Select[Any]) -> Sequence[sa.Row[Any]]:
-        rows = self._connection.execute(query).all()
+    def _rows(self, query: sa.Select[Any]) -> list[tuple[Any, ...]]:
+        rows = [tuple(row) for row in self._connection.execute(query)]
         self._connection.rollback()  # ends the snapshot, so that the log can be reused
+        return rows
+
+    def _documents(self, query: sa.Select[Any]) -> list[dict[str, Any]]:
+        rows = [dict(row) for row in self._connection.execute(query).mappings()]
+        self._connection.rollback()
         return rows
 
     def unfinished(self, shard: int) -> Unfinished:
@@ -47,12 +51,11 @@ class Reader:
 
     def _commands(self, runs: Iterable[str]) -> list[Command]:
         command = schema.command
-        rows = self._rows(sa.select(command).where(command.c.applied_at.is_(None)).order_by(command.c.at))
+        rows = self._documents(sa.select(command).where(command.c.applied_at.is_(None)).order_by(command.c.at))
         wanted = set(runs)
+        fields = ("run", "kind", "actor", "reason", "at")
         return [
-            Command(command=row.id, run=row.run, kind=row.kind, actor=row.actor, reason=row.reason, at=row.at)
-            for row in rows
-            if row.run in wanted
+            Command(command=row["id"], **{name: row[name] for name in fields}) for row in rows if row["run"] in wanted
         ]
 
     def run(self, run: str) -> StoredRun | None:
@@ -121,7 +124,7 @@ class Reader:
     def commands(self, run: str) -> list[dict[str, Any]]:
         """What was asked of a run, oldest first."""
         table = schema.command
-        return [dict(row._mapping) for row in self._rows(sa.select(table).where(table.c.run == run).order_by(table.c.at))]
+        return self._documents(sa.select(table).where(table.c.run == run).order_by(table.c.at))
 
     def contracts(self) -> list[str]:
         """The JSON text of every contract ever seen."""
@@ -143,7 +146,7 @@ class Reader:
 
     def shards(self) -> list[dict[str, Any]]:
         """Every shard's owner, term and lease."""
-        return [dict(row._mapping) for row in self._rows(sa.select(schema.shard).order_by(schema.shard.c.id))]
+        return self._documents(sa.select(schema.shard).order_by(schema.shard.c.id))
 
 
 def _with_seq() -> sa.Select[Any]:

@@ -98,9 +98,7 @@ class State:
     async def record(self, contract: ModuleContract) -> None:
         """Keep a contract (the registry's `ContractBook`)."""
         body = contract.model_dump_json()
-        await self._writes.call(
-            self._writer.record_contract, contract.name, contract.version, contract.digest, body
-        )
+        await self._writes.call(self._writer.record_contract, contract.name, contract.version, contract.digest, body)
 
     async def close(self) -> None:
         """Let queued transactions finish and close the database."""

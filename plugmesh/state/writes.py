@@ -38,7 +38,7 @@ def _insert(table: sa.Table, dialect: sa.engine.Dialect, columns: Sequence[str])
 
 
 def _upsert(table: sa.Table, dialect: sa.engine.Dialect, columns: Sequence[str]) -> Statement:
-    values = {name: sa.bindparam(name) for name in columns}
+    values: dict[str, Any] = {name: sa.bindparam(name) for name in columns}
     keys = [column.name for column in table.primary_key]
     others = [name for name in columns if name not in keys]
     if dialect.name == "mysql":
@@ -64,7 +64,7 @@ class Writer:
 
     def _compile(self, dialect: sa.engine.Dialect) -> None:
         if dialect.name == "sqlite":
-            dialect = sqlite.dialect(paramstyle="qmark")  # type: ignore[no-untyped-call]
+            dialect = sqlite.dialect(paramstyle="qmark")
         columns = {table.name: [c.name for c in table.columns] for table in schema.metadata.sorted_tables}
         self._dialect = dialect
         self._event = _insert(schema.event, dialect, columns["event"])
@@ -72,7 +72,9 @@ class Writer:
         self._attempt = _upsert(schema.attempt, dialect, columns["attempt"])
         shard, run, command = schema.shard, schema.run, schema.command
         owned = sa.and_(
-            shard.c.id == sa.bindparam("b_id"), shard.c.owner == sa.bindparam("b_owner"), shard.c.term == sa.bindparam("b_term")
+            shard.c.id == sa.bindparam("b_id"),
+            shard.c.owner == sa.bindparam("b_owner"),
+            shard.c.term == sa.bindparam("b_term"),
         )
         position = sa.func.coalesce(sa.bindparam("b_position", type_=sa.String), shard.c.position)
         self._own = Statement(sa.update(shard).where(owned).values(position=position), dialect)
@@ -90,7 +92,9 @@ class Writer:
             dialect,
         )
         self._run_insert = Statement(
-            sa.insert(run).values({name: sa.bindparam(name) for name in columns["run"] if name != "key"}).returning(run.c.key),
+            sa.insert(run)
+            .values({name: sa.bindparam(name) for name in columns["run"] if name != "key"})
+            .returning(run.c.key),
             dialect,
         )
         self._command = _upsert(command, dialect, columns["command"])
@@ -166,7 +170,9 @@ class Writer:
 
         def body() -> None:
             self.connection.execute(
-                sa.update(shard).where(shard.c.owner == owner, shard.c.id.in_(wanted)).values(owner=None, lease_until=0.0)
+                sa.update(shard)
+                .where(shard.c.owner == owner, shard.c.id.in_(wanted))
+                .values(owner=None, lease_until=0.0)
             )
 
         self.transaction("release", body)
@@ -295,4 +301,6 @@ def _command_values(command: Command, applied_at: float) -> dict[str, Any]:
 
 
 def _json_of(submission: Submission, name: str) -> str:
-    return json.dumps(submission.model_dump(mode="json", include={name}, exclude_none=True)[name], separators=(",", ":"))
+    return json.dumps(
+        submission.model_dump(mode="json", include={name}, exclude_none=True)[name], separators=(",", ":")
+    )

@@ -1,0 +1,94 @@
+"""Filling in what an attempt is told: params, input references, keys. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from plugmesh.contracts.data import DataRef, Reference
+from plugmesh.contracts.flow import Source
+from plugmesh.contracts.messages import Assign
+from plugmesh.contracts.module import ModuleContract, PortKind
+from plugmesh.contracts.run import StepError
+from plugmesh.data.reference import concat
+from plugmesh.errors import FlowInvalid, PlugmeshError
+from plugmesh.flows.binding import bind_inputs
+from plugmesh.flows.substitute import fill_params
+from scheduler.runstate import RunState, Step
+from scheduler.walk import port_of
+
+
+class Misfit(Exception):
+    """The contract does not fit the node: the step parks until another one comes. The text names port or param."""
+
+
+def attempt_prefix(namespace: str, run: str, step: str, epoch: int) -> str:
+    """Where an attempt's objects lie."""
+    return f"data/{namespace}/{run}/{step}/{epoch}"
+
+
+def make_assign(run: RunState, step: Step, contract: ModuleContract, *, instance: str, epoch: int, term: int) -> Assign:
+    """The message for one attempt. The same run, step, version and epoch give the same message.
+
+    Raises `Misfit`, or `PlugmeshError` when params or inputs cannot be filled in.
+    """
+    node = run.plan.nodes[step.node]
+    try:
+        ports = bind_inputs(node.node, contract, node.name)
+    except FlowInvalid as error:
+        raise Misfit(str(error)) from error
+    return Assign(
+        instance=instance,
+        shard=run.shard,
+        term=term,
+        run=run.id,
+        step=step.id,
+        epoch=epoch,
+        namespace=run.namespace,
+        module=contract.name,
+        version=contract.version,
+        digest=contract.digest,
+        params=fill_params(node.name, node.node, run.scope(step)),
+        inputs={port: _references(run, contract, port, sources) for port, sources in ports.items()},
+        bind=node.node.bind,
+        prefix=attempt_prefix(run.namespace, run.id, step.id, epoch),
+        timeout_s=node.node.timeout_s,
+    )
+
+
+def _references(
+    run: RunState, contract: ModuleContract, port: str, sources: tuple[Source, ...]
+) -> tuple[Reference, ...]:
+    references: list[Reference] = []
+    for source in sources:
+        references.extend(_behind(run, source))
+    declared = contract.input(port)
+    if declared is None or declared.variadic or len(references) == 1:
+        return tuple(references)
+    if not references:
+        if declared.optional:
+            return ()
+        raise FlowInvalid(f"port {port!r} of {contract.ref} got no data: the list it was mapped over is empty")
+    tables = [reference for reference in references if isinstance(reference, DataRef)]
+    if declared.kind is PortKind.TABLE and len(tables) == len(references):
+        return (concat(tables),)
+    raise FlowInvalid(f"port {port!r} of {contract.ref} takes one {declared.kind}, but got {len(references)}")
+
+
+def _behind(run: RunState, source: Source) -> tuple[Reference, ...]:
+    if source.input is not None:
+        return (run.inputs[source.input],) if source.input in run.inputs else ()
+    name = source.node or ""
+    ports = run.results.get(run.plan.by_name[name], {})
+    if not ports and run.plan.nodes[run.plan.by_name[name]].mapped:
+        return ()
+    return port_of(ports, source.port, name)
+
+
+def failure(error: Exception) -> StepError:
+    """How a step fails that could not be sent out."""
+    code = error.code if isinstance(error, PlugmeshError) else "internal"
+    return StepError(type=type(error).__name__, message=str(error), code=code, **_fields(error))
+
+
+def _fields(error: Exception) -> dict[str, Any]:
+    return {name: getattr(error, name) for name in ("port", "column", "expected", "found") if hasattr(error, name)}

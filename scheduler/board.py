@@ -1,0 +1,130 @@
+"""Everything a scheduler holds in memory, and how an event happens to it."""
+
+from __future__ import annotations
+
+from plugmesh.contracts.messages import Cancel, Renewed, attempt_id
+from plugmesh.contracts.run import StepState
+from plugmesh.runtime import Runtime
+from scheduler.durations import Durations
+from scheduler.events import Begin, Event
+from scheduler.leases import Leases
+from scheduler.placement import Need, Placement
+from scheduler.roster import Departures
+from scheduler.runstate import RunState, Step
+from scheduler.timers import Timers
+from scheduler.walk import Discard, Effect, Ended, Ready, Stop, Supersede, Wake, advance
+from scheduler.work import Work
+
+
+class Board:
+    """Active runs of the owned shards, attempts that are out, steps in line. Changed only by the engine's cycle."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self.runs: dict[str, RunState] = {}
+        self.terms: dict[int, int] = {}
+        self.positions: dict[int, str] = {}
+        self.leases = Leases()
+        self.durations = Durations()
+        self.placement = Placement(self.durations)
+        self.timers = Timers()
+        self.departures = Departures()
+        self.parked: dict[tuple[str, str], Need] = {}
+        self.dirty: dict[str, RunState] = {}
+        self.work = Work()
+
+    def happen(self, run: RunState, event: Event, *, lazy: bool = False) -> None:
+        """Walk one run, and note what follows. A `lazy` event waits for the next commit instead of causing one."""
+        outcome = advance(run, event)
+        if outcome.changes:
+            self.dirty[run.id] = run
+            self.work.eager = self.work.eager or not lazy
+        for effect in outcome.effects:
+            self._follow(run, effect)
+
+    def _follow(self, run: RunState, effect: Effect) -> None:
+        match effect:
+            case Ready(step):
+                self.line_up(run, step)
+            case Wake(step_id, at):
+                self.wake(run.id, step_id, at)
+            case Stop(step_id, epoch, instance, reason):
+                attempt = attempt_id(run.id, step_id, epoch)
+                if self.leases.get(attempt) is not None:
+                    cancel = Cancel(instance=instance, attempt=attempt, reason=reason, **self.address(run))
+                    self.work.outgoing.append(cancel)
+                if run.ended:
+                    self.leases.end(attempt)
+            case Supersede(step_id, epoch, instance):
+                attempt = attempt_id(run.id, step_id, epoch)
+                self.leases.end(attempt)
+                self.supersede(instance, run.shard, (attempt,))
+            case Discard():
+                self.work.discards.append((run, effect))
+            case Ended():
+                self.forget(run)
+
+    def address(self, run: RunState) -> dict[str, int]:
+        """Shard and term, as every message to an instance carries them."""
+        return {"shard": run.shard, "term": self.terms[run.shard]}
+
+    def supersede(self, instance: str, shard: int, attempts: tuple[str, ...]) -> None:
+        """Tell an instance to kill attempts that are not (or no longer) current."""
+        message = Renewed(instance=instance, shard=shard, term=self.terms.get(shard, 0), superseded=attempts)
+        self.work.outgoing.append(message)
+
+    # -- runs ----------------------------------------------------------------------------------------------------------
+
+    def admit(self, run: RunState, timeout_s: float | None, now: float) -> None:
+        """A run that is new in memory. `timeout_s` is what is left of its own time."""
+        self.runs[run.id] = run
+        if timeout_s is not None:
+            self.timers.set(now + max(0.0, timeout_s), run.id)
+
+    def begin(self, run: RunState) -> None:
+        """Let a queued run start."""
+        self.happen(run, Begin(self._runtime.wall()))
+
+    def forget(self, run: RunState) -> None:
+        """A run has ended or its shard was lost; its last changes are still committed."""
+        self.runs.pop(run.id, None)
+        for key in [key for key in self.parked if key[0] == run.id]:
+            del self.parked[key]
+
+    def drop_shard(self, shard: int) -> None:
+        """Forget all of a shard without writing anything."""
+        gone = [run for run in self.runs.values() if run.shard == shard]
+        for run in gone:
+            self.forget(run)
+            self.dirty.pop(run.id, None)
+        for attempt in self.leases.of_runs(run.id for run in gone):
+            self.leases.end(attempt)
+        self.terms.pop(shard, None)
+        self.positions.pop(shard, None)
+
+    # -- steps ---------------------------------------------------------------------------------------------------------
+
+    def line_up(self, run: RunState, step: Step) -> None:
+        """Put a ready step in line for an instance."""
+        self.parked.pop((run.id, step.id), None)
+        self.placement.add(need_of(run, step), run.plan.nodes[step.node].depth, run.id, step.id)
+
+    def park(self, run: RunState, step: Step) -> None:
+        """Note that a step waits for a module."""
+        self.parked[run.id, step.id] = need_of(run, step)
+
+    def wake(self, run: str, step: str, at: float) -> None:
+        """Look at a step again at the Unix time `at`."""
+        self.timers.set(self._runtime.now() + max(0.0, at - self._runtime.wall()), run, step)
+
+    def is_ready(self, run_id: str, step_id: str) -> bool:
+        """The step is still in line."""
+        run = self.runs.get(run_id)
+        step = None if run is None else run.steps.get(step_id)
+        return step is not None and step.state is StepState.READY
+
+
+def need_of(run: RunState, step: Step) -> Need:
+    """What a step asks for; a module whose version the run has resolved stays at it."""
+    node = run.plan.nodes[step.node].node
+    return Need(node.module, run.pins.get(node.module), frozenset(node.labels.items()))

@@ -1,0 +1,351 @@
+"""The engine: drains its inbox, walks the runs, places steps, commits once, then lets the effects happen.
+
+    inbox -> advance -> place -> rows -> commit -> effects
+
+It commits at once when idle; what arrives meanwhile is the next group. Nothing leaves the process before the
+transaction that it belongs to is committed. If a commit fails, or its outcome is unknown, the shards that it
+touched are dropped and read again from SQL.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from registry.registry import MemberChange, Registry
+
+from plugmesh.bus.port import Bus, Delivery
+from plugmesh.contracts.data import referenced_keys
+from plugmesh.contracts.instance import dispatch_partition
+from plugmesh.contracts.messages import DISPATCH, EVENTS, split_attempt_id
+from plugmesh.contracts.run import Command, Receipt, Submission, shard_of
+from plugmesh.contracts.run import RunState as State
+from plugmesh.errors import StateUnavailable
+from plugmesh.objects.port import ObjectStore
+from plugmesh.runtime import Runtime
+from plugmesh.state.reads import Reader
+from plugmesh.state.records import Commit
+from plugmesh.state.store import State as Store
+from scheduler.assignment import attempt_prefix
+from scheduler.board import Board
+from scheduler.events import AttemptLost, CancelAsked, RunTimedOut, TimeCame
+from scheduler.inbound import Inbound
+from scheduler.placing import Placing
+from scheduler.plans import Plans
+from scheduler.runstate import RunState
+from scheduler.shards import RENEW_EVERY_S, Shards
+from scheduler.walk import Discard
+from scheduler.work import Work, event_message, make_commit
+
+_log = logging.getLogger(__name__)
+
+CYCLE_ITEMS = 500
+"""Most inbox items of one cycle: a flood must not make one commit (and everyone's wait) endless."""
+TICK_S = 0.25
+LATE_S = 1.0
+"""A tick that comes this much too late means that this process was stopped: it must not judge at once."""
+_RELOAD_AFTER_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class _Submitted:
+    submission: Submission
+    receipt: asyncio.Future[Receipt]
+
+
+@dataclass(frozen=True, slots=True)
+class _Commanded:
+    command: Command
+    done: asyncio.Future[None]
+
+
+_Item: TypeAlias = Delivery | MemberChange | _Submitted | _Commanded
+
+
+class Engine:
+    """One scheduler. It serves the `Intake` port to a gateway in the same process."""
+
+    def __init__(
+        self, runtime: Runtime, store: Store, *, bus: Bus, registry: Registry, objects: ObjectStore, owner: str
+    ) -> None:
+        self._runtime, self._store, self._bus = runtime, store, bus
+        self._registry, self._objects = registry, objects
+        self.board = Board(runtime)
+        self._inbox: deque[_Item] = deque()
+        self._wake = asyncio.Event()
+        self._inbound = Inbound(runtime, self.board)
+        self._placing = Placing(runtime, self.board, registry)
+        self._shards = Shards(
+            runtime, store, bus=bus, registry=registry, board=self.board, owner=owner, deliver=self._put
+        )
+        self._plans = Plans()
+        self._keys: dict[tuple[str, str], str] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+        self._stopping = False
+        self._ticked_at = 0.0
+        self._tick_due = False
+        self.commits = 0
+
+    # -- life --------------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Take the shards, load what they hold, and begin. The registry must have been started."""
+        self._ticked_at = self._runtime.now()
+        self._watch = self._registry.watch(self._put)
+        self._placing.refresh()
+        await self._shards.acquire()
+        self._tasks = [
+            self._runtime.spawn(self._run(), "engine"),
+            self._runtime.spawn(self._tick(), "engine-tick"),
+            self._runtime.spawn(self._own(), "engine-shards"),
+        ]
+        self._wake.set()
+
+    async def failed(self) -> None:
+        """Wait until a part of the engine ends by itself, which is an error; raises it."""
+        done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+
+    async def stop(self) -> None:
+        """Finish the cycle at hand, write what is left, give the shards back."""
+        self._stopping = True
+        self._watch.close()
+        self._wake.set()
+        engine, *others = self._tasks
+        for task in others:
+            task.cancel()
+        await asyncio.gather(engine, *others, return_exceptions=True)
+        await self._shards.release()
+
+    async def submit(self, submission: Submission) -> Receipt:
+        """See `Intake.submit`."""
+        if submission.idempotency_key is not None:
+            key = (submission.namespace, submission.idempotency_key)
+            earlier = await self._earlier(*key)
+            if earlier is not None:
+                return earlier
+            self._keys[key] = submission.run
+        future: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
+        self._put(_Submitted(submission, future))
+        try:
+            return await future
+        finally:
+            if submission.idempotency_key is not None:
+                self._keys.pop((submission.namespace, submission.idempotency_key), None)
+
+    async def command(self, command: Command) -> None:
+        """See `Intake.command`."""
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._put(_Commanded(command, future))
+        await future
+
+    async def _earlier(self, namespace: str, key: str) -> Receipt | None:
+        while (namespace, key) in self._keys:  # the same key is being submitted right now: its outcome decides
+            await self._runtime.sleep(0.005)
+        stored = await self._store.read(Reader.run_by_key, namespace, key)
+        if stored is None and (namespace, key) in self._keys:
+            return await self._earlier(namespace, key)
+        return None if stored is None else Receipt(run=stored.id, state=State(stored.state), repeated=True)
+
+    # -- the cycle ---------------------------------------------------------------------------------------------------
+
+    def _put(self, item: _Item) -> None:
+        self._inbox.append(item)
+        self._wake.set()
+
+    async def _run(self) -> None:
+        while not (self._stopping and not self._inbox):
+            await self._wake.wait()
+            self._wake.clear()
+            await self.cycle()
+            if self._inbox:
+                self._wake.set()
+                await asyncio.sleep(0)  # the commit may have been instant: let others run between two cycles
+
+    async def cycle(self) -> None:
+        """One round: everything in the inbox (at most `CYCLE_ITEMS`), one commit, the effects."""
+        for _ in range(min(len(self._inbox), CYCLE_ITEMS)):
+            self._take(self._inbox.popleft())
+        flush = self._stopping
+        if self._tick_due:
+            self._tick_due, flush = False, True
+            self._judge()
+        self._placing.place(self._inbound.resting)
+        work, self.board.work = self.board.work, Work()
+        if work.eager or work.submissions or work.commands or flush:
+            dirty, self.board.dirty = list(self.board.dirty.values()), {}
+            commit = make_commit(
+                work,
+                dirty,
+                owner=self._shards.owner,
+                terms=self.board.terms,
+                positions=self.board.positions,
+                at=self._runtime.wall(),
+            )
+            if commit and not await self._commit(work, commit):
+                return
+        await self._effects(work)
+
+    def _take(self, item: _Item) -> None:
+        match item:
+            case Delivery():
+                self._deliver(item)
+            case _Submitted():
+                self._submitted(item)
+            case _Commanded():
+                self._commanded(item)
+            case MemberChange():
+                self._member_changed(item)
+
+    def _deliver(self, delivery: Delivery) -> None:
+        shard = delivery.partition
+        if shard not in self.board.terms:
+            return  # dropped meanwhile: it comes again after the reload
+        for payload in delivery.messages:
+            self._inbound.receive(payload, shard)
+        self.board.positions[shard] = delivery.offset
+        self.board.work.acks.append(delivery.ack)
+
+    def _submitted(self, item: _Submitted) -> None:
+        submission = item.submission
+        shard = shard_of(submission.run)
+        if shard not in self.board.terms:
+            message = f"shard {shard} is being taken over: submit again in a moment"
+            item.receipt.set_exception(StateUnavailable(message))
+            return
+        run = RunState(
+            submission.run,
+            shard,
+            self._plans.of(submission.flow),
+            namespace=submission.namespace,
+            inputs=submission.inputs,
+            params=submission.params,
+        )
+        self.board.work.submissions.append(submission)
+        self.board.admit(run, submission.timeout_s or submission.flow.timeout_s, self._runtime.now())
+        self.board.begin(run)
+        self.board.work.receipts.append((item.receipt, Receipt(run=run.id, state=run.state)))
+
+    def _commanded(self, item: _Commanded) -> None:
+        command = item.command
+        run = self.board.runs.get(command.run)
+        if run is not None:
+            self.board.happen(run, CancelAsked(self._runtime.wall(), command.actor, command.reason))
+        self.board.work.commands.append((item.done, command))
+
+    def _member_changed(self, change: MemberChange) -> None:
+        self._placing.refresh()
+        self._placing.unpark(_modules_of(change))
+        if change.instance is None:
+            return
+        before, after = change.before, change.after
+        if after is None or after.connected is False:
+            self.board.departures.left(change.instance, self._runtime.now())
+            return
+        self.board.departures.back(change.instance)
+        if before is None or before.connected is False:
+            again = [held.message for held in self.board.leases.unaccepted(change.instance)]
+            self.board.work.outgoing.extend(again)  # what was sent while it was away did not arrive
+
+    # -- time --------------------------------------------------------------------------------------------------------
+
+    async def _tick(self) -> None:
+        while True:
+            await self._runtime.sleep(TICK_S)
+            now = self._runtime.now()
+            if now - self._ticked_at > TICK_S + LATE_S:
+                self.board.leases.grace(now)
+            self._ticked_at = now
+            board = self.board
+            if board.leases or board.dirty or len(board.placement) or len(board.departures) or len(board.timers):
+                self._tick_due = True
+                self._wake.set()
+
+    def _judge(self) -> None:
+        """What is over by now: timers, leases, departures, patience. The inbox was drained just before."""
+        board, now, wall = self.board, self._runtime.now(), self._runtime.wall()
+        for timer in board.timers.due(now):
+            run = board.runs.get(timer.run)
+            if run is not None:
+                board.happen(run, TimeCame(wall, timer.step) if timer.step else RunTimedOut(wall))
+        for attempt, reason in board.leases.overdue(now).items():
+            held = board.leases.get(attempt)
+            if held is not None and held.accept_by is not None:
+                self._registry.suspect(held.instance, reason)
+            self._lose(attempt, reason)
+        board.departures.lost(now, self._lose_instance)
+        self._placing.park_unserved()
+
+    def _lose_instance(self, instance: str) -> None:
+        for held in self.board.leases.of_instance(instance):
+            if not held.patient:
+                self._lose(held.message.attempt, f"instance {instance} closed its connection and did not come back")
+
+    def _lose(self, attempt: str, reason: str) -> None:
+        run_id, step, epoch = split_attempt_id(attempt)
+        self.board.leases.end(attempt)
+        run = self.board.runs.get(run_id)
+        if run is not None:
+            self.board.happen(run, AttemptLost(self._runtime.wall(), step, epoch, reason))
+
+    async def _own(self) -> None:
+        while True:
+            await self._runtime.sleep(RENEW_EVERY_S)
+            try:
+                await self._shards.renew()
+                await self._shards.acquire()
+            except Exception:  # noqa: BLE001  whatever it was, the leases must be tried again
+                _log.exception("the leases of the shards could not be renewed; trying again")
+            self._wake.set()
+
+    # -- commit and effects ------------------------------------------------------------------------------------------
+
+    async def _commit(self, work: Work, commit: Commit) -> bool:
+        try:
+            keys = await self._store.commit(commit)
+        except Exception as error:  # noqa: BLE001  any error leaves the outcome unknown
+            _log.exception("a commit failed; reading %d shards again", len(commit.positions))
+            work.fail(StateUnavailable(f"the outcome is unknown, ask again with the same idempotency key: {error}"))
+            for shard in commit.positions:
+                self._shards.drop(shard)
+            await self._runtime.sleep(_RELOAD_AFTER_S)
+            await self._shards.acquire()
+            self._wake.set()
+            return False
+        self.commits += 1
+        for run, _ in work.announced:
+            run.key = keys.get(run.id, run.key)
+        return True
+
+    async def _effects(self, work: Work) -> None:
+        self._runtime.point("engine.effects.before")
+        work.resolve()
+        for message in work.outgoing:
+            partition = dispatch_partition(message.instance)
+            await self._bus.publish(DISPATCH, partition, message.encode())
+        self._runtime.point("engine.effects.between")
+        for run, row in work.announced:
+            await self._bus.publish(EVENTS, run.shard, event_message(run, row, run.state))
+        if work.discards:
+            await self._runtime.run_sync(self._discard, work.discards)
+        self._runtime.point("engine.effects.after")
+
+    def _discard(self, discards: list[tuple[RunState, Discard]]) -> None:
+        for run, discard in discards:
+            own = attempt_prefix(run.namespace, run.id, discard.step, discard.epoch) + "/"
+            for reference in discard.outputs.values():
+                for key in referenced_keys(reference):
+                    if key.startswith(own):
+                        self._objects.delete(key)
+
+
+def _modules_of(change: MemberChange) -> frozenset[str]:
+    names = set(change.modules_changed)
+    for member in (change.before, change.after):
+        if member is not None:
+            names.update(member.offers)
+    return frozenset(names)

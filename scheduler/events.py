@@ -1,0 +1,152 @@
+"""What can happen to a run: the inputs of the walk. `at` is Unix time, in seconds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from plugmesh.contracts.messages import AttemptStats, LogRef
+from plugmesh.contracts.run import StepError
+from scheduler.changes import Outputs
+
+
+@dataclass(frozen=True, slots=True)
+class Begin:
+    """The run may start."""
+
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Assigned:
+    """Placement chose an instance and a version for a ready step."""
+
+    at: float
+    step: str
+    instance: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unassignable:
+    """A ready step cannot be sent to anyone: its params or inputs cannot be filled in."""
+
+    at: float
+    step: str
+    error: StepError
+
+
+@dataclass(frozen=True, slots=True)
+class NoModule:
+    """No live module fits a ready step; it parks until `until`."""
+
+    at: float
+    step: str
+    reason: str
+    until: float
+
+
+@dataclass(frozen=True, slots=True)
+class ModuleFound:
+    """A module that may fit a parked step is there."""
+
+    at: float
+    step: str
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptStarted:
+    """User code of an attempt runs."""
+
+    at: float
+    step: str
+    epoch: int
+    instance: str
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptDone:
+    """An attempt has outputs to offer."""
+
+    at: float
+    step: str
+    epoch: int
+    instance: str
+    outputs: Outputs
+    stats: AttemptStats | None = None
+    log: LogRef | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptFailed:
+    """An attempt ended with an error. `jitter` in [0, 1) draws the delay of a retry."""
+
+    at: float
+    step: str
+    epoch: int
+    instance: str
+    error: StepError
+    jitter: float
+    stats: AttemptStats | None = None
+    log: LogRef | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptReturned:
+    """An attempt came back unstarted."""
+
+    at: float
+    step: str
+    epoch: int
+    instance: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptLost:
+    """Nobody holds the attempt any more: its lease ended, or its instance is gone."""
+
+    at: float
+    step: str
+    epoch: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class TimeCame:
+    """A waiting step's delay is over, or a parked step's patience."""
+
+    at: float
+    step: str
+
+
+@dataclass(frozen=True, slots=True)
+class CancelAsked:
+    """A person wants the run to stop."""
+
+    at: float
+    actor: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunTimedOut:
+    """The run's own time is over."""
+
+    at: float
+
+
+Event = (
+    Begin
+    | Assigned
+    | Unassignable
+    | NoModule
+    | ModuleFound
+    | AttemptStarted
+    | AttemptDone
+    | AttemptFailed
+    | AttemptReturned
+    | AttemptLost
+    | TimeCame
+    | CancelAsked
+    | RunTimedOut
+)

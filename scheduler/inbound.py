@@ -1,0 +1,107 @@
+"""Messages from instances: what each does to the board."""
+
+from __future__ import annotations
+
+import logging
+
+from plugmesh.contracts.messages import (
+    Accepted,
+    Done,
+    Failed,
+    Renew,
+    Renewed,
+    Returned,
+    Started,
+    decode_result,
+    split_attempt_id,
+)
+from plugmesh.errors import InvalidMessage, ProtocolMismatch
+from plugmesh.runtime import Runtime
+from scheduler.board import Board
+from scheduler.events import AttemptDone, AttemptFailed, AttemptReturned, AttemptStarted
+from scheduler.runstate import RunState
+
+_log = logging.getLogger(__name__)
+
+REST_S = 0.2
+"""How long an instance that said it was busy gets nothing new."""
+
+
+class Inbound:
+    """Applies `results` messages. An unreadable one is logged and dropped: its lease will tell."""
+
+    def __init__(self, runtime: Runtime, board: Board) -> None:
+        self._runtime, self._board = runtime, board
+        self.resting: dict[str, float] = {}
+
+    def receive(self, payload: bytes, shard: int) -> None:
+        """Take one message of a shard's partition."""
+        try:
+            message = decode_result(payload)
+        except (InvalidMessage, ProtocolMismatch) as error:
+            _log.warning("dropped a message: %s", error)
+            return
+        if isinstance(message, Renew):
+            self._renew(message, shard)
+            return
+        run = self._board.runs.get(message.run)
+        match message:
+            case Accepted() | Started():
+                self._alive(message, run, shard)
+            case Done() | Failed() | Returned():
+                self._board.leases.end(message.attempt)
+                if run is not None and _known(run, message.step):
+                    self._ended(message, run)
+
+    def _alive(self, message: Accepted | Started, run: RunState | None, shard: int) -> None:
+        step = None if run is None else run.steps.get(message.step)
+        current = step is not None and step.live and step.epoch == message.epoch
+        if not current or not self._board.leases.renew(message.instance, message.attempt, self._runtime.now()):
+            self._board.supersede(message.instance, shard, (message.attempt,))
+        elif run is not None and isinstance(message, Started):
+            at = self._runtime.wall()
+            event = AttemptStarted(at, message.step, message.epoch, message.instance)
+            self._board.happen(run, event, lazy=True)
+
+    def _ended(self, message: Done | Failed | Returned, run: RunState) -> None:
+        at = self._runtime.wall()
+        who = (message.step, message.epoch, message.instance)
+        match message:
+            case Done():
+                if message.stats is not None:
+                    module = run.node_of(message.step).node.module.partition("@")[0]
+                    self._board.durations.saw(module, message.stats.wall_s)
+                self._board.happen(run, AttemptDone(at, *who, message.outputs, message.stats, message.log))
+            case Failed():
+                jitter = self._runtime.random().random()
+                self._board.happen(run, AttemptFailed(at, *who, message.error, jitter, message.stats, message.log))
+            case Returned():
+                if message.reason == "busy":
+                    self.resting[message.instance] = self._runtime.now() + REST_S
+                self._board.happen(run, AttemptReturned(at, *who, message.reason))
+
+    def _renew(self, message: Renew, shard: int) -> None:
+        now = self._runtime.now()
+        kept: list[str] = []
+        superseded: list[str] = []
+        for attempt in message.attempts:
+            known = self._is_current(attempt) and self._board.leases.renew(message.instance, attempt, now)
+            (kept if known else superseded).append(attempt)
+        term = self._board.terms.get(shard, 0)
+        reply = Renewed(
+            instance=message.instance, shard=shard, term=term, attempts=tuple(kept), superseded=tuple(superseded)
+        )
+        self._board.work.outgoing.append(reply)
+
+    def _is_current(self, attempt: str) -> bool:
+        try:
+            run_id, step_id, epoch = split_attempt_id(attempt)
+        except InvalidMessage:
+            return False
+        run = self._board.runs.get(run_id)
+        step = None if run is None else run.steps.get(step_id)
+        return step is not None and step.live and step.epoch == epoch
+
+
+def _known(run: RunState, step: str) -> bool:
+    return step.partition(".")[0] in run.plan.by_name

@@ -1,0 +1,106 @@
+"""Who holds which attempt, and until when. Pure: every time is the caller's monotonic clock, in seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from plugmesh.contracts.messages import ACCEPT_S, LEASE_S, Assign
+
+
+@dataclass(slots=True)
+class Held:
+    """One attempt that is out. It must be accepted by `accept_by`, then renewed before `until`.
+
+    `patient`: it is a sink that is not idempotent, so only its lease decides that it is lost.
+    """
+
+    message: Assign
+    patient: bool
+    accept_by: float | None
+    until: float | None = None
+
+    @property
+    def instance(self) -> str:
+        """The instance that it was assigned to."""
+        return self.message.instance
+
+
+class Leases:
+    """All attempts that are out. How busy an instance is, is the size of a set: a slot can never leak."""
+
+    def __init__(self) -> None:
+        self._held: dict[str, Held] = {}
+        self._by_instance: dict[str, set[str]] = {}
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def get(self, attempt: str) -> Held | None:
+        """The attempt, if it is out."""
+        return self._held.get(attempt)
+
+    def load(self, instance: str) -> int:
+        """How many attempts `instance` has."""
+        return len(self._by_instance.get(instance, ()))
+
+    def of_instance(self, instance: str) -> list[Held]:
+        """Everything `instance` has."""
+        return [self._held[attempt] for attempt in sorted(self._by_instance.get(instance, ()))]
+
+    def of_runs(self, runs: Iterable[str]) -> list[str]:
+        """Attempts of these runs."""
+        wanted = set(runs)
+        return [attempt for attempt, held in self._held.items() if held.message.run in wanted]
+
+    def assign(self, message: Assign, now: float, *, patient: bool, accept_s: float = ACCEPT_S) -> None:
+        """An attempt is sent out."""
+        attempt = message.attempt
+        self._held[attempt] = Held(message, patient, now + accept_s)
+        self._by_instance.setdefault(message.instance, set()).add(attempt)
+
+    def accept(self, attempt: str, now: float) -> bool:
+        """The instance has it; the lease begins. False if it is not out."""
+        held = self._held.get(attempt)
+        if held is None:
+            return False
+        held.accept_by = None
+        held.until = now + LEASE_S
+        return True
+
+    def renew(self, instance: str, attempt: str, now: float) -> bool:
+        """The instance still has it. False if it is not (or no longer) this instance's."""
+        held = self._held.get(attempt)
+        return held is not None and held.instance == instance and self.accept(attempt, now)
+
+    def end(self, attempt: str) -> None:
+        """The attempt is over, however it ended."""
+        held = self._held.pop(attempt, None)
+        if held is None:
+            return
+        attempts = self._by_instance[held.instance]
+        attempts.discard(attempt)
+        if not attempts:
+            del self._by_instance[held.instance]
+
+    def unaccepted(self, instance: str) -> list[Held]:
+        """What was sent to `instance` and not accepted: to be sent again when it comes back."""
+        return [held for held in self.of_instance(instance) if held.accept_by is not None]
+
+    def overdue(self, now: float) -> Mapping[str, str]:
+        """Attempts to give up, with the reason."""
+        reasons: dict[str, str] = {}
+        for attempt, held in self._held.items():
+            if held.accept_by is not None and held.accept_by <= now:
+                reasons[attempt] = f"instance {held.instance} did not accept it in time"
+            elif held.until is not None and held.until <= now:
+                reasons[attempt] = f"its lease ended: instance {held.instance} was not heard of for {LEASE_S:.0f} s"
+        return reasons
+
+    def grace(self, now: float) -> None:
+        """The judge itself was away: everyone gets a whole lease from now."""
+        for held in self._held.values():
+            if held.accept_by is not None:
+                held.accept_by = max(held.accept_by, now + ACCEPT_S)
+            if held.until is not None:
+                held.until = max(held.until, now + LEASE_S)

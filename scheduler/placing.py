@@ -1,0 +1,111 @@
+"""Giving ready steps to instances, parking those that nobody can run, and waking them when someone can."""
+
+from __future__ import annotations
+
+from registry.registry import Registry
+
+from plugmesh.contracts.module import ModuleContract, ModuleKind
+from plugmesh.errors import PlugmeshError
+from plugmesh.runtime import Runtime
+from scheduler.assignment import Misfit, failure, make_assign
+from scheduler.board import Board, need_of
+from scheduler.events import Assigned, ModuleFound, NoModule, Unassignable
+from scheduler.placement import Need, Placed
+from scheduler.roster import seat_of
+from scheduler.runstate import RunState, Step
+
+PARK_AFTER_S = 1.0
+"""A step parks when nobody has served its module for this long: an instance that only restarts is waited for."""
+
+
+class Placing:
+    """Placement over the board, with the registry's view of who is there."""
+
+    def __init__(self, runtime: Runtime, board: Board, registry: Registry) -> None:
+        self._runtime, self._board, self._registry = runtime, board, registry
+        self._unserved_since: dict[Need, float] = {}
+
+    def refresh(self) -> None:
+        """The roster has changed."""
+        self._board.placement.roster(seat_of(member) for member in self._registry.members().values())
+
+    def place(self, resting: dict[str, float]) -> None:
+        """Send out whatever has someone with credit for it."""
+        now = self._runtime.now()
+        for instance in [name for name, until in resting.items() if until <= now]:
+            del resting[instance]
+        board = self._board
+        for placed in board.placement.place(board.leases.load, board.is_ready, resting):
+            self._send(placed)
+
+    def _send(self, placed: Placed) -> None:
+        board = self._board
+        run = board.runs[placed.run]
+        step = run.steps[placed.step]
+        if need_of(run, step).pinned not in (None, placed.version):
+            board.line_up(run, step)  # the run was pinned to another version while this step stood in line
+            return
+        contract = self._registry.contract(need_of(run, step).name, placed.version)
+        at = self._runtime.wall()
+        if contract is None:
+            self.park_step(run, step, f"the contract of {placed.version} is not known yet")
+            return
+        try:
+            message = make_assign(
+                run, step, contract, instance=placed.seat.instance, epoch=step.epoch + 1, term=board.terms[run.shard]
+            )
+        except Misfit as error:
+            self.park_step(run, step, f"{contract.ref} is live but does not fit: {error}")
+            return
+        except PlugmeshError as error:
+            board.happen(run, Unassignable(at, step.id, failure(error)))
+            return
+        board.happen(run, Assigned(at, step.id, placed.seat.instance, placed.version))
+        board.leases.assign(message, self._runtime.now(), patient=is_patient(contract))
+        board.work.outgoing.append(message)
+
+    def park_unserved(self) -> None:
+        """Park steps whose module nobody has served for a while."""
+        board, now = self._board, self._runtime.now()
+        unserved = dict(board.placement.unserved())
+        self._unserved_since = {need: self._unserved_since.get(need, now) for need in unserved}
+        for need, waiting in unserved.items():
+            if now - self._unserved_since[need] < PARK_AFTER_S:
+                continue
+            board.placement.remove(need)
+            reason = self._why(need)
+            for entry in waiting:
+                if board.is_ready(entry.run, entry.step):
+                    run = board.runs[entry.run]
+                    self.park_step(run, run.steps[entry.step], reason)
+
+    def park_step(self, run: RunState, step: Step, reason: str) -> None:
+        """Let a step wait for a module, as long as its flow says."""
+        at = self._runtime.wall()
+        self._board.park(run, step)
+        self._board.happen(run, NoModule(at, step.id, reason, at + run.plan.flow.park_s))
+
+    def unpark(self, modules: frozenset[str]) -> None:
+        """Wake steps that are parked for one of these modules, if someone now serves it."""
+        board, at = self._board, self._runtime.wall()
+        for (run_id, step_id), need in list(board.parked.items()):
+            if need.name in modules and board.placement.served(need):
+                board.parked.pop((run_id, step_id), None)
+                board.happen(board.runs[run_id], ModuleFound(at, step_id))
+
+    def _why(self, need: Need) -> str:
+        wanted = f"{need.name}@{need.pinned}" if need.pinned else need.module
+        live = self._registry.live_versions(need.name)
+        if live and need.labels:
+            labels = ", ".join(f"{key}={value}" for key, value in sorted(need.labels))
+            return f"no live instance serves {wanted} with the labels {labels}; start one"
+        if live:
+            return f"no live instance serves {wanted}; live versions are {', '.join(live)}"
+        if self._registry.versions(need.name):
+            return f"no live instance serves {wanted}; it was here before: start it again"
+        return f"no instance has ever served {wanted}; start a module with this name"
+
+
+def is_patient(contract: ModuleContract) -> bool:
+    """Only the lease decides that an attempt of it is lost: its effects must not be doubled lightly."""
+    return contract.kind is ModuleKind.SINK and not contract.traits.idempotent

@@ -1,0 +1,93 @@
+"""A flow compiled for walking: nodes by number, parents and children, depth. Shared by all runs of a revision."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+from plugmesh.contracts.flow import Flow, Node
+from plugmesh.errors import FlowInvalid
+
+
+@dataclass(frozen=True, slots=True)
+class PlanNode:
+    """One node. `readers` counts who will read its outputs: children, and the flow's outputs as one."""
+
+    index: int
+    name: str
+    node: Node
+    parents: tuple[int, ...]
+    children: tuple[int, ...]
+    depth: int
+    readers: int
+
+    @property
+    def mapped(self) -> bool:
+        """It runs once for each element of a list."""
+        return self.node.map is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The graph of a flow, in the order of the text."""
+
+    flow: Flow
+    nodes: tuple[PlanNode, ...]
+    by_name: dict[str, int]
+
+    @property
+    def roots(self) -> tuple[int, ...]:
+        """Nodes that wait for nothing."""
+        return tuple(node.index for node in self.nodes if not node.parents)
+
+
+def compile_plan(flow: Flow) -> Plan:
+    """Number the nodes and link them. Raises `FlowInvalid` for an unknown node or a cycle (validation says it better)."""
+    by_name = {name: index for index, name in enumerate(flow.nodes)}
+    parents = [_parents(name, node, by_name) for name, node in flow.nodes.items()]
+    children: list[list[int]] = [[] for _ in parents]
+    for index, above in enumerate(parents):
+        for parent in above:
+            children[parent].append(index)
+    depths = _depths(parents, children)
+    shown = {by_name[source.node] for source in flow.outputs.values() if source.node in by_name}
+    nodes = tuple(
+        PlanNode(
+            index,
+            name,
+            node,
+            parents[index],
+            tuple(children[index]),
+            depths[index],
+            len(children[index]) + (index in shown),
+        )
+        for index, (name, node) in enumerate(flow.nodes.items())
+    )
+    return Plan(flow, nodes, by_name)
+
+
+def _parents(name: str, node: Node, by_name: dict[str, int]) -> tuple[int, ...]:
+    wanted = [source.node for edges in node.inputs.values() for source in edges if source.node is not None]
+    wanted += node.after
+    for parent in wanted:
+        if parent not in by_name:
+            raise FlowInvalid(f"node {name!r} refers to {parent!r}, which is not in the flow")
+    return tuple(dict.fromkeys(by_name[parent] for parent in wanted))
+
+
+def _depths(parents: list[tuple[int, ...]], children: list[list[int]]) -> list[int]:
+    unmet = [len(above) for above in parents]
+    depths = [0] * len(parents)
+    queue = deque(index for index, count in enumerate(unmet) if count == 0)
+    seen = 0
+    while queue:
+        index = queue.popleft()
+        seen += 1
+        for child in children[index]:
+            depths[child] = max(depths[child], depths[index] + 1)
+            unmet[child] -= 1
+            if unmet[child] == 0:
+                queue.append(child)
+    if seen != len(parents):
+        raise FlowInvalid("the flow has a cycle: its nodes wait for each other")
+    return depths

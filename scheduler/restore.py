@@ -1,0 +1,76 @@
+"""Bringing runs back from SQL into memory, when a scheduler takes over a shard."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from plugmesh.contracts.data import Reference
+from plugmesh.contracts.flow import Flow
+from plugmesh.contracts.run import STEP_GOOD, StepError, StepState
+from plugmesh.contracts.run import RunState as State
+from plugmesh.state.records import StepRow, StoredRun, Unfinished
+from scheduler.plan import Plan, compile_plan
+from scheduler.runstate import RunState, Step
+
+_REFERENCES: TypeAdapter[dict[str, Reference]] = TypeAdapter(dict[str, Reference])
+
+
+def restore(unfinished: Unfinished, plans: Mapping[int, Plan] | None = None) -> list[RunState]:
+    """The runs of a shard as they were at the last commit. `plans` maps known revisions to their plans."""
+    known = dict(plans or {})
+    for revision, text in unfinished.flows.items():
+        if revision not in known:
+            known[revision] = compile_plan(Flow.model_validate_json(text))
+    return [restore_run(run, known[run.revision], unfinished.steps[run.key]) for run in unfinished.runs]
+
+
+def restore_run(stored: StoredRun, plan: Plan, rows: Sequence[StepRow]) -> RunState:
+    """One run, from its own row and its steps' rows in any order."""
+    run = RunState(
+        stored.id,
+        stored.shard,
+        plan,
+        namespace=stored.namespace,
+        inputs=_REFERENCES.validate_json(stored.inputs),
+        params=json.loads(stored.params),
+        key=stored.key,
+        seq=stored.seq,
+    )
+    run.state, run.reason, run.started_at = State(stored.state), stored.reason, stored.started_at
+    run.restore_steps([_step(plan, row) for row in rows])
+    return run
+
+
+def _step(plan: Plan, row: StepRow) -> Step:
+    name, _, item = row.id.partition(".")
+    state = StepState(row.state)
+    return Step(
+        id=row.id,
+        node=plan.by_name[name],
+        item=int(item) if item else -1,
+        state=state,
+        reason=row.reason,
+        epoch=row.epoch,
+        failures=row.failures,
+        losses=row.losses,
+        instance=row.instance,
+        version=row.version,
+        outputs=_outputs(row.outputs) if state in STEP_GOOD else None,
+        error=_error(row.error) if state is StepState.FAILED else None,
+        ready_at=row.ready_at,
+        started_at=row.started_at,
+        ended_at=row.ended_at,
+        wake_at=row.wake_at,
+    )
+
+
+def _outputs(text: str | None) -> Any:
+    return None if text is None else _REFERENCES.validate_json(text)
+
+
+def _error(text: str | None) -> StepError | None:
+    return None if text is None else StepError.model_validate_json(text)

@@ -1,0 +1,292 @@
+"""One active run in its owner's memory, and the only function that changes it: `RunState.apply`."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from plugmesh.contracts.data import Reference
+from plugmesh.contracts.messages import AttemptStats, LogRef
+from plugmesh.contracts.run import (
+    RUN_NEXT,
+    RUN_TERMINAL,
+    STEP_GOOD,
+    STEP_NEXT,
+    STEP_TERMINAL,
+    StepError,
+    StepState,
+)
+from plugmesh.contracts.run import (
+    RunState as State,
+)
+from plugmesh.flows.substitute import Scope, fill_map, scope_of
+from scheduler.changes import AttemptChange, Change, Outputs, RunChange, StepChange
+from scheduler.plan import Plan, PlanNode
+
+_STATES = tuple(StepState)
+_CODES = {state: code for code, state in enumerate(_STATES)}
+_LIVE = frozenset({StepState.ASSIGNED, StepState.RUNNING})
+_FIRST_EPOCH = 1
+
+Ports = dict[str, tuple[Reference, ...]]
+"""Outputs of a node: one reference a port, or one for each element of a mapped node."""
+
+
+class InvalidTransition(Exception):
+    """A change that the state machine forbids: a bug in the walk, never the user's fault."""
+
+
+@dataclass(slots=True)
+class Step:
+    """A step that something happened to. `item` is the element of a mapped node, else -1. Times are Unix seconds."""
+
+    id: str
+    node: int
+    item: int = -1
+    state: StepState = StepState.PENDING
+    reason: str | None = None
+    epoch: int = 0
+    failures: int = 0
+    losses: int = 0
+    instance: str | None = None
+    version: str | None = None
+    outputs: Outputs | None = None
+    error: StepError | None = None
+    stats: AttemptStats | None = None
+    log: LogRef | None = None
+    ready_at: float | None = None
+    started_at: float | None = None
+    ended_at: float | None = None
+    wake_at: float | None = None
+
+    @property
+    def live(self) -> bool:
+        """An attempt of it is out there."""
+        return self.state in _LIVE
+
+
+@dataclass(slots=True)
+class MapState:
+    """A mapped node that is running: a cursor over its elements, and what came back."""
+
+    items: list[Any]
+    cursor: int = 0
+    open: int = 0
+    failed: int = 0
+    outputs: dict[int, Outputs] = field(default_factory=dict)
+
+    @property
+    def exhausted(self) -> bool:
+        """Every element was issued."""
+        return self.cursor >= len(self.items)
+
+
+class RunState:
+    """State of one run. `touched` has the steps changed since the last commit, `changes` what changed them."""
+
+    def __init__(
+        self,
+        run: str,
+        shard: int,
+        plan: Plan,
+        *,
+        namespace: str = "default",
+        inputs: Mapping[str, Reference] | None = None,
+        params: Mapping[str, Any] | None = None,
+        key: int = 0,
+        seq: int = 0,
+    ) -> None:
+        self.id, self.shard, self.plan, self.namespace = run, shard, plan, namespace
+        self.key, self.seq = key, seq
+        self.inputs: Mapping[str, Reference] = inputs or {}
+        self.params: Mapping[str, Any] = params or {}
+        self.state = State.QUEUED
+        self.reason: str | None = None
+        self.outputs: Mapping[str, tuple[Reference, ...]] | None = None
+        self.started_at: float | None = None
+        self.ended_at: float | None = None
+        self.steps: dict[str, Step] = {}
+        self.maps: dict[int, MapState] = {}
+        self.pins: dict[str, str] = {}
+        self.results: dict[int, Ports] = {}
+        self.late_epochs: dict[str, int] = {}
+        self.unfinished = len(plan.nodes)
+        self.first_failure: str | None = None
+        self.changes: list[Change] = []
+        self.touched: dict[str, Step] = {}
+        self._status = bytearray(len(plan.nodes))
+        self._unmet = array("i", [len(node.parents) for node in plan.nodes])
+        self._readers = array("i", [node.readers for node in plan.nodes])
+        self._scope: Scope | None = None
+
+    # -- questions -------------------------------------------------------------------------------------------------
+
+    @property
+    def ended(self) -> bool:
+        """The run is in a terminal state."""
+        return self.state in RUN_TERMINAL
+
+    def status(self, node: int) -> StepState:
+        """State of a node's own step."""
+        return _STATES[self._status[node]]
+
+    def unmet(self, node: int) -> int:
+        """How many parents of a node have not succeeded yet."""
+        return self._unmet[node]
+
+    def node_of(self, step_id: str) -> PlanNode:
+        """The node that a step belongs to. Raises `KeyError` for a step that is not in the flow."""
+        return self.plan.nodes[self.plan.by_name[step_id.partition(".")[0]]]
+
+    def accepted_epoch(self, step_id: str) -> int:
+        """The epoch with which an ended step ended."""
+        return self.late_epochs.get(step_id, _FIRST_EPOCH)
+
+    def scope(self, step: Step | None = None) -> Scope:
+        """What `${...}` may refer to in params of this run (and of one element)."""
+        if self._scope is None:
+            self._scope = scope_of(self.plan.flow, self.inputs, self.params)
+        if step is None or step.item < 0:
+            return self._scope
+        return self._scope.at(self.maps[step.node].items[step.item], step.item)
+
+    # -- the only door to a change -----------------------------------------------------------------------------------
+
+    def apply(self, change: Change) -> None:
+        """Make `change` true. Raises `InvalidTransition`."""
+        if isinstance(change, StepChange):
+            self._apply_step(change)
+        elif isinstance(change, RunChange):
+            self._apply_run(change)
+        else:
+            assert isinstance(change, AttemptChange)  # attempts are history: nothing of the state depends on them
+        self.changes.append(change)
+
+    def _apply_run(self, change: RunChange) -> None:
+        if change.state not in RUN_NEXT[self.state]:
+            raise InvalidTransition(f"run {self.id}: {self.state} to {change.state}")
+        self.state, self.reason = change.state, change.reason
+        if change.state is State.RUNNING and self.started_at is None:
+            self.started_at = change.at
+        if change.state in RUN_TERMINAL:
+            self.ended_at, self.outputs = change.at, change.outputs
+
+    def _apply_step(self, change: StepChange) -> None:
+        step = self.steps.get(change.step) or self._new_step(change.step)
+        if change.state not in STEP_NEXT[step.state]:
+            raise InvalidTransition(f"step {self.id}/{step.id}: {step.state} to {change.state}")
+        first = step.state is StepState.PENDING
+        step.state, step.reason, step.epoch = change.state, change.reason, change.epoch
+        step.failures, step.losses = change.failures, change.losses
+        step.instance, step.version, step.wake_at = change.instance, change.version, change.wake_at
+        step.outputs, step.error, step.stats, step.log = change.outputs, change.error, change.stats, change.log
+        self._stamp(step, change.at)
+        self.touched[step.id] = step
+        if step.version is not None:
+            self.pins.setdefault(self.plan.nodes[step.node].node.module, step.version)
+        if step.item >= 0:
+            self._follow_element(step, first)
+        else:
+            self._follow_node(step)
+
+    def _new_step(self, step_id: str) -> Step:
+        name, _, item = step_id.partition(".")
+        step = Step(step_id, self.plan.by_name[name], int(item) if item else -1)
+        if step.item >= 0:
+            self.expand(step.node)
+        self.steps[step_id] = step
+        return step
+
+    def _stamp(self, step: Step, at: float) -> None:
+        if step.state is StepState.READY and step.ready_at is None:
+            step.ready_at = at
+        if step.state is StepState.RUNNING:
+            step.started_at = at
+        if step.state in STEP_TERMINAL:
+            step.ended_at = at
+            if step.started_at is None and step.stats is not None:
+                step.started_at = at - step.stats.wall_s
+
+    def _follow_element(self, step: Step, first: bool) -> None:
+        mapped = self.maps[step.node]
+        if first:
+            mapped.cursor = max(mapped.cursor, step.item + 1)
+            mapped.open += 1
+        if step.state not in STEP_TERMINAL:
+            return
+        mapped.open -= 1
+        mapped.failed += step.state is StepState.FAILED
+        if step.state in STEP_GOOD:
+            mapped.outputs[step.item] = step.outputs or {}
+        self._forget(step)
+
+    def _follow_node(self, step: Step) -> None:
+        node = self.plan.nodes[step.node]
+        self._status[node.index] = _CODES[step.state]
+        if step.state not in STEP_TERMINAL:
+            return
+        self.unfinished -= 1
+        if step.state in STEP_GOOD:
+            for child in node.children:
+                self._unmet[child] -= 1
+            if self._readers[node.index] > 0:
+                self.results[node.index] = self._results_of(step)
+        elif step.state is StepState.FAILED and self.first_failure is None:
+            detail = step.error.message if step.error is not None else step.reason or "failed"
+            self.first_failure = f"step {step.id!r}: {detail}"
+        for parent in node.parents:
+            self._read(parent)
+        self.maps.pop(node.index, None)
+        self._forget(step)
+
+    def _results_of(self, step: Step) -> Ports:
+        mapped = self.maps.get(step.node)
+        if mapped is None:
+            return {port: (reference,) for port, reference in (step.outputs or {}).items()}
+        ports: dict[str, list[Reference]] = {}
+        for item in sorted(mapped.outputs):
+            for port, reference in mapped.outputs[item].items():
+                ports.setdefault(port, []).append(reference)
+        return {port: tuple(references) for port, references in ports.items()}
+
+    def _read(self, parent: int) -> None:
+        self._readers[parent] -= 1
+        if self._readers[parent] == 0:
+            self.results.pop(parent, None)
+
+    def _forget(self, step: Step) -> None:
+        if step.epoch != _FIRST_EPOCH:
+            self.late_epochs[step.id] = step.epoch
+        del self.steps[step.id]
+
+    def expand(self, node: int) -> MapState:
+        """Begin a mapped node: its list is filled in from the run's params. Raises `FlowInvalid` when it is no list."""
+        if node not in self.maps:
+            planned = self.plan.nodes[node]
+            self.maps[node] = MapState(fill_map(planned.name, planned.node, self.scope()) or [])
+        return self.maps[node]
+
+    def restore_steps(self, steps: Iterable[Step]) -> None:
+        """Take over steps as they were committed; only for a run that is fresh in memory."""
+        nodes = []
+        for step in steps:
+            if step.version is not None:
+                self.pins.setdefault(self.plan.nodes[step.node].node.module, step.version)
+            self.steps[step.id] = step
+            if step.item >= 0:
+                self.expand(step.node)
+                self._follow_element(step, True)
+            else:
+                nodes.append(step)
+        for step in nodes:
+            self._follow_node(step)
+
+    def drain(self) -> tuple[list[Change], dict[str, Step]]:
+        """What changed since the last call; the run's event number rises if anything did."""
+        changes, touched = self.changes, self.touched
+        if changes:
+            self.seq += 1
+        self.changes, self.touched = [], {}
+        return changes, touched

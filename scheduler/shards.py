@@ -1,0 +1,128 @@
+"""Owning shards: leases in SQL, loading what they hold, and dropping them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from registry.registry import Registry
+
+from plugmesh.bus.port import EARLIEST, Bus, Delivery, Subscription
+from plugmesh.contracts.messages import LEASE_S, RESULTS
+from plugmesh.contracts.run import SHARDS, StepState
+from plugmesh.contracts.run import RunState as State
+from plugmesh.errors import PlugmeshError
+from plugmesh.runtime import Runtime
+from plugmesh.state.records import Lease, StoredRun, Unfinished
+from plugmesh.state.store import State as Store
+from scheduler.assignment import Misfit, make_assign
+from scheduler.board import Board
+from scheduler.events import AttemptLost, CancelAsked
+from scheduler.placing import is_patient
+from scheduler.restore import restore
+from scheduler.runstate import RunState, Step
+
+_log = logging.getLogger(__name__)
+
+SHARD_LEASE_S = 10.0
+RENEW_EVERY_S = 3.0
+
+
+class Shards:
+    """The shards of one scheduler. `owner` is a fresh id at each boot, so that terms rise at each change of owner."""
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        store: Store,
+        *,
+        bus: Bus,
+        registry: Registry,
+        board: Board,
+        owner: str,
+        deliver: Callable[[Delivery], None],
+    ) -> None:
+        self._runtime, self._store, self._bus = runtime, store, bus
+        self._registry, self._board, self.owner, self._deliver = registry, board, owner, deliver
+        self._subscriptions: dict[int, Subscription] = {}
+
+    async def acquire(self) -> None:
+        """Take every shard that is free, and load it."""
+        missing = SHARDS - len(self._board.terms)
+        if missing <= 0:
+            return
+        for lease in await self._store.acquire(self.owner, SHARD_LEASE_S, missing):
+            await self._load(lease)
+
+    async def renew(self) -> None:
+        """Prolong the leases; drop shards that someone else has taken."""
+        for shard in await self._store.renew(self.owner, list(self._board.terms.items()), SHARD_LEASE_S):
+            _log.warning("shard %d has another owner now", shard)
+            self.drop(shard)
+
+    async def release(self) -> None:
+        """Give all shards back."""
+        shards = list(self._board.terms)
+        for shard in shards:
+            self.drop(shard)
+        if shards:
+            await self._store.release(self.owner, shards)
+
+    def drop(self, shard: int) -> None:
+        """Forget a shard; what was not committed comes again from SQL and from the bus."""
+        subscription = self._subscriptions.pop(shard, None)
+        if subscription is not None:
+            subscription.close()
+        self._board.drop_shard(shard)
+
+    async def _load(self, lease: Lease) -> None:
+        unfinished = await self._store.unfinished(lease.shard)
+        board = self._board
+        board.terms[lease.shard] = lease.term
+        for stored, run in zip(unfinished.runs, restore(unfinished), strict=True):
+            self._take_over(stored, run)
+        self._carry_out(unfinished)
+        start = lease.position or EARLIEST
+        self._subscriptions[lease.shard] = self._bus.subscribe(RESULTS, (lease.shard,), self._deliver, start)
+
+    def _take_over(self, stored: StoredRun, run: RunState) -> None:
+        now, wall = self._runtime.now(), self._runtime.wall()
+        timeout_s = stored.timeout_s or run.plan.flow.timeout_s
+        left = None if timeout_s is None else timeout_s - (wall - (stored.started_at or stored.submitted_at))
+        self._board.admit(run, left, now)
+        if run.state is State.QUEUED:
+            self._board.begin(run)
+            return
+        for step in list(run.steps.values()):
+            self._resume(run, step)
+
+    def _resume(self, run: RunState, step: Step) -> None:
+        if step.state is StepState.READY:
+            self._board.line_up(run, step)
+        elif step.live:
+            self._expect(run, step)
+        elif step.wake_at is not None:
+            self._board.wake(run.id, step.id, step.wake_at)
+        if step.state is StepState.PARKED:
+            self._board.park(run, step)
+
+    def _expect(self, run: RunState, step: Step) -> None:
+        """An attempt is out: its instance gets one whole lease to say so, and the message again when it is back."""
+        module = run.plan.nodes[step.node].node.module.partition("@")[0]
+        contract = self._registry.contract(module, step.version or "")
+        try:
+            if contract is None:
+                raise Misfit(f"the contract of {module}@{step.version} is gone from the catalogue")
+            term = self._board.terms[run.shard]
+            message = make_assign(run, step, contract, instance=step.instance or "", epoch=step.epoch, term=term)
+        except (Misfit, PlugmeshError) as error:
+            self._board.happen(run, AttemptLost(self._runtime.wall(), step.id, step.epoch, str(error)))
+            return
+        self._board.leases.assign(message, self._runtime.now(), patient=is_patient(contract), accept_s=LEASE_S)
+
+    def _carry_out(self, unfinished: Unfinished) -> None:
+        for command in unfinished.commands:
+            run = self._board.runs.get(command.run)
+            if run is not None:
+                self._board.happen(run, CancelAsked(self._runtime.wall(), command.actor, command.reason))
+                self._board.work.commands.append((None, command))

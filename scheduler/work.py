@@ -1,0 +1,125 @@
+"""What one cycle of the engine collects: rows for one commit, and what is to be done once they are there."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from plugmesh.contracts.messages import Assign, Cancel, Renewed
+from plugmesh.contracts.run import Command, Receipt, Submission
+from plugmesh.contracts.run import RunState as State
+from plugmesh.state.records import AttemptRow, Commit, EventRow, RunUpdate, StepRow
+from scheduler.changes import AttemptChange, RunChange, changes_json, text
+from scheduler.runstate import RunState, Step
+from scheduler.walk import Discard
+
+
+@dataclass(slots=True)
+class Work:
+    """Filled while events are handled; `flush` turns it into rows."""
+
+    receipts: list[tuple[asyncio.Future[Receipt], Receipt]] = field(default_factory=list)
+    commands: list[tuple[asyncio.Future[None] | None, Command]] = field(default_factory=list)
+    submissions: list[Submission] = field(default_factory=list)
+    acks: list[Callable[[], None]] = field(default_factory=list)
+    outgoing: list[Assign | Cancel | Renewed] = field(default_factory=list)
+    discards: list[tuple[RunState, Discard]] = field(default_factory=list)
+    announced: list[tuple[RunState, EventRow]] = field(default_factory=list)
+    eager: bool = False
+
+    def fail(self, error: Exception) -> None:
+        """Tell everyone who waits that the outcome is unknown."""
+        futures: list[asyncio.Future[Receipt] | asyncio.Future[None]] = [future for future, _ in self.receipts]
+        futures += [future for future, _ in self.commands if future is not None]
+        for future in futures:
+            if not future.done():
+                future.set_exception(error)
+
+    def resolve(self) -> None:
+        """Tell everyone who waits that it is done, and the bus that it may forget."""
+        for future, receipt in self.receipts:
+            if not future.done():
+                future.set_result(receipt)
+        for waiter, _ in self.commands:
+            if waiter is not None and not waiter.done():
+                waiter.set_result(None)
+        for ack in self.acks:
+            ack()
+
+
+def make_commit(
+    work: Work,
+    dirty: Iterable[RunState],
+    *,
+    owner: str,
+    terms: dict[int, int],
+    positions: dict[int, str],
+    at: float,
+) -> Commit:
+    """The rows of one cycle. `terms` are the shards owned; `positions` how far their results were read."""
+    commit = Commit(owner=owner, at=at, inserts=work.submissions, commands=[command for _, command in work.commands])
+    for run in dirty:
+        changes, touched = run.drain()
+        if not changes:
+            continue
+        commit.positions[run.shard] = (terms[run.shard], positions.get(run.shard))
+        if run.key:
+            commit.keys[run.id] = run.key
+        row = EventRow(run.id, run.seq, at, changes_json(changes))
+        commit.events.append(row)
+        work.announced.append((run, row))
+        commit.steps.extend(step_row(run, step) for step in touched.values())
+        commit.attempts.extend(attempt_row(run, change) for change in changes if isinstance(change, AttemptChange))
+        if any(isinstance(change, RunChange) for change in changes):
+            commit.runs.append(run_update(run))
+    return commit
+
+
+def run_update(run: RunState) -> RunUpdate:
+    """The run's row as it should be now."""
+    return RunUpdate(run.id, run.state.value, run.reason, text(run.outputs), run.started_at, run.ended_at)
+
+
+def step_row(run: RunState, step: Step) -> StepRow:
+    """The step's row as it should be now."""
+    return StepRow(
+        run=run.id,
+        id=step.id,
+        state=step.state.value,
+        reason=step.reason,
+        epoch=step.epoch,
+        failures=step.failures,
+        losses=step.losses,
+        instance=step.instance,
+        version=step.version,
+        outputs=text(step.outputs),
+        error=text(step.error),
+        stats=text(step.stats),
+        log=text(step.log),
+        ready_at=step.ready_at,
+        started_at=step.started_at,
+        ended_at=step.ended_at,
+        wake_at=step.wake_at,
+    )
+
+
+def attempt_row(run: RunState, change: AttemptChange) -> AttemptRow:
+    """The row of an attempt that did not become a result."""
+    return AttemptRow(
+        run=run.id,
+        step=change.step,
+        epoch=change.epoch,
+        state=change.state.value,
+        instance=change.instance,
+        reason=change.reason,
+        error=text(change.error),
+        log=text(change.log),
+        at=change.at,
+    )
+
+
+def event_message(run: RunState, row: EventRow, state: State) -> bytes:
+    """The `RunChanged` message of an event row; its changes are not encoded a second time."""
+    head = f'{{"v":"1.0","type":"run","run":"{run.id}","seq":{row.seq},"state":"{state.value}","at":{row.at!r},'
+    return f'{head}"changes":{row.changes}}}'.encode()
