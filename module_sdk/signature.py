@@ -13,12 +13,13 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
+from module_sdk.adapters import adapter_for
 from module_sdk.context import Context
 from module_sdk.files import File
 from plugmesh.contracts.module import PortKind
 from plugmesh.errors import ContractError
 
-FRAME_LIBRARIES = frozenset({"pyarrow", "pandas", "polars", "duckdb", "_duckdb"})
+_FRAME_LIBRARIES = frozenset({"pyarrow", "pandas", "polars", "duckdb", "_duckdb"})
 _STREAMS = (
     collections.abc.Iterator,
     collections.abc.Iterable,
@@ -150,11 +151,13 @@ def kind_of(annotation: Any) -> PortKind:
 def is_table(annotation: Any) -> bool:
     """True for the frames of the known libraries, for everything that speaks Arrow, and for streams of these."""
     plain = _plain(annotation)
+    if isinstance(plain, str):  # it could not be resolved, but means a frame
+        return True
     if typing.get_origin(plain) in _STREAMS or plain in _STREAMS:
         arguments = typing.get_args(plain)
         return not arguments or is_table(arguments[0])
     library = str(getattr(plain, "__module__", "")).partition(".")[0]
-    return library in FRAME_LIBRARIES or hasattr(plain, "__arrow_c_stream__")
+    return library in _FRAME_LIBRARIES or hasattr(plain, "__arrow_c_stream__")
 
 
 def without_none(annotation: Any) -> tuple[Any, bool]:
@@ -183,9 +186,14 @@ def _port(place: Place, parameter: inspect.Parameter, annotation: Any) -> PortPa
     optional = parameter.default is None
     if nullable and not optional:
         raise place.error("an optional port needs '= None' as well, so that it can be left out", name)
-    if item is not None:
-        return PortParameter(name, kind_of(item), item, Style.LIST, optional)
-    return PortParameter(name, kind_of(inner), inner, Style.SINGLE, optional)
+    style, value = (Style.SINGLE, inner) if item is None else (Style.LIST, item)
+    kind = kind_of(value)
+    if kind is PortKind.TABLE:
+        try:
+            adapter_for(value)
+        except ContractError as error:
+            raise place.error(str(error), name) from error
+    return PortParameter(name, kind, value, style, optional)
 
 
 def _list_item(annotation: Any) -> Any:
@@ -200,6 +208,14 @@ def _list_item(annotation: Any) -> Any:
 
 def _plain(annotation: Any) -> Any:
     return typing.get_args(annotation)[0] if typing.get_origin(annotation) is typing.Annotated else annotation
+
+
+def _means_frame(text: str) -> bool:
+    try:
+        adapter_for(text)
+    except ContractError:
+        return False
+    return True
 
 
 def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
@@ -220,6 +236,8 @@ def _resolve(function: Callable[..., Any], place: Place, name: str, annotation: 
     try:
         resolved = typing.get_type_hints(holder, names, names, include_extras=True)[name]
     except (NameError, AttributeError, SyntaxError, TypeError) as error:
+        if isinstance(annotation, str) and _means_frame(annotation):
+            return annotation  # imported under TYPE_CHECKING only, so that the file loads fast
         raise place.error(
             f"the annotation {annotation!r} cannot be resolved ({error}): import what it names at the top of the "
             "file, not only under TYPE_CHECKING",
