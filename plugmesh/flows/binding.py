@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from plugmesh.contracts.flow import Node, Source
@@ -47,6 +47,7 @@ def fit_inputs(inputs: Mapping[str, tuple[Source, ...]], contract: ModuleContrac
     """The edges by port, and everything that does not fit."""
     named: Edges = {}
     misfits: list[Misfit] = []
+    tried: set[str] = set()
     for given, sources in inputs.items():
         port = _port(given, contract)
         if isinstance(port, Misfit):
@@ -57,9 +58,11 @@ def fit_inputs(inputs: Mapping[str, tuple[Source, ...]], contract: ModuleContrac
         elif len(sources) > 1 and not port.variadic:
             message = f"port {port.name!r} takes one edge, not {len(sources)}"
             misfits.append(Misfit("too-many-edges", given, message))
+            tried.add(port.name)
         elif sources:
             named[port.name] = sources
-    misfits += _missing(named, contract, misfits)
+    if all(misfit.code != "ambiguous-port" for misfit in misfits):
+        misfits += _missing(tried.union(named), contract)
     return {port.name: named[port.name] for port in contract.inputs if port.name in named}, tuple(misfits)
 
 
@@ -112,15 +115,12 @@ def _port(given: str, contract: ModuleContract) -> InputPort | Misfit:
     return Misfit("ambiguous-port", "", message, f"write in: {{{candidates[0].name}: …}}")
 
 
-def _missing(named: Edges, contract: ModuleContract, misfits: list[Misfit]) -> list[Misfit]:
-    """Required ports without an edge, unless the unnamed one could not be placed."""
-    if any(misfit.code == "ambiguous-port" for misfit in misfits):
-        return []
-    wrong = {misfit.port for misfit in misfits}
+def _missing(connected: Collection[str], contract: ModuleContract) -> list[Misfit]:
+    """Required ports without an edge."""
     return [
         Misfit("missing-edge", port.name, f"input {port.name!r} of {contract.name} needs an edge", f"{port.kind} port")
         for port in contract.inputs
-        if not port.optional and port.name not in named and port.name not in wrong
+        if not port.optional and port.name not in connected
     ]
 
 

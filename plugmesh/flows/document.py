@@ -11,6 +11,8 @@ from plugmesh.flows.values import is_type, shown, type_name
 MAX_DEPTH = 100
 MAX_EXPANDED = 4 * 1024 * 1024
 """Characters and values, once every alias is written out."""
+MAX_VALUES = 250_000
+"""Keys and values as they are written: enough for 20,000 nodes."""
 
 
 def check_document(document: Any, report: Report, path: KeyPath = ()) -> bool:
@@ -23,13 +25,17 @@ def check_document(document: Any, report: Report, path: KeyPath = ()) -> bool:
 
 
 def _walk(document: Any, top: KeyPath, report: Report) -> None:
-    size = 0
+    size = values = 0
     pending: list[tuple[KeyPath, Any]] = [(top, document)]
     while pending:
         path, value = pending.pop()
         size += 1 + (len(value) if isinstance(value, str) else 0)
         if size > MAX_EXPANDED:
             report.error(SCHEMA, "too-large", f"the document is larger than {MAX_EXPANDED // 1024**2} MiB", top)
+            return
+        values += 2 if isinstance(path[-1] if path else 0, str) else 1
+        if values > MAX_VALUES:
+            report.error(SCHEMA, "too-large", f"the document has more than {MAX_VALUES} keys and values", top)
             return
         if not isinstance(value, dict | list):
             _check_scalar(value, path, report)

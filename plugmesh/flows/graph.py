@@ -20,15 +20,17 @@ def predecessors(flow: Flow) -> dict[str, set[str]]:
 
 
 def find_cycles(before: Graph) -> list[list[str]]:
-    """One cycle, in the direction of the data, for every group of nodes that wait for each other."""
+    """One cycle for every group of nodes that wait for each other, in the direction of the data, its first node first."""
     left = _in_cycles_or_between(before)
+    order = {name: index for index, name in enumerate(before)}
     cycles: list[list[str]] = []
     seen: set[str] = set()
     for name in left:
         if name not in seen:
             cycle = _walk_back(name, left, seen)
             if cycle:
-                cycles.append(cycle)
+                first = cycle.index(min(cycle, key=order.__getitem__))
+                cycles.append(cycle[first:] + cycle[:first])
     return cycles
 
 
@@ -68,5 +70,4 @@ def _walk_back(start: str, left: Graph, seen: set[str]) -> list[str]:
         trail[name] = len(trail)
         name = next(iter(left[name]))
     seen.update(trail)
-    names = list(trail)[trail[name] :]
-    return names[::-1]
+    return list(trail)[trail[name] :][::-1]

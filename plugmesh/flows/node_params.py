@@ -104,6 +104,10 @@ def _check_map(flow: Flow, name: str, report: Report) -> None:
     if not isinstance(text, str):
         return
     for expression in _expressions(text):
+        if expression.root == "inputs" and expression.name in flow.inputs:
+            kind = flow.inputs[expression.name].kind
+            message = f"map needs a list, but {expression.text} is a {kind}"
+            report.error(REFERENCES, "bad-map", message, ("nodes", name, "map"))
         found = _type_of(expression, flow)
         if found not in {None, "array"}:
             message = f"map needs a list, but {expression.text} is of type {found}"

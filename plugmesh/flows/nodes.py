@@ -38,7 +38,7 @@ _SHORT_VERSION = re.compile(rf"{_NUMBER}(\.{_NUMBER})?")
 def read_nodes(value: Any, report: Report) -> tuple[dict[str, Node], frozenset[str]]:
     """The nodes by name, and the names of those of which something could not be read."""
     documents = read_mapping(value, ("nodes",), "nodes", report)
-    if not documents:
+    if not documents and not isinstance(value, list | str | int | float):
         report.error(
             SCHEMA, "no-nodes", "a flow needs at least one node", ("nodes",), hint="nodes: {name: {module: …}}"
         )

@@ -29,7 +29,7 @@ FLOW_KEYS = ("flow", "doc", "inputs", "params", "nodes", "outputs", "timeout", "
 INPUT_KEYS = ("kind", "optional", "doc")
 PARAM_KEYS = ("type", "default", "doc")
 PARAM_TYPES: tuple[str, ...] = get_args(FlowParam.model_fields["type"].annotation)
-KINDS: tuple[str, ...] = tuple(PortKind)
+KINDS: tuple[str, ...] = tuple(kind.value for kind in PortKind)
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from ruamel.yaml.events import (
 )
 from ruamel.yaml.reader import ReaderError
 
-from plugmesh.flows.document import MAX_DEPTH, MAX_EXPANDED
+from plugmesh.flows.document import MAX_DEPTH, MAX_EXPANDED, MAX_VALUES
 from plugmesh.flows.places import Place, Places
 from plugmesh.flows.problem import SCHEMA, SYNTAX, Report
 from plugmesh.flows.scalars import Scalar, join_surrogates, resolve_plain
@@ -90,6 +90,7 @@ class _Composer:
         self._open: list[_Frame] = []
         self._anchors: dict[str, _Anchored] = {}
         self._size = 0
+        self._values = 0
         self._documents = 0
 
     def compose(self, events: Iterator[Any]) -> None:
@@ -192,6 +193,9 @@ class _Composer:
 
     def _grow(self, size: int) -> None:
         self._size += size
+        self._values += 1
+        if self._values > MAX_VALUES:
+            self._stop("too-large", f"the document has more than {MAX_VALUES} keys and values")
         if self._size > MAX_EXPANDED:
             limit = MAX_EXPANDED // 1024**2
             self._stop("too-large", f"with its aliases written out the document is larger than {limit} MiB")

@@ -155,8 +155,8 @@ def _check_type(value: Any, schema: Mapping[str, Any], path: KeyPath) -> list[Fa
 
 
 def _check_choice(value: Any, schema: Mapping[str, Any], path: KeyPath) -> list[Fault]:
-    choices = _list_of(schema["enum"]) if "enum" in schema else [schema["const"]] if "const" in schema else None
-    if choices is None or any(type_name(choice) == type_name(value) and choice == value for choice in choices):
+    choices = _list_of(schema.get("enum")) or ([schema["const"]] if "const" in schema else [])
+    if not choices or any(type_name(choice) == type_name(value) and choice == value for choice in choices):
         return []
     names = ", ".join(shown(choice) for choice in choices)
     hint = (
