@@ -233,7 +233,7 @@ class _Walk:
     def again(self, step: Step, **fields: Any) -> None:
         """Put a step whose attempt ended without a result back in line, or end it if the run is being cancelled."""
         if self.run.state is State.CANCELLING:
-            self.move(step, StepState.CANCELLED, reason="cancelled", **fields)
+            self.move(step, StepState.CANCELLED, **{**fields, "reason": "cancelled"})
             self.step_ended(step)
             self.finish()
             return

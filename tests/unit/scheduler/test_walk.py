@@ -1,0 +1,335 @@
+"""The walk, by example and by property: random graphs, random events, duplicates and late messages."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from plugmesh.contracts.data import ValueRef
+from plugmesh.contracts.run import RUN_TERMINAL, STEP_GOOD, STEP_TERMINAL, RunState, StepState
+from plugmesh.state.records import StoredRun
+from scheduler.changes import RunChange, StepChange, changes_json, read_changes
+from scheduler.events import (
+    Assigned,
+    AttemptDone,
+    AttemptFailed,
+    AttemptLost,
+    AttemptReturned,
+    Begin,
+    CancelAsked,
+    NoModule,
+    RunTimedOut,
+    TimeCame,
+)
+from scheduler.restore import restore_run
+from scheduler.runstate import InvalidTransition
+from scheduler.walk import MAP_WINDOW, Discard, Ended, Ready, Stop, Supersede, Wake, advance
+from scheduler.work import step_row
+from tests.unit.scheduler.walking import FATAL, OUT, TRANSIENT, Driver, flow_of, flows, new_run
+
+CHAIN = flow_of({"a": (), "b": ("a",)}, shown="b")
+DIAMOND = flow_of({"a": (), "b": ("a",), "c": ("a",), "d": ("b", "c")}, shown="d")
+
+
+def begun(flow):
+    run = new_run(flow)
+    advance(run, Begin(1.0))
+    return run
+
+
+def assign(run, step, instance="i"):
+    advance(run, Assigned(2.0, step, instance, "1.0.0"))
+
+
+def done(run, step, epoch=1, instance="i"):
+    return advance(run, AttemptDone(3.0, step, epoch, instance, OUT))
+
+
+def test_roots_become_ready_when_the_run_begins():
+    run = new_run(DIAMOND)
+    outcome = advance(run, Begin(1.0))
+    assert [effect.step.id for effect in outcome.effects if isinstance(effect, Ready)] == ["a"]
+    assert run.state is RunState.RUNNING
+
+
+def test_a_child_is_ready_only_when_all_parents_succeeded():
+    run = begun(DIAMOND)
+    assign(run, "a")
+    done(run, "a")
+    assign(run, "b")
+    done(run, "b")
+    assert "d" not in run.steps
+    assign(run, "c")
+    done(run, "c")
+    assert run.steps["d"].state is StepState.READY
+
+
+def test_the_run_succeeds_with_its_outputs():
+    run = begun(CHAIN)
+    for step in "ab":
+        assign(run, step)
+        outcome = done(run, step)
+    assert run.state is RunState.SUCCEEDED
+    assert run.outputs == {"result": (ValueRef(value=1),)}
+    assert isinstance(outcome.effects[-1], Ended)
+
+
+def test_an_output_that_the_module_did_not_give_fails_the_run_and_says_so():
+    run = begun(CHAIN)
+    assign(run, "a")
+    done(run, "a")
+    assign(run, "b")
+    advance(run, AttemptDone(3.0, "b", 1, "i", {"x": OUT["out"], "y": OUT["out"]}))
+    assert run.state is RunState.FAILED
+    assert "x, y" in str(run.reason)
+
+
+def test_a_result_of_an_older_epoch_is_stale_and_its_outputs_are_discarded():
+    run = begun(CHAIN)
+    assign(run, "a")
+    advance(run, AttemptLost(3.0, "a", 1, "gone"))
+    assign(run, "a", "j")
+    outcome = done(run, "a", epoch=1)
+    assert run.steps["a"].state is StepState.ASSIGNED
+    assert [type(effect) for effect in outcome.effects] == [Discard]
+
+
+def test_a_result_from_another_instance_than_the_assigned_one_is_stale():
+    run = begun(CHAIN)
+    assign(run, "a", "i")
+    done(run, "a", instance="j")
+    assert run.steps["a"].state is StepState.ASSIGNED
+
+
+def test_the_accepted_result_repeated_changes_nothing():
+    run = begun(CHAIN)
+    assign(run, "a")
+    done(run, "a")
+    assert done(run, "a").changes == ()
+
+
+def test_a_lost_attempt_costs_no_retry_and_is_superseded():
+    run = begun(CHAIN)
+    assign(run, "a")
+    outcome = advance(run, AttemptLost(3.0, "a", 1, "gone"))
+    assert run.steps["a"].failures == 0
+    assert run.steps["a"].losses == 1
+    assert Supersede("a", 1, "i") in outcome.effects
+
+
+def test_a_returned_attempt_costs_nothing():
+    run = begun(CHAIN)
+    assign(run, "a")
+    advance(run, AttemptReturned(3.0, "a", 1, "i", "busy"))
+    step = run.steps["a"]
+    assert (step.state, step.failures, step.losses) == (StepState.READY, 0, 0)
+
+
+def test_a_transient_failure_waits_for_a_drawn_delay_then_is_ready_again():
+    run = begun(CHAIN)
+    assign(run, "a")
+    outcome = advance(run, AttemptFailed(10.0, "a", 1, "i", TRANSIENT, jitter=0.5))
+    assert outcome.effects == (Wake("a", 10.5),)
+    assert advance(run, TimeCame(10.4, "a")).changes == ()
+    advance(run, TimeCame(10.5, "a"))
+    assert run.steps["a"].state is StepState.READY
+
+
+def test_the_retry_budget_ends_in_failure():
+    run = begun(CHAIN)
+    for epoch in (1, 2):
+        assign(run, "a")
+        advance(run, AttemptFailed(10.0, "a", epoch, "i", TRANSIENT, jitter=0.0))
+        advance(run, TimeCame(10.0, "a"))
+    assert run.state is RunState.FAILED
+
+
+def test_a_fatal_failure_skips_what_is_below_and_leaves_the_rest():
+    run = begun(flow_of({"a": (), "b": ("a",), "c": ("b",), "other": ()}))
+    assign(run, "a")
+    advance(run, AttemptFailed(3.0, "a", 1, "i", FATAL, jitter=0.0))
+    assert run.status(1) is StepState.SKIPPED
+    assert run.status(2) is StepState.SKIPPED
+    assert run.steps["other"].state is StepState.READY
+    assign(run, "other")
+    done(run, "other")
+    assert run.state is RunState.FAILED
+    assert "'a'" in str(run.reason)
+    assert "no use" in str(run.reason)
+
+
+def test_after_a_cancel_nothing_is_accepted():
+    run = begun(CHAIN)
+    assign(run, "a")
+    outcome = advance(run, CancelAsked(3.0, "me", "enough"))
+    assert run.state is RunState.CANCELLING
+    assert Stop("a", 1, "i", "cancelled") in outcome.effects
+    done(run, "a")
+    assert run.state is RunState.CANCELLED
+    assert run.results == {}
+
+
+def test_a_cancel_with_nothing_running_ends_at_once():
+    run = begun(CHAIN)
+    advance(run, CancelAsked(3.0, "me", ""))
+    assert run.state is RunState.CANCELLED
+
+
+def test_a_run_out_of_time_ends_at_once_and_stops_its_attempts():
+    run = begun(CHAIN)
+    assign(run, "a")
+    outcome = advance(run, RunTimedOut(3.0))
+    assert run.state is RunState.TIMED_OUT
+    assert any(isinstance(effect, Stop) for effect in outcome.effects)
+    assert not run.steps
+
+
+def test_a_parked_step_fails_when_its_patience_ends():
+    run = begun(CHAIN)
+    advance(run, NoModule(2.0, "a", "no live instance serves test.step", until=9.0))
+    advance(run, TimeCame(8.9, "a"))
+    assert run.steps["a"].state is StepState.PARKED
+    advance(run, TimeCame(9.0, "a"))
+    assert run.state is RunState.FAILED
+    assert "no live instance" in str(run.reason)
+
+
+def test_a_map_over_nothing_succeeds_at_once():
+    run = begun(flow_of({"a": (), "b": ("a",)}, mapped={"a": []}))
+    assert run.steps["b"].state is StepState.READY
+
+
+def test_a_map_issues_a_window_and_goes_on_as_elements_end():
+    run = begun(flow_of({"a": ()}, mapped={"a": list(range(MAP_WINDOW + 10))}))
+    assert len(run.steps) == MAP_WINDOW
+    assign(run, "a.0")
+    done(run, "a.0")
+    assert f"a.{MAP_WINDOW}" in run.steps
+
+
+def test_a_failed_element_fails_the_node_once_the_others_have_ended():
+    run = begun(flow_of({"a": (), "b": ("a",)}, mapped={"a": [1, 2]}))
+    assign(run, "a.0")
+    assign(run, "a.1")
+    advance(run, AttemptFailed(3.0, "a.0", 1, "i", FATAL, jitter=0.0))
+    assert run.state is RunState.RUNNING
+    done(run, "a.1")
+    assert run.state is RunState.FAILED
+    assert run.status(1) is StepState.SKIPPED
+
+
+def test_results_are_freed_when_every_reader_has_ended():
+    run = begun(CHAIN)
+    assign(run, "a")
+    done(run, "a")
+    assert 0 in run.results
+    assign(run, "b")
+    done(run, "b")
+    assert 0 not in run.results
+
+
+def test_a_forbidden_transition_is_refused_in_one_place():
+    run = new_run(CHAIN)
+    with pytest.raises(InvalidTransition):
+        run.apply(StepChange("a", StepState.RUNNING, 1.0))
+    with pytest.raises(InvalidTransition):
+        run.apply(RunChange(RunState.SUCCEEDED, 1.0))
+
+
+@given(flows(), st.integers(0, 2**32))
+def test_every_run_ends_whatever_happens(flow, seed):
+    driver = Driver(new_run(flow), seed)
+    driver.finish()
+    assert driver.run.state in RUN_TERMINAL
+    assert not driver.run.steps
+    assert not driver.run.maps
+
+
+@given(flows(), st.integers(0, 2**32))
+def test_without_faults_every_run_succeeds(flow, seed):
+    driver = Driver(new_run(flow), seed, hostile=False)
+    driver.finish()
+    assert driver.run.state is RunState.SUCCEEDED
+
+
+@given(flows(), st.integers(0, 2**32))
+def test_a_child_runs_only_on_accepted_parents(flow, seed):
+    driver = Driver(new_run(flow), seed)
+    driver.finish()
+    good: set[str] = set()
+    plan = driver.run.plan
+    for change in driver.changes:
+        if isinstance(change, StepChange):
+            node = plan.nodes[plan.by_name[change.step.partition(".")[0]]]
+            if change.state is StepState.ASSIGNED:
+                assert {plan.nodes[parent].name for parent in node.parents} <= good
+            if change.state in STEP_GOOD:
+                good.add(change.step)
+
+
+@given(flows(), st.integers(0, 2**32))
+def test_a_step_reaches_a_terminal_state_exactly_once(flow, seed):
+    driver = Driver(new_run(flow), seed)
+    driver.finish()
+    ends = [c.step for c in driver.changes if isinstance(c, StepChange) and c.state in STEP_TERMINAL]
+    assert len(ends) == len(set(ends))
+
+
+@given(flows(), st.integers(0, 2**32))
+def test_nothing_is_assigned_after_a_cancel(flow, seed):
+    driver = Driver(new_run(flow), seed)
+    driver.finish()
+    cancelled = False
+    for change in driver.changes:
+        cancelled = cancelled or (isinstance(change, RunChange) and change.state is RunState.CANCELLING)
+        if cancelled and isinstance(change, StepChange):
+            assert change.state not in {StepState.ASSIGNED, StepState.SUCCEEDED}
+
+
+@given(flows(), st.integers(0, 2**32))
+def test_replaying_the_events_as_json_gives_the_same_rows(flow, seed):
+    driver = Driver(new_run(flow), seed)
+    driver.finish()
+    again = new_run(flow)
+    for change in read_changes(json.loads(changes_json(driver.changes))):
+        again.apply(change)
+    assert (again.state, again.reason, again.outputs) == (driver.run.state, driver.run.reason, driver.run.outputs)
+    assert rows(again) == rows(driver.run)
+
+
+@given(flows(), st.integers(0, 2**32), st.integers(1, 60))
+def test_a_run_restored_from_its_rows_goes_on_like_the_one_in_memory(flow, seed, after):
+    driver = Driver(new_run(flow), seed)
+    driver.happen(Begin(driver.at))
+    for _ in range(after):
+        driver.step()
+    if driver.run.ended:
+        return
+    back = restored(driver.run)
+    assert back.steps.keys() == driver.run.steps.keys()
+    assert (back.unfinished, back.pins, back.results) == (
+        driver.run.unfinished,
+        driver.run.pins,
+        driver.run.results,
+    )
+    assert {n: (m.cursor, m.open, m.failed) for n, m in back.maps.items()} == {
+        n: (m.cursor, m.open, m.failed) for n, m in driver.run.maps.items()
+    }
+    other = Driver(back, seed)
+    other.at = driver.at
+    other.go_on()
+    assert back.state in RUN_TERMINAL
+
+
+def rows(run):
+    return sorted(step_row(run, step) for step in run.touched.values())
+
+
+def restored(run):
+    stored = StoredRun(
+        key=1, id=run.id, shard=0, namespace="default", flow="test", revision=1, state=run.state.value,
+        reason=run.reason, inputs="{}", params="{}", labels="{}", outputs=None, idempotency_key=None, actor="me",
+        origin=None, timeout_s=None, submitted_at=0.0, started_at=1.0, ended_at=None, seq=3,
+    )  # fmt: skip
+    return restore_run(stored, run.plan, [step_row(run, step) for step in run.touched.values()])
