@@ -258,7 +258,8 @@ class _LinkSubscription:
     def ask(self) -> None:
         if self._partitions:
             places = ",".join(map(str, self._partitions))
-            self._link.request(self._began, "sub", int(self._name), self._topic, places, self._start or "-")
+            start = "-" if self._start is None else _word(self._start)
+            self._link.request(self._began, "sub", int(self._name), self._topic, places, start)
 
     def take(self, batch: _Arrived) -> None:
         ack = partial(self._commit, batch) if self._kept else _nothing
@@ -286,6 +287,11 @@ class _LinkSubscription:
         welcome = self._link.welcome
         if welcome is not None and welcome.boot == boot:  # another boot has not got these numbers
             self._link.send(line("commit", self._topic, batch.index.decode(), first, last))
+
+
+def _word(start: str) -> str:
+    """A start as one word of a line; text that is no offset means the oldest kept message, as `EARLIEST` does."""
+    return start if start and not any(letter.isspace() for letter in start) else "0"
 
 
 def _deliver(deliver: Callable[[Delivery], None], delivery: Delivery) -> None:

@@ -17,7 +17,7 @@ from typing import Protocol
 
 import pytest
 
-from plugmesh.bus.port import Bus, Delivery
+from plugmesh.bus.port import EARLIEST, Bus, Delivery, Subscription
 from plugmesh.conformance.waiting import wait_until
 from plugmesh.contracts.data import MESSAGE_LIMIT_BYTES
 from plugmesh.errors import LimitExceeded
@@ -171,6 +171,15 @@ class BusConformance:
         await asyncio.gather(*published)
         assert inbox.distinct == [str(n).encode() for n in range(20)]
 
+    @pytest.mark.parametrize("start", [EARLIEST, "an offset of long ago"])
+    async def test_an_unknown_start_gives_all_that_is_kept(self, mesh: BusMesh, start: str) -> None:
+        reader, writer, inbox = await mesh.open(), await mesh.open(), Inbox()
+        published = asyncio.ensure_future(writer.publish("runs", 0, b"1"))
+        await handed_over(writer, "runs", 0)
+        reader.subscribe("runs", [0], inbox, start)
+        await published
+        assert inbox.distinct == [b"1"]
+
     async def test_a_message_that_is_not_kept_never_waits(self, mesh: BusMesh) -> None:
         writer = await mesh.open()
         async with asyncio.timeout(10):
@@ -240,17 +249,11 @@ class Fault(Protocol):
     async def __call__(self) -> None: ...
 
 
-async def listen(bus: Bus, topic: str, partitions: list[int], inbox: Inbox) -> Listening:
+async def listen(bus: Bus, topic: str, partitions: list[int], inbox: Inbox) -> Subscription:
     """Subscribe from now on, and return when the subscription holds: `end` is answered after it."""
     subscription = bus.subscribe(topic, partitions, inbox)
     await bus.end(topic, partitions[0])
     return subscription
-
-
-class Listening(Protocol):
-    """A running subscription."""
-
-    def close(self) -> None: ...
 
 
 async def handed_over(bus: Bus, topic: str, partition: int) -> None:
