@@ -272,11 +272,14 @@ class Engine:
             run = board.runs.get(timer.run)
             if run is not None:
                 board.happen(run, TimeCame(wall, timer.step) if timer.step else RunTimedOut(wall))
-        for attempt, reason in board.leases.overdue(now).items():
+        overdue = board.leases.overdue(now)
+        for attempt, reason in overdue.items():
             held = board.leases.get(attempt)
             if held is not None and held.accept_by is not None:
                 self._registry.suspect(held.instance, reason)
             self._lose(attempt, reason)
+        if overdue:
+            self._placing.refresh()  # at once: the suspect must not be the next one to be chosen
         board.departures.lost(now, self._lose_instance)
         self._placing.park_unserved()
 
@@ -344,8 +347,8 @@ class Engine:
 
 
 def _modules_of(change: MemberChange) -> frozenset[str]:
-    names = set(change.modules_changed)
-    for member in (change.before, change.after):
-        if member is not None:
-            names.update(member.offers)
-    return frozenset(names)
+    """Modules that steps may be parked for and that may now be served: by a new version, or by one more instance."""
+    after, before = change.after, change.before
+    if after is None or not after.usable or (before is not None and before.usable):
+        return change.modules_changed
+    return change.modules_changed | after.offers.keys()

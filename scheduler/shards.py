@@ -48,10 +48,10 @@ class Shards:
 
     async def acquire(self) -> None:
         """Take every shard that is free, and load it."""
-        missing = SHARDS - len(self._board.terms)
-        if missing <= 0:
+        held = frozenset(self._board.terms)
+        if len(held) == SHARDS:
             return
-        for lease in await self._store.acquire(self.owner, SHARD_LEASE_S, missing):
+        for lease in await self._store.acquire(self.owner, SHARD_LEASE_S, held):
             await self._load(lease)
 
     async def renew(self) -> None:

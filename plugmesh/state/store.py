@@ -5,7 +5,7 @@ Writes run on one thread, reads on another; each has its own connection. Nothing
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Concatenate, ParamSpec, TypeVar
 
 from plugmesh.contracts.module import ModuleContract
@@ -63,9 +63,9 @@ class State:
         """See `Writer.commit`."""
         return await self._writes.call(self._writer.commit, batch)
 
-    async def acquire(self, owner: str, lease_s: float, most: int) -> list[Lease]:
+    async def acquire(self, owner: str, lease_s: float, held: Collection[int] = ()) -> list[Lease]:
         """See `Writer.acquire`."""
-        return await self._writes.call(self._writer.acquire, owner, lease_s, most)
+        return await self._writes.call(self._writer.acquire, owner, lease_s, held)
 
     async def renew(self, owner: str, leases: Iterable[tuple[int, int]], lease_s: float) -> list[int]:
         """See `Writer.renew`."""

@@ -7,7 +7,7 @@ connection: Core per call would double the server's CPU per step.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -119,14 +119,14 @@ class Writer:
 
     # -- shards --------------------------------------------------------------------------------------------------
 
-    def acquire(self, owner: str, lease_s: float, most: int) -> list[Lease]:
-        """Take up to `most` shards that are free or whose lease ran out; each gets a higher term.
+    def acquire(self, owner: str, lease_s: float, held: Collection[int] = ()) -> list[Lease]:
+        """Take every shard that is free or whose lease ran out, but those that are `held`; each gets a higher term.
 
         When the database is exclusive to this process every shard of another owner counts as free.
         """
-        return self.transaction("acquire", lambda: self._acquire(owner, lease_s, most))
+        return self.transaction("acquire", lambda: self._acquire(owner, lease_s, held))
 
-    def _acquire(self, owner: str, lease_s: float, most: int) -> list[Lease]:
+    def _acquire(self, owner: str, lease_s: float, held: Collection[int]) -> list[Lease]:
         now = self._runtime.wall()
         shard = schema.shard
         rows = self.connection.execute(sa.select(shard)).mappings().all()
@@ -134,7 +134,7 @@ class Writer:
         taken: list[Lease] = []
         for number in range(SHARDS):
             row = known.get(number)
-            if len(taken) >= most or (row is not None and not self._free(row, owner, now)):
+            if number in held or (row is not None and not self._free(row, owner, now)):
                 continue
             term = 1 if row is None else int(row["term"]) + 1
             values = {"owner": owner, "term": term, "lease_until": now + lease_s}

@@ -43,12 +43,12 @@ def commit_of(*submissions, owner="me", term=1):
 
 
 async def insert(state, *submissions):
-    await state.acquire("me", 10.0, SHARDS)
+    await state.acquire("me", 10.0)
     return await state.commit(commit_of(*submissions))
 
 
 async def test_a_run_and_its_rows_are_written_in_one_transaction(state):
-    await state.acquire("me", 10.0, SHARDS)
+    await state.acquire("me", 10.0)
     batch = commit_of(submission())
     batch.events.append(EventRow("r-1", 1, 2.0, "[]"))
     batch.steps.append(step_row())
@@ -63,14 +63,14 @@ async def test_a_run_and_its_rows_are_written_in_one_transaction(state):
 
 
 async def test_an_older_term_writes_nothing(state):
-    await state.acquire("me", 10.0, SHARDS)
+    await state.acquire("me", 10.0)
     with pytest.raises(OwnershipLost):
         await state.commit(commit_of(submission(), term=0))
     assert await state.read(Reader.run, "r-1") is None
 
 
 async def test_one_lost_shard_undoes_the_whole_commit(state):
-    await state.acquire("me", 10.0, SHARDS)
+    await state.acquire("me", 10.0)
     batch = commit_of(submission())
     batch.positions[(shard_of("r-1") + 1) % SHARDS] = (99, None)
     with pytest.raises(OwnershipLost):
@@ -79,23 +79,23 @@ async def test_one_lost_shard_undoes_the_whole_commit(state):
 
 
 async def test_each_change_of_owner_raises_the_term(state):
-    first = await state.acquire("me", 10.0, SHARDS)
-    second = await state.acquire("you", 10.0, SHARDS)
+    first = await state.acquire("me", 10.0)
+    second = await state.acquire("you", 10.0)
     assert {lease.term for lease in first} == {1}
     assert {lease.term for lease in second} == {2}
 
 
 async def test_a_lease_that_someone_else_took_is_not_renewed(state):
-    await state.acquire("me", 10.0, SHARDS)
-    await state.acquire("you", 10.0, 1)
+    await state.acquire("me", 10.0)
+    await state.acquire("you", 10.0, range(1, SHARDS))
     assert await state.renew("me", [(shard, 1) for shard in range(SHARDS)], 10.0) == [0]
 
 
 async def test_the_position_stays_when_a_commit_names_none(state):
-    await state.acquire("me", 10.0, SHARDS)
+    await state.acquire("me", 10.0)
     await state.commit(Commit(owner="me", positions={3: (1, "boot:7")}))
     await state.commit(Commit(owner="me", positions={3: (1, None)}))
-    leases = await state.acquire("you", 10.0, SHARDS)
+    leases = await state.acquire("you", 10.0)
     assert {lease.shard: lease.position for lease in leases}[3] == "boot:7"
 
 
