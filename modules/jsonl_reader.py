@@ -1,0 +1,51 @@
+"""JSON lines to Arrow: one object a line. Numbers widen over the whole file; text and numbers in one column do not mix."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from module_sdk import DataError
+from modules.arrow_types import named_types
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+BLOCK_BYTES = 8 * 1024 * 1024
+"""Bytes parsed at once; an object must fit, so a file with a longer one is read again with larger blocks."""
+_LARGEST_BLOCK_BYTES = 1024 * 1024 * 1024
+
+
+def read_jsonl(reopen: Callable[[], Any], types: Mapping[str, str]) -> pa.Table:
+    """Read the stream that `reopen()` gives anew each time it is called. Raises `DataError`, `pyarrow.ArrowInvalid`."""
+    import pyarrow as pa
+
+    block_bytes = BLOCK_BYTES
+    while True:
+        try:
+            return _read(reopen(), types, block_bytes)
+        except pa.ArrowInvalid as error:
+            said = str(error)
+            if "straddl" in said and block_bytes < _LARGEST_BLOCK_BYTES:
+                block_bytes *= 8
+            elif "Empty JSON" in said:
+                raise DataError("file: the file is empty: it has no line with an object") from None
+            elif "changed from" in said or "Failed to convert" in said:
+                raise DataError(
+                    f"file: a column has values of several types ({said.partition(': ')[2] or said}): make them one type, "
+                    "or say in `types` what to read them as"
+                ) from None
+            else:
+                raise
+
+
+def _read(stream: Any, types: Mapping[str, str], block_bytes: int) -> pa.Table:
+    import pyarrow as pa
+    from pyarrow import json
+
+    schema = pa.schema(list(named_types(types, None).items())) if types else None
+    return json.read_json(
+        stream,
+        read_options=json.ReadOptions(block_size=block_bytes),
+        parse_options=json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="infer"),
+    )
