@@ -1,0 +1,60 @@
+"""`scripts/bench [NAME...] [--quick] [--json FILE]`: runs workloads and prints one JSON object a line."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from benchmarks import floor, idle, workloads
+from benchmarks.figures import Figure
+from benchmarks.mesh import Mesh, mesh
+
+_ON_A_MESH: dict[str, Callable[[Mesh, str, bool], list[Figure]]] = {
+    "w1": workloads.chain,
+    "w2": workloads.fan_outs,
+    "w3a": workloads.latency,
+    "w3b": workloads.burst,
+}
+NAMES = (*_ON_A_MESH, "idle", "start", "floor")
+
+
+def main() -> int:
+    """Parse the command line, measure, print; the exit code."""
+    parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"what to measure: {', '.join(NAMES)}")
+    parser.add_argument("--quick", action="store_true", help="fewer repetitions; ends within 50 seconds")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the lines to FILE")
+    options = parser.parse_args()
+    unknown = set(options.names) - set(NAMES)
+    if unknown:
+        parser.error(f"unknown: {', '.join(sorted(unknown))}; known are {', '.join(NAMES)}")
+    lines = []
+    for figure in measure(options.names or list(NAMES), quick=options.quick):
+        lines.append(figure.line())
+        print(lines[-1], flush=True)
+    if options.json is not None:
+        options.json.write_text("\n".join(lines) + "\n")
+    return 0
+
+
+def measure(names: list[str], *, quick: bool) -> Iterator[Figure]:
+    """Every figure of the workloads called `names`, and the floor of the same run."""
+    on_a_mesh = [name for name in _ON_A_MESH if name in names]
+    if on_a_mesh:
+        with mesh() as running:
+            for name in on_a_mesh:
+                yield from _ON_A_MESH[name](running, "full", quick)
+    if "w1" in names and not quick:
+        with mesh(synchronous="normal") as running:
+            yield from workloads.chain(running, "normal", quick)
+    if "idle" in names:
+        yield from idle.idle(quick=quick)
+    if "start" in names:
+        yield from idle.start(quick=quick)
+    yield from floor.measure(quick=quick)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
