@@ -1,0 +1,89 @@
+"""The web application around a gateway. Everything it needs is handed in; it owns nothing and starts nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from prometheus_client import CollectorRegistry
+from starlette.exceptions import HTTPException
+
+from gateway.core import Gateway
+from gateway.guard import Guard
+from gateway.metrics import Gauges, Metrics
+from gateway.problems import on_http_error, on_invalid_request, on_plugmesh_error
+from gateway.routes.files import FileRoutes
+from gateway.routes.flows import FlowRoutes
+from gateway.routes.health import Check, HealthRoutes
+from gateway.routes.mesh import MeshRoutes
+from gateway.routes.modules import ModuleRoutes
+from gateway.routes.runs import RunRoutes
+from gateway.routes.steps import StepRoutes
+from gateway.routing import DeclaredRoute, check_declared
+from plugmesh import __version__
+from plugmesh.errors import PlugmeshError
+from plugmesh.hub.hub import Hub
+
+PROBLEM_SCHEMA = {
+    "type": "object",
+    "description": "RFC 9457; `type` and `code` are stable",
+    "required": ["type", "title", "status", "detail", "code"],
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "code": {"type": "string"},
+        "problems": {"type": "array", "items": {"type": "object"}},
+    },
+}
+
+
+def create_app(
+    gateway: Gateway,
+    hub: Hub | None = None,
+    *,
+    metrics: CollectorRegistry | None = None,
+    gauges: Gauges | None = None,
+    checks: Mapping[str, Check] | None = None,
+) -> FastAPI:
+    """The application: with `hub`, instances can join at `/api/v1/mesh`.
+
+    `gauges` are further metrics, `checks` further parts that `/readyz` asks. Raises `ConfigurationError` if a route
+    declares no access.
+    """
+    app = FastAPI(title="Plugmesh", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
+    app.router.route_class = DeclaredRoute
+    app.add_exception_handler(PlugmeshError, on_plugmesh_error)
+    app.add_exception_handler(HTTPException, on_http_error)
+    app.add_exception_handler(RequestValidationError, on_invalid_request)
+    found: dict[str, Any] = dict(gauges or {})
+    if hub is not None:
+        found["plugmesh_hub_links"] = ("Processes that joined this gateway's hub", lambda: float(hub.links))
+    measured = Metrics(metrics or CollectorRegistry(), gateway, found)
+    app.add_middleware(Guard, settings=gateway.settings, metrics=measured, runtime=gateway.runtime)
+    RunRoutes(gateway).declare(app)
+    StepRoutes(gateway).declare(app)
+    FileRoutes(gateway).declare(app)
+    FlowRoutes(gateway).declare(app)
+    ModuleRoutes(gateway).declare(app)
+    if hub is not None:
+        MeshRoutes(hub).declare(app)
+    HealthRoutes(app, gateway, measured, checks or {}).declare(app)
+    check_declared(app)
+    _describe(app)
+    return app
+
+
+def _describe(app: FastAPI) -> None:
+    """Give the description of the API the schema of a problem, which no endpoint returns by type."""
+    made = app.openapi
+
+    def describe() -> dict[str, Any]:
+        document = made()
+        document.setdefault("components", {}).setdefault("schemas", {})["Problem"] = PROBLEM_SCHEMA
+        return document
+
+    app.openapi = describe  # type: ignore[method-assign]

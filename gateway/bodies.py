@@ -1,0 +1,68 @@
+"""Reading request bodies: bounded, and JSON that is too deep or not JSON is the client's mistake, never a crash."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import from_json
+from starlette.requests import Request
+
+from gateway.errors import BadRequest, RequestInvalid
+from plugmesh.errors import LimitExceeded
+from plugmesh.flows.problem import did_you_mean
+
+M = TypeVar("M", bound=BaseModel)
+
+
+async def read_body(request: Request, limit_bytes: int) -> bytes:
+    """The whole body. Raises `LimitExceeded` before more than `limit_bytes` are in memory."""
+    declared = request.headers.get("content-length")
+    if declared is not None and declared.isdecimal() and int(declared) > limit_bytes:
+        raise too_large(int(declared), limit_bytes)
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > limit_bytes:
+            raise too_large(size, limit_bytes)
+        chunks.append(chunk)
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+def too_large(size: int, limit_bytes: int) -> LimitExceeded:
+    """What to raise for a body of (at least) `size` bytes."""
+    return LimitExceeded(
+        f"the body has at least {size:,} bytes, {limit_bytes:,} are possible here: "
+        "hand data in as a file (PUT /api/v1/files/NAME), or raise json_limit_bytes in the gateway's settings"
+    )
+
+
+def read_json(body: bytes) -> Any:
+    """Decode a body. Raises `BadRequest` with line and column; NaN and infinity are no JSON."""
+    if not body:
+        raise BadRequest("the body is empty: send a JSON object")
+    try:
+        return from_json(body, allow_inf_nan=False)
+    except ValueError as error:
+        raise BadRequest(f"the body is not JSON: {error}") from None
+
+
+def read_model(model: type[M], document: Any) -> M:
+    """`document` as `model`. Raises `RequestInvalid` with every field that is wrong, and what was probably meant."""
+    if not isinstance(document, dict):
+        raise BadRequest("the body must be a JSON object")
+    try:
+        return model.model_validate(document)
+    except ValidationError as error:
+        problems = tuple(_problem(model, found) for found in error.errors(include_url=False, include_input=False))
+    texts = "; ".join(f"{problem['where']}: {problem['message']}" for problem in problems)
+    raise RequestInvalid(f"the request is invalid: {texts}", problems)
+
+
+def _problem(model: type[BaseModel], found: Any) -> dict[str, str]:
+    place = ".".join(str(part) for part in found["loc"])
+    if found["type"] != "extra_forbidden":
+        return {"where": place, "message": str(found["msg"])}
+    hint = did_you_mean(place, list(model.model_fields)) or f"there are {', '.join(model.model_fields)}"
+    return {"where": place, "message": f"there is no such field ({hint})", "hint": hint}

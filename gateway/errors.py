@@ -1,0 +1,35 @@
+"""Errors that only a gateway raises. What the HTTP answer looks like is in `problems`."""
+
+from __future__ import annotations
+
+from plugmesh.errors import FlowInvalid, PlugmeshError
+
+
+class BadRequest(PlugmeshError):
+    """The request itself cannot be read: send it again, corrected."""
+
+    code = "bad-request"
+
+
+class RequestInvalid(FlowInvalid):
+    """The request can be read but asks for something impossible; `problems` lists all of it."""
+
+    code = "request-invalid"
+
+
+class HostRefused(PlugmeshError):
+    """The request comes under a name, or from a web page, that this gateway does not serve."""
+
+    code = "host-refused"
+
+
+class Unreadable(PlugmeshError):
+    """The data cannot be decoded (damaged, too large for the reader process, or of an unknown kind)."""
+
+    code = "unreadable-data"
+
+
+class Busy(PlugmeshError):
+    """All reader processes are busy; try again in a moment."""
+
+    code = "busy"

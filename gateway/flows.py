@@ -1,0 +1,74 @@
+"""Flows on their way in: parsed and checked, and kept, because the same flow is often submitted again and again."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic_core import to_json
+
+from plugmesh.contracts.flow import Flow
+from plugmesh.errors import FlowInvalid
+from plugmesh.flows.parse import Parsed, parse_flow_document, parse_flow_text
+from plugmesh.flows.problem import Problem
+from plugmesh.flows.validate import ContractView, check
+from plugmesh.runtime import Runtime
+
+LARGE_BYTES = 32 * 1024
+"""A larger flow is parsed on a thread, so that other requests go on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A flow and all that is to be said about it; `flow` is `None` when there are errors."""
+
+    flow: Flow | None
+    problems: tuple[Problem, ...]
+    warnings: tuple[Problem, ...]
+
+
+class Flows:
+    """Parses and validates; the newest `kept` answers are remembered until the modules of the mesh change."""
+
+    def __init__(self, runtime: Runtime, contracts: ContractView, kept: int) -> None:
+        self._runtime = runtime
+        self._contracts = contracts
+        self._kept = kept
+        self._checked: OrderedDict[bytes, Checked] = OrderedDict()
+
+    def forget(self) -> None:
+        """Check everything again: modules came or went."""
+        self._checked.clear()
+
+    async def accept(self, source: Any, *, strict: bool) -> Checked:
+        """The flow that `source` (a JSON object, or YAML or JSON text) means. Raises `FlowInvalid` with all problems."""
+        checked = await self.check(source, strict=strict)
+        if checked.flow is None:
+            count = len(checked.problems)
+            texts = "; ".join(str(problem) for problem in checked.problems[:5]) + ("; …" if count > 5 else "")
+            raise FlowInvalid(f"the flow has {count} problem{'s' if count > 1 else ''}: {texts}", checked.problems)
+        return checked
+
+    async def check(self, source: Any, *, strict: bool) -> Checked:
+        """All problems and warnings of a flow. Never raises for what is wrong with it."""
+        text = source if isinstance(source, bytes) else to_json(source)
+        key = hashlib.blake2b(text, digest_size=16, person=b"text" if isinstance(source, bytes) else b"json").digest()
+        key += b"s" if strict else b""
+        if (known := self._checked.get(key)) is not None:
+            self._checked.move_to_end(key)
+            return known
+        parsed = await self._runtime.run_sync(_parse, source) if len(text) > LARGE_BYTES else _parse(source)
+        found = check(parsed, self._contracts, live=True, strict=strict)
+        errors = tuple(problem for problem in found if problem.severity == "error")
+        warnings = tuple(problem for problem in found if problem.severity != "error")
+        checked = Checked(None if errors else parsed.flow, errors, warnings)
+        self._checked[key] = checked
+        if len(self._checked) > self._kept:
+            self._checked.popitem(last=False)
+        return checked
+
+
+def _parse(source: Any) -> Parsed:
+    return parse_flow_text(source) if isinstance(source, str | bytes) else parse_flow_document(source)

@@ -1,0 +1,144 @@
+"""Errors as HTTP answers: RFC 9457 `application/problem+json` with a stable `type` for each kind of error."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, is_dataclass
+from typing import Any
+
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel
+from pydantic_core import to_json
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from plugmesh.errors import FlowInvalid, PlugmeshError
+
+MEDIA_TYPE = "application/problem+json"
+TYPE_PREFIX = "urn:plugmesh:problem:"
+
+_log = logging.getLogger("plugmesh.gateway")
+
+STATUS: Mapping[str, int] = {
+    "bad-request": 400,
+    "busy": 503,
+    "configuration": 400,
+    "conflict": 409,
+    "contract-refused": 409,
+    "data-mismatch": 422,
+    "flow-invalid": 422,
+    "host-refused": 403,
+    "invalid-message": 400,
+    "limit-exceeded": 413,
+    "link-lost": 503,
+    "not-found": 404,
+    "not-reachable": 503,
+    "object-corrupt": 500,
+    "object-missing": 410,
+    "ownership-lost": 503,
+    "protocol-mismatch": 400,
+    "request-invalid": 422,
+    "state-unavailable": 503,
+    "store-full": 507,
+    "unauthorized": 403,
+    "unreadable-data": 422,
+}
+"""HTTP status of each error code; 500 for the rest."""
+
+TITLES: Mapping[int, str] = {
+    400: "The request cannot be read",
+    403: "Not allowed",
+    404: "Not found",
+    405: "Method not allowed",
+    409: "In conflict with what is there",
+    410: "The data is gone",
+    413: "Too large",
+    416: "No such range",
+    422: "The request is invalid",
+    503: "Not available now",
+    507: "No room left",
+}
+
+
+class ProblemResponse(Response):
+    """One problem; `extra` are further members, such as `problems` with every place that is wrong."""
+
+    media_type = MEDIA_TYPE
+
+    def __init__(
+        self, code: str, status: int, detail: str, headers: Mapping[str, str] | None = None, **extra: Any
+    ) -> None:
+        body = {
+            "type": TYPE_PREFIX + code,
+            "title": TITLES.get(status, "The gateway failed" if status >= 500 else "The request failed"),
+            "status": status,
+            "detail": detail,
+            "code": code,
+            **extra,
+        }
+        super().__init__(to_json(body, inf_nan_mode="null", fallback=str), status, headers=dict(headers or {}))
+
+
+def of_error(error: PlugmeshError) -> ProblemResponse:
+    """The answer for an error of Plugmesh."""
+    status = STATUS.get(error.code, 500)
+    extra: dict[str, Any] = {}
+    if isinstance(error, FlowInvalid):
+        extra["problems"] = as_documents(error.problems)
+    headers = {"retry-after": "1"} if status == 503 else None
+    return ProblemResponse(error.code, status, str(error), headers, **extra)
+
+
+def as_documents(problems: Iterable[object]) -> list[Any]:
+    """Problems as JSON objects (dataclasses, models and dicts are all welcome)."""
+    return [_document(problem) for problem in problems]
+
+
+def _document(problem: object) -> Any:
+    if is_dataclass(problem) and not isinstance(problem, type):
+        return asdict(problem)
+    if isinstance(problem, BaseModel):
+        return problem.model_dump(mode="json")
+    return problem if isinstance(problem, dict) else {"message": str(problem)}
+
+
+async def on_plugmesh_error(request: Request, error: Exception) -> Response:
+    """Handler for `PlugmeshError`."""
+    assert isinstance(error, PlugmeshError)
+    answer = of_error(error)
+    if answer.status_code >= 500 and answer.status_code != 503:
+        _log.error("%s %s: %s", request.method, request.url.path, error, exc_info=error)
+    return answer
+
+
+async def on_http_error(request: Request, error: Exception) -> Response:
+    """Handler for what the web framework refuses by itself: unknown paths, methods."""
+    assert isinstance(error, HTTPException)
+    code = {404: "not-found", 405: "method-not-allowed", 413: "limit-exceeded"}.get(error.status_code, "bad-request")
+    if error.status_code == 404:
+        detail = f"there is nothing at {request.url.path}: the routes are listed at /api/v1/openapi.json"
+    else:
+        detail = f"{request.method} {request.url.path}: {error.detail}"
+    return ProblemResponse(code, error.status_code, detail, error.headers)
+
+
+async def on_invalid_request(request: Request, error: Exception) -> Response:
+    """Handler for parameters that are not what the route takes."""
+    assert isinstance(error, RequestValidationError)
+    problems = [
+        {"where": ".".join(str(part) for part in found["loc"]), "message": str(found["msg"])}
+        for found in error.errors()
+    ]
+    detail = "; ".join(f"{problem['where']}: {problem['message']}" for problem in problems)
+    return ProblemResponse("request-invalid", 422, detail, problems=problems)
+
+
+async def on_crash(request: Request, error: Exception) -> Response:
+    """Handler for everything else: the details go to the log, not to the client."""
+    if isinstance(error, ClientDisconnect):
+        return Response(status_code=499)  # nobody reads it
+    _log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    detail = f"{request.method} {request.url.path} failed inside the gateway; its log has the details"
+    return ProblemResponse("internal", 500, detail)

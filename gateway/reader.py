@@ -1,0 +1,226 @@
+"""The gateway's side of its reader processes: a few children that decode data, so that the gateway never does."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, suppress
+from pathlib import Path
+from typing import Any
+
+from pydantic_core import from_json, to_json
+
+from gateway import reader_wire
+from gateway.errors import Busy, Unreadable
+from gateway.settings import GatewaySettings
+from plugmesh.errors import LimitExceeded, ObjectMissing, PlugmeshError
+from plugmesh.runtime import Runtime
+
+_log = logging.getLogger("plugmesh.gateway")
+_PROGRAM = Path(__file__).with_name("reader_process.py")
+
+
+class ReaderFailure(PlugmeshError):
+    """What a reader process reported: its code is that of the error there."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class Reader:
+    """A pool of reader processes, started when needed and ended when idle."""
+
+    def __init__(self, runtime: Runtime, objects_url: str, settings: GatewaySettings) -> None:
+        self._runtime = runtime
+        self._objects_url = objects_url
+        self._settings = settings
+        self._slots = asyncio.Semaphore(settings.reader_processes)
+        self._streams = asyncio.Semaphore(max(1, settings.reader_processes - 1))  # one is always left for previews
+        self._idle: list[tuple[float, _Child]] = []
+        self._children: set[_Child] = set()
+        self._reaper: asyncio.Task[None] | None = None
+        self._closed = False
+
+    async def ask(self, **request: Any) -> bytes:
+        """One JSON answer. Raises `ReaderFailure`, `Unreadable` (it crashed or took too long), `Busy`."""
+        await self._acquire(self._slots)
+        try:
+            child = await self._child()
+            try:
+                kind, payload = await self._bounded(child, child.ask(request))
+                usable = kind == reader_wire.ANSWER or (kind == reader_wire.FAILED and not _is_last(payload))
+            except BaseException:
+                await self._discard(child)
+                raise
+            await self._put_back(child, usable=usable)
+        finally:
+            self._slots.release()
+        return _raise_or(kind, payload)
+
+    async def stream(self, **request: Any) -> AsyncGenerator[bytes, None]:
+        """The pieces of a stream; errors as `ask`, the first ones before the first piece."""
+        await self._acquire(self._streams)
+        try:
+            await self._acquire(self._slots)
+            try:
+                async with aclosing(self._pieces(request)) as pieces:
+                    async for piece in pieces:
+                        yield piece
+            finally:
+                self._slots.release()
+        finally:
+            self._streams.release()
+
+    async def close(self) -> None:
+        """End all processes."""
+        self._closed = True
+        if self._reaper is not None:
+            self._reaper.cancel()
+        for child in tuple(self._children):
+            await self._discard(child)
+
+    async def _pieces(self, request: dict[str, Any]) -> AsyncGenerator[bytes, None]:
+        child = await self._child()
+        usable = False
+        try:
+            kind, payload = await self._bounded(child, child.ask(request))
+            while kind == reader_wire.DATA:
+                yield payload
+                kind, payload = await self._bounded(child, child.receive())
+            usable = kind == reader_wire.END or not _is_last(payload)
+        finally:  # unusable: the client left, or the child died; what it still has to say helps nobody
+            await self._put_back(child, usable=usable)
+        _raise_or(kind, payload)
+
+    async def _acquire(self, semaphore: asyncio.Semaphore) -> None:
+        try:
+            async with asyncio.timeout(self._settings.reader_timeout_s):
+                await semaphore.acquire()
+        except TimeoutError:
+            raise Busy("all reader processes are busy with previews and downloads: try again in a moment") from None
+
+    async def _child(self) -> _Child:
+        while self._idle:
+            _, child = self._idle.pop()
+            if child.alive:
+                return child
+            await self._discard(child)
+        if self._closed:
+            raise Busy("the gateway is stopping")
+        child = await _Child.start(self._objects_url, self._settings.reader_memory_bytes)
+        self._children.add(child)
+        return child
+
+    async def _bounded(self, child: _Child, answer: Any) -> tuple[bytes, bytes]:
+        limit_s = self._settings.reader_timeout_s
+        try:
+            async with asyncio.timeout(limit_s):
+                found: tuple[bytes, bytes] = await answer
+                return found
+        except TimeoutError:
+            raise Unreadable(
+                f"decoding made no progress for {limit_s:g} s and was stopped: ask for fewer rows or columns, "
+                "or raise reader_timeout_s in the gateway's settings"
+            ) from None
+        except (EOFError, OSError):
+            how = await child.ended()
+            raise Unreadable(
+                f"the reader process died over this data ({how}): the data is damaged, or needs more than "
+                f"{self._settings.reader_memory_bytes:,} bytes of memory; ask for fewer rows or columns"
+            ) from None
+
+    async def _put_back(self, child: _Child, *, usable: bool) -> None:
+        if not usable or self._closed:
+            await self._discard(child)
+            return
+        self._idle.append((self._runtime.now(), child))
+        if self._reaper is None or self._reaper.done():
+            self._reaper = self._runtime.spawn(self._reap(), "gateway-reader-idle")
+
+    async def _reap(self) -> None:
+        while self._children:
+            await self._runtime.sleep(self._settings.reader_idle_s / 2)
+            oldest = self._runtime.now() - self._settings.reader_idle_s
+            for entry in [entry for entry in self._idle if entry[0] <= oldest]:
+                self._idle.remove(entry)
+                await self._discard(entry[1])
+
+    async def _discard(self, child: _Child) -> None:
+        self._children.discard(child)
+        await child.kill()
+
+
+class _Child:
+    """One reader process and its two pipes."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        self._process = process
+        self._stdin, self._stdout = process.stdin, process.stdout
+
+    @classmethod
+    async def start(cls, objects_url: str, memory_bytes: int) -> _Child:
+        return cls(
+            await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-P",
+                str(_PROGRAM),
+                objects_url,
+                str(memory_bytes),
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+            )
+        )
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        return self._process.returncode is None
+
+    async def ask(self, request: dict[str, Any]) -> tuple[bytes, bytes]:
+        self._stdin.write(reader_wire.frame(reader_wire.REQUEST, to_json(request)))
+        await self._stdin.drain()
+        return await self.receive()
+
+    async def receive(self) -> tuple[bytes, bytes]:
+        """The next frame. Raises `EOFError` or `OSError` when the process is gone."""
+        kind, length = reader_wire.HEADER.unpack(await self._stdout.readexactly(reader_wire.HEADER.size))
+        return kind, await self._stdout.readexactly(length)
+
+    async def ended(self) -> str:
+        """How it ended, in words."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(1):
+                await self._process.wait()
+        code = self._process.returncode
+        if code is None:
+            return "it closed its pipe"
+        return f"signal {-code}" if code < 0 else f"exit code {code}"
+
+    async def kill(self) -> None:
+        if self.alive:
+            with suppress(ProcessLookupError):
+                self._process.kill()
+        self._stdin.close()
+        await self._process.wait()
+
+
+def _is_last(payload: bytes) -> bool:
+    """Whether a process that failed so ends by itself."""
+    return bool(from_json(payload)["code"] == LimitExceeded.code)
+
+
+def _raise_or(kind: bytes, payload: bytes) -> bytes:
+    if kind != reader_wire.FAILED:
+        return payload
+    report = from_json(payload)
+    if report["code"] == ObjectMissing.code:
+        raise ObjectMissing(f"{report['message']} (the run's data is gone: run it again)")
+    raise ReaderFailure(report["code"], report["message"])

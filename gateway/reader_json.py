@@ -1,0 +1,163 @@
+"""Arrow values as JSON values. What JSON cannot hold is text: it loses nothing, and its column's type says what it is.
+
+Numbers, booleans, texts, lists and structs are themselves (a map is a list of `{key, value}`). NaN and infinities,
+decimals, times, durations (in their unit) and binary (base64) are texts; a duration is an integer.
+"""
+
+from __future__ import annotations
+
+import base64
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic_core import to_json
+
+
+def json_columns(schema: pa.Schema) -> list[dict[str, str]]:
+    """Name and Arrow type of each column."""
+    return [{"name": field.name, "type": str(field.type)} for field in schema]
+
+
+def json_rows(batch: pa.RecordBatch) -> Iterator[dict[str, Any]]:
+    """One dict a row."""
+    names = batch.schema.names
+    columns = [json_values(column) for column in batch.columns]
+    if not columns:
+        return iter([{} for _ in range(batch.num_rows)])
+    return (dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True))
+
+
+def json_values(array: pa.Array) -> list[Any]:
+    """The values of `array` as JSON can hold them; null is `None`."""
+    convert = next((convert for fits, convert in _CONVERTERS if fits(array.type)), _as_they_are)
+    return convert(array)
+
+
+def plain_columns(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The same columns for CSV: those that it has no form for as text."""
+    columns = [_plain(column) for column in batch.columns]
+    fields = [pa.field(name, column.type) for name, column in zip(batch.schema.names, columns, strict=True)]
+    return pa.RecordBatch.from_arrays(columns, schema=pa.schema(fields))
+
+
+def _plain(column: pa.Array) -> pa.Array:
+    types, kind = pa.types, column.type
+    if types.is_dictionary(kind):
+        return _plain(column.dictionary_decode())
+    if types.is_timestamp(kind) or types.is_float16(kind):
+        return _as_text(column)
+    number = types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind) or types.is_decimal(kind)
+    text = types.is_string(kind) or types.is_large_string(kind)
+    return column if number or text or types.is_date(kind) or types.is_time(kind) else _as_text(column)
+
+
+def _as_text(column: pa.Array) -> pa.Array:
+    values = json_values(column)
+    texts = [value if value is None or isinstance(value, str) else to_json(value).decode() for value in values]
+    return pa.array(texts, pa.string())
+
+
+def _as_they_are(array: pa.Array) -> list[Any]:
+    values = array.to_pylist()
+    return [base64.b64encode(value).decode() if isinstance(value, bytes) else value for value in values]
+
+
+def _durations(array: pa.Array) -> list[Any]:
+    values: list[Any] = array.cast(pa.int64()).to_pylist()
+    return values
+
+
+def _intervals(array: pa.Array) -> list[Any]:
+    return [None if value is None else list(value) for value in array.to_pylist()]
+
+
+def _texts(array: pa.Array) -> list[Any]:
+    values: list[Any] = array.cast(pa.string()).to_pylist()
+    return values
+
+
+def _decimals(array: pa.Array) -> list[Any]:
+    return [None if value is None else str(value) for value in array.to_pylist()]
+
+
+def _numbers(array: pa.Array) -> list[Any]:
+    return [_number(value) for value in array.to_pylist()]
+
+
+def _timestamps(array: pa.Array) -> list[Any]:
+    """ISO 8601, in UTC with a Z where the column has a zone."""
+    if array.type.tz is not None:
+        array = array.cast(pa.timestamp(array.type.unit, "UTC"))
+    values: list[Any] = pc.replace_substring(array.cast(pa.string()), " ", "T").to_pylist()
+    return values
+
+
+def _number(value: float | None) -> Any:
+    if value is None or math.isfinite(value):
+        return value
+    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+
+
+def _structs(array: pa.StructArray) -> list[Any]:
+    names = [array.type.field(index).name for index in range(array.type.num_fields)]
+    fields = [json_values(array.field(index)) for index in range(array.type.num_fields)]
+    valid = array.is_valid().to_pylist()
+    return [
+        {name: values[row] for name, values in zip(names, fields, strict=True)} if valid[row] else None
+        for row in range(len(array))
+    ]
+
+
+def _lists(array: pa.Array, children: pa.Array) -> list[Any]:
+    offsets = array.offsets.to_pylist()
+    return _slices(children, offsets[:-1], offsets[1:], array.is_valid().to_pylist())
+
+
+def _list_views(array: pa.ListViewArray) -> list[Any]:
+    starts = array.offsets.to_pylist()
+    ends = [start + size for start, size in zip(starts, array.sizes.to_pylist(), strict=True)]
+    return _slices(array.values, starts, ends, array.is_valid().to_pylist())
+
+
+def _fixed_lists(array: pa.FixedSizeListArray) -> list[Any]:
+    size = array.type.list_size
+    starts = range(array.offset * size, (array.offset + len(array)) * size, size) if size else [0] * len(array)
+    return _slices(array.values, starts, [start + size for start in starts], array.is_valid().to_pylist())
+
+
+def _slices(children: pa.Array, starts: Sequence[int], ends: Sequence[int], valid: list[bool]) -> list[Any]:
+    """One list a row; converts only the children that these rows have, not the whole column's."""
+    used = [row for row, there in enumerate(valid) if there and ends[row] > starts[row]]
+    first = min((starts[row] for row in used), default=0)
+    last = max((ends[row] for row in used), default=0)
+    values = json_values(children.slice(first, last - first))
+    return [
+        (values[start - first : end - first] if end > start else []) if there else None
+        for start, end, there in zip(starts, ends, valid, strict=True)
+    ]
+
+
+def _maps(array: pa.MapArray) -> list[Any]:
+    return _lists(array, pa.StructArray.from_arrays([array.keys, array.items], ["key", "value"]))
+
+
+_Convert = Callable[[pa.Array], list[Any]]
+_CONVERTERS: tuple[tuple[Callable[[pa.DataType], bool], _Convert], ...] = (
+    (lambda kind: isinstance(kind, pa.BaseExtensionType), lambda array: json_values(array.storage)),
+    (pa.types.is_dictionary, lambda array: json_values(array.dictionary_decode())),
+    (pa.types.is_struct, _structs),
+    (pa.types.is_map, _maps),
+    (lambda kind: pa.types.is_list(kind) or pa.types.is_large_list(kind), lambda array: _lists(array, array.values)),
+    (lambda kind: pa.types.is_list_view(kind) or pa.types.is_large_list_view(kind), _list_views),
+    (pa.types.is_fixed_size_list, _fixed_lists),
+    (pa.types.is_timestamp, _timestamps),
+    (pa.types.is_duration, _durations),
+    (pa.types.is_interval, _intervals),
+    (pa.types.is_temporal, _texts),
+    (pa.types.is_decimal, _decimals),
+    (pa.types.is_floating, _numbers),
+)
+"""The first whose type fits; all others are what Arrow's own conversion gives."""

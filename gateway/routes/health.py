@@ -1,0 +1,92 @@
+"""`/healthz`, `/readyz`, `/metrics`, and the description of the API."""
+
+from __future__ import annotations
+
+import asyncio
+import platform
+from collections.abc import Awaitable, Callable, Mapping
+
+from fastapi import FastAPI
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.access import Action, Kind, access
+from gateway.answers import Json
+from gateway.core import Gateway
+from gateway.metrics import Metrics
+from gateway.routing import API
+from plugmesh import __version__
+from plugmesh.contracts.base import PROTOCOL
+from plugmesh.errors import PlugmeshError
+from plugmesh.state.reads import Reader
+
+Check = Callable[[], Awaitable[str | None]]
+"""Returns why something is not ready, or `None`."""
+
+READY_S = 2.0
+"""A check that does not answer in this time fails."""
+
+
+class HealthRoutes:
+    """Endpoints for whoever looks after the mesh."""
+
+    def __init__(self, app: FastAPI, gateway: Gateway, metrics: Metrics, checks: Mapping[str, Check]) -> None:
+        self._app = app
+        self._gateway = gateway
+        self._metrics = metrics
+        self._checks: dict[str, Check] = {"state": self._state, **checks}
+
+    def declare(self, app: FastAPI) -> None:
+        """Add the routes."""
+        for path, endpoint in (("/healthz", self.health), ("/readyz", self.ready), ("/metrics", self.metrics)):
+            app.add_api_route(path, endpoint, methods=["GET"], tags=["health"])
+        app.add_api_route(f"{API}/openapi.json", self.description, methods=["GET"], tags=["health"])
+
+    @access(Action.READ, Kind.HEALTH)
+    async def health(self, request: Request) -> Response:
+        """The process answers: what it is, and on what it runs."""
+        return Json(
+            {
+                "service": "plugmesh",
+                "version": __version__,
+                "protocol": PROTOCOL,
+                "python": platform.python_version(),
+                "architecture": platform.machine(),
+                "system": platform.system(),
+            }
+        )
+
+    @access(Action.READ, Kind.HEALTH)
+    async def ready(self, request: Request) -> Response:
+        """Whether it can take work: 200, or 503 with the reason for each part."""
+        reasons = await asyncio.gather(*(_reason(check) for check in self._checks.values()))
+        checks = {name: reason or "ok" for name, reason in zip(self._checks, reasons, strict=True)}
+        ready = not any(reasons)
+        return Json({"ready": ready, "checks": checks}, 200 if ready else 503)
+
+    @access(Action.READ, Kind.HEALTH)
+    async def metrics(self, request: Request) -> Response:
+        """Metrics in the text format of Prometheus."""
+        return Response(generate_latest(self._metrics.registry), media_type=CONTENT_TYPE_LATEST)
+
+    @access(Action.READ, Kind.HEALTH)
+    async def description(self, request: Request) -> Response:
+        """This API as OpenAPI."""
+        return Json(self._app.openapi())
+
+    async def _state(self) -> str | None:
+        await self._gateway.state.read(Reader.run, "")
+        return None
+
+
+async def _reason(check: Check) -> str | None:
+    try:
+        async with asyncio.timeout(READY_S):
+            return await check()
+    except TimeoutError:
+        return f"no answer within {READY_S:g} s"
+    except PlugmeshError as error:
+        return str(error)
+    except Exception as error:  # noqa: BLE001  a check that fails in any way is a part that is not ready
+        return f"{type(error).__name__}: {error}"

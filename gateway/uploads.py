@@ -1,0 +1,107 @@
+"""Files on their way in: streamed to the object store in large pieces, visible only when whole."""
+
+from __future__ import annotations
+
+import mimetypes
+import re
+import unicodedata
+from collections.abc import AsyncIterable
+
+import xxhash
+
+from gateway.errors import BadRequest
+from plugmesh.contracts.base import NAME_PATTERN
+from plugmesh.errors import LimitExceeded
+from plugmesh.objects.port import ObjectStore, Writer
+from plugmesh.runtime import Runtime
+from plugmesh.state.records import StoredFile
+from plugmesh.state.store import State
+
+PIECE_BYTES = 1024 * 1024
+UNKNOWN_TYPE = "application/octet-stream"
+_NAMESPACE = re.compile(NAME_PATTERN)
+_MEDIA_TYPE = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9!#$&^_.+-]{0,99}/[a-zA-Z0-9][a-zA-Z0-9!#$&^_.+-]{0,99}")
+
+
+def check_name(name: str) -> str:
+    """Return a file's `name` in Unicode normal form C. Raises `BadRequest`."""
+    normal = unicodedata.normalize("NFC", name)
+    if not 1 <= len(normal) <= 255 or len(normal.encode("utf-8", "replace")) > 1000:
+        raise BadRequest(f"a file's name has 1 to 255 characters, not {len(normal)}")
+    if "/" in normal or "\\" in normal or ".." in normal or normal == ".":
+        raise BadRequest(f"a file's name holds no /, \\ or ..: {normal[:60]!r}")
+    if any(unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"} for character in normal):
+        raise BadRequest(f"a file's name holds no control characters: {normal[:60]!r}")
+    return normal
+
+
+def check_namespace(namespace: str) -> str:
+    """Return `namespace`. Raises `BadRequest`."""
+    if not _NAMESPACE.fullmatch(namespace):
+        raise BadRequest(f"{namespace[:60]!r} is no namespace: letters, digits, _ and -, at most 100")
+    return namespace
+
+
+def media_type_of(name: str, declared: str) -> str:
+    """The media type to store: what the client says, or what the name's ending says."""
+    told = declared.partition(";")[0].strip().lower()
+    if told and told != UNKNOWN_TYPE and _MEDIA_TYPE.fullmatch(told):
+        return told
+    return mimetypes.guess_type(name)[0] or UNKNOWN_TYPE
+
+
+class Uploads:
+    """Writes new versions of files."""
+
+    def __init__(self, runtime: Runtime, state: State, objects: ObjectStore, limit_bytes: int) -> None:
+        self._runtime = runtime
+        self._state = state
+        self._objects = objects
+        self._limit_bytes = limit_bytes
+
+    async def put(
+        self, namespace: str, name: str, body: AsyncIterable[bytes], media_type: str, actor: str
+    ) -> StoredFile:
+        """Store `body` as the newest version of `name`.
+
+        Raises `BadRequest` (the name), `LimitExceeded`, `StoreFull`; nothing is visible then.
+        """
+        check_namespace(namespace)
+        name = check_name(name)
+        key = f"files/{namespace}/{self._runtime.new_id('file')}"
+        writer = await self._runtime.run_sync(self._objects.create, key)
+        try:
+            size, digest = await self._receive(writer, body)
+            self._runtime.point("gateway.upload.before_commit")
+            await self._runtime.run_sync(writer.commit)
+        finally:
+            await self._runtime.run_sync(writer.abort)
+        now = self._runtime.wall()
+        stored = StoredFile(namespace, name, key, size, digest, media_type_of(name, media_type), actor, now)
+        self._runtime.point("gateway.upload.after_commit")
+        await self._state.put_file(stored)
+        return stored
+
+    async def _receive(self, writer: Writer, body: AsyncIterable[bytes]) -> tuple[int, str]:
+        hasher = xxhash.xxh3_128()
+        size = 0
+        piece = bytearray()
+        async for chunk in body:
+            size += len(chunk)
+            if size > self._limit_bytes:
+                raise LimitExceeded(
+                    f"the file has more than {self._limit_bytes:,} bytes: split it, "
+                    "or raise file_limit_bytes in the gateway's settings"
+                )
+            piece += chunk
+            if len(piece) >= PIECE_BYTES:
+                await self._runtime.run_sync(_write, writer, hasher, bytes(piece))
+                piece.clear()
+        if piece:
+            await self._runtime.run_sync(_write, writer, hasher, bytes(piece))
+        return size, f"xxh3:{hasher.hexdigest()}"
+
+
+def _write(writer: Writer, hasher: xxhash.xxh3_128, piece: bytes) -> None:
+    hasher.update(piece)
+    writer.write(piece)

@@ -1,0 +1,168 @@
+"""Upload, list, download."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from urllib.parse import quote
+
+import pytest
+import xxhash
+
+from gateway.settings import GatewaySettings
+from tests.integration.gateway.house import House
+
+FILES = "/api/v1/files"
+
+
+@pytest.fixture
+def settings() -> GatewaySettings:
+    return GatewaySettings(file_limit_bytes=5_000_000)
+
+
+async def test_an_upload_is_stored_under_a_key_of_its_own_with_its_hash(house: House) -> None:
+    data = bytes(range(256)) * 10_000
+    answer = await house.client.put(f"{FILES}/flights.csv", content=data)
+    assert answer.status_code == 201
+    file = answer.json()
+    assert (file["name"], file["bytes"], file["media_type"]) == ("flights.csv", len(data), "text/csv")
+    assert file["hash"] == f"xxh3:{xxhash.xxh3_128_hexdigest(data)}"
+    assert "flights" not in file["key"]
+    assert bytes(house.objects.read(file["key"])) == data
+    assert (await house.client.get(f"{FILES}/flights.csv")).content == data
+
+
+async def test_the_answer_to_an_upload_can_be_handed_to_a_run(house: House) -> None:
+    file = (await house.client.put(f"{FILES}/a.csv", content=b"x")).json()
+    flow = {"flow": "f", "inputs": {"a": "file"}, "nodes": {"n": {"module": "m", "params": {"file": "${inputs.a}"}}}}
+    answer = await house.client.post("/api/v1/runs", json={"flow": flow, "inputs": {"a": file}})
+    assert answer.status_code == 202, answer.text
+
+
+async def test_an_empty_file_is_a_file(house: House) -> None:
+    assert (await house.client.put(f"{FILES}/empty", content=b"")).json()["bytes"] == 0
+    answer = await house.client.get(f"{FILES}/empty")
+    assert (answer.status_code, answer.content) == (200, b"")
+
+
+async def test_a_name_points_at_the_newest_version(house: House) -> None:
+    keys = [(await house.client.put(f"{FILES}/a", content=text)).json()["key"] for text in (b"1", b"22")]
+    assert (await house.client.get(f"{FILES}/a")).content == b"22"
+    assert bytes(house.objects.read(keys[0])) == b"1"
+    listed = (await house.client.get(FILES)).json()["files"]
+    assert [(file["name"], file["bytes"]) for file in listed] == [("a", 2)]
+
+
+async def test_namespaces_keep_names_apart(house: House) -> None:
+    await house.client.put(f"{FILES}/a?namespace=one", content=b"1")
+    await house.client.put(f"{FILES}/a?namespace=two", content=b"2")
+    assert (await house.client.get(f"{FILES}/a?namespace=one")).content == b"1"
+    assert (await house.client.get(f"{FILES}/a")).status_code == 404
+    assert (await house.client.put(f"{FILES}/a?namespace=../x", content=b"1")).status_code == 400
+
+
+@pytest.mark.parametrize("name", ["..", "a..b", "a\\b", "a\nb", "\x00", "é" * 256])
+async def test_a_name_that_could_be_a_path_is_refused(house: House, name: str) -> None:
+    answer = await house.client.put(f"{FILES}/{quote(name, safe='')}", content=b"x")
+    assert answer.status_code in {400, 404, 405}
+    assert list(house.objects.list("files/")) == []
+
+
+@pytest.mark.parametrize("name", ["a b.csv", "Umlaut ä.csv", "日本.csv", "50%.csv", "a+b&c=d;.csv", "'q\"q'.csv"])
+async def test_any_other_name_is_kept_as_it_is(house: House, name: str) -> None:
+    path = f"{FILES}/{quote(name, safe='')}"
+    assert (await house.client.put(path, content=b"x")).json()["name"] == name
+    answer = await house.client.get(path)
+    assert answer.content == b"x"
+    assert answer.headers["content-disposition"].startswith("attachment;")
+    assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+async def test_a_file_over_the_limit_leaves_nothing(house: House) -> None:
+    async def pieces() -> AsyncIterator[bytes]:
+        for _ in range(60):
+            yield b"x" * 100_000
+
+    for content in (b"x" * 5_000_001, pieces()):
+        answer = await house.client.put(f"{FILES}/big", content=content)
+        assert (answer.status_code, answer.json()["code"]) == (413, "limit-exceeded")
+    assert_nothing(house)
+    assert (await house.client.get(f"{FILES}/big")).status_code == 404
+
+
+async def test_an_upload_that_breaks_off_leaves_nothing(house: House) -> None:
+    scope = {
+        "type": "http",
+        "method": "PUT",
+        "path": f"{FILES}/half",
+        "raw_path": f"{FILES}/half".encode(),
+        "query_string": b"",
+        "headers": [(b"host", b"127.0.0.1:8720"), (b"content-length", b"4000000")],
+    }
+    messages: list[dict[str, object]] = [
+        {"type": "http.request", "body": b"x" * 2_000_000, "more_body": True},
+        {"type": "http.disconnect"},
+    ]
+    sent: list[object] = []
+
+    async def receive() -> dict[str, object]:
+        return messages.pop(0)
+
+    async def send(message: object) -> None:
+        sent.append(message)
+
+    await house.app(scope, receive, send)
+    assert_nothing(house)
+    assert (await house.client.get(f"{FILES}/half")).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("asked", "status", "content", "shown"),
+    [
+        ("bytes=0-3", 206, b"0123", "bytes 0-3/10"),
+        ("bytes=7-", 206, b"789", "bytes 7-9/10"),
+        ("bytes=-2", 206, b"89", "bytes 8-9/10"),
+        ("bytes=5-500", 206, b"56789", "bytes 5-9/10"),
+        ("bytes=0-", 200, b"0123456789", None),
+        ("lines=1-2", 200, b"0123456789", None),
+        ("bytes=0-1,3-4", 200, b"0123456789", None),
+        ("bytes=10-", 416, None, "bytes */10"),
+        ("bytes=5-2", 416, None, "bytes */10"),
+    ],
+)
+async def test_a_range_is_a_part(house: House, asked: str, status: int, content: bytes | None, shown: str) -> None:
+    await house.client.put(f"{FILES}/a", content=b"0123456789")
+    answer = await house.client.get(f"{FILES}/a", headers={"range": asked})
+    assert (answer.status_code, answer.headers.get("content-range")) == (status, shown)
+    if content is not None:
+        assert answer.content == content
+        assert answer.headers["content-length"] == str(len(content))
+
+
+async def test_a_range_of_an_older_version_gives_the_whole_of_the_new_one(house: House) -> None:
+    await house.client.put(f"{FILES}/a", content=b"0123456789")
+    etag = (await house.client.get(f"{FILES}/a")).headers["etag"]
+    assert (await house.client.get(f"{FILES}/a", headers={"if-none-match": etag})).status_code == 304
+    await house.client.put(f"{FILES}/a", content=b"abcdefghij")
+    answer = await house.client.get(f"{FILES}/a", headers={"range": "bytes=5-", "if-range": etag})
+    assert (answer.status_code, answer.content) == (200, b"abcdefghij")
+
+
+async def test_a_file_whose_object_is_gone_says_so(house: House) -> None:
+    file = (await house.client.put(f"{FILES}/a", content=b"x")).json()
+    house.objects.delete(file["key"])
+    answer = await house.client.get(f"{FILES}/a")
+    assert (answer.status_code, answer.json()["code"]) == (410, "object-missing")
+
+
+async def test_many_uploads_of_one_name_are_all_whole(house: House) -> None:
+    contents = [bytes([65 + number]) * (100_000 + number) for number in range(12)]
+    answers = await asyncio.gather(*(house.client.put(f"{FILES}/same", content=content) for content in contents))
+    for answer, content in zip(answers, contents, strict=True):
+        assert bytes(house.objects.read(answer.json()["key"])) == content
+    assert (await house.client.get(f"{FILES}/same")).content in contents
+
+
+def assert_nothing(house: House) -> None:
+    assert list(house.objects.list("files/")) == []
+    assert list((house.folder / "objects" / "tmp").iterdir()) == []
