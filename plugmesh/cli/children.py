@@ -1,0 +1,28 @@
+"""The command lines of processes that serve modules."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+ORPHAN_EXIT_S = 60.0
+"""A process that a server started ends by itself when its mesh has been away for so long."""
+
+
+def serve_command(file: Path, slots: int) -> tuple[str, ...]:
+    """Serve an author's file for a person."""
+    return (sys.executable, "-P", "-m", "module_sdk.serving", str(file), "--slots", str(slots))
+
+
+def file_command(file: Path, slots: int, drain_s: float) -> tuple[str, ...]:
+    """Serve an author's file for a server."""
+    return (*serve_command(file, slots), *_for_a_server(drain_s))
+
+
+def builtins_command(slots: int, drain_s: float) -> tuple[str, ...]:
+    """Serve the built-in modules for a server."""
+    return (sys.executable, "-P", "-m", "module_sdk.serving", "modules", "--slots", str(slots), *_for_a_server(drain_s))
+
+
+def _for_a_server(drain_s: float) -> tuple[str, ...]:
+    return ("--drain-s", f"{drain_s:g}", "--orphan-exit-s", f"{ORPHAN_EXIT_S:g}")

@@ -1,0 +1,97 @@
+"""The parts of a single-machine mesh, wired together. Each part is handed what it needs; nothing is global."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from fastapi import FastAPI
+
+from gateway.app import create_app
+from gateway.core import Gateway
+from gateway.reader import Reader
+from gateway.routes.health import Check
+from gateway.settings import GatewaySettings
+from plugmesh.bus.embedded import HubBus
+from plugmesh.cli.options import ServerOptions
+from plugmesh.errors import ConfigurationError
+from plugmesh.hub.hub import Hub
+from plugmesh.objects.open import open_store
+from plugmesh.runtime import Runtime
+from plugmesh.state.store import State
+from registry.registry import Registry
+from scheduler.engine import Engine
+
+STATE, OBJECTS, RUN = "state.db", "objects", "run"
+"""What lies in the data folder: the database, the object store, and records and logs of processes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mesh:
+    """Opened by `Mesh.open`; `start` before use, `stop` after it."""
+
+    state: State
+    hub: Hub
+    bus: HubBus
+    registry: Registry
+    engine: Engine
+    gateway: Gateway
+
+    @classmethod
+    async def open(cls, options: ServerOptions, runtime: Runtime) -> Mesh:
+        """Take the data folder. Raises `Conflict` if another server has it, `ConfigurationError` if it cannot be used."""
+        data = data_folder(options.data)
+        state = await State.open(f"sqlite:///{data / STATE}?synchronous={options.synchronous}", runtime)
+        objects_url = (data / OBJECTS).as_uri()
+        objects = open_store(objects_url, runtime)
+        mesh = await state.mesh_value("id", runtime.new_id("mesh"))
+        hub = Hub(runtime, mesh=mesh, objects=objects_url)
+        bus = HubBus(hub)
+        registry = Registry(runtime, hub.directory, objects, bus, state)
+        owner = runtime.new_id("scheduler")
+        engine = Engine(runtime, state, bus=bus, registry=registry, objects=objects, owner=owner)
+        settings = GatewaySettings()
+        settings = GatewaySettings(allowed_hosts=(*settings.allowed_hosts, options.host))
+        reader = Reader(runtime, objects_url, settings)
+        gateway = Gateway(
+            runtime=runtime,
+            state=state,
+            intake=engine,
+            registry=registry,
+            bus=bus,
+            objects=objects,
+            reader=reader,
+            settings=settings,
+        )
+        return cls(state, hub, bus, registry, engine, gateway)
+
+    def app(self, modules: Check) -> FastAPI:
+        """The web application; `modules` says whether the palette is there."""
+        return create_app(self.gateway, self.hub, checks={"modules": modules})
+
+    async def start(self) -> None:
+        """Begin to work; what the last server left unfinished goes on."""
+        await self.registry.start()
+        await self.engine.start()
+        self.gateway.start()
+
+    async def stop(self) -> None:
+        """Finish what is at hand and close everything; who is connected reconnects to the next server."""
+        await self.gateway.close()
+        await self.engine.stop()
+        await self.registry.stop()
+        await self.hub.close()
+        await self.bus.close()
+        await self.state.close()
+
+
+def data_folder(path: str) -> Path:
+    """The data folder, made where needed. Raises `ConfigurationError`."""
+    data = Path(path).expanduser().resolve()
+    try:
+        (data / RUN).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(
+            f"the data folder {data} cannot be used ({error.strerror}): choose another with --data"
+        ) from error
+    return data

@@ -1,0 +1,67 @@
+"""What a run came to: its outputs as small tables, or as files in a folder."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from rich.text import Text
+
+from plugmesh.cli.session import Session, cells, table
+from plugmesh.cli.steps import output_text
+
+PREVIEW_ROWS = 10
+_SUFFIX = {"value": ".json", "file": ""}
+
+
+def ready_outputs(run: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The outputs of a run that a step has made."""
+    return {name: output for name, output in run.get("outputs", {}).items() if output.get("port")}
+
+
+def show_outputs(session: Session, run: dict[str, Any]) -> None:
+    """Print the first rows of each output."""
+    for name, output in ready_outputs(run).items():
+        session.console.print()
+        session.console.print(Text(f"{name}: {output_text('out', output)}", style="bold"))
+        if output["kind"] == "table":
+            _show_rows(session, run["id"], output)
+
+
+def _show_rows(session: Session, run: str, output: dict[str, Any]) -> None:
+    page = session.client.rows(run, output["step"], output["port"], PREVIEW_ROWS)
+    names = [column["name"] for column in page["columns"]]
+    made = table(*names)
+    for row in page["rows"]:
+        made.add_row(*cells(*(_cell(row.get(name)) for name in names)))
+    session.console.print(made)
+    left = page["total"] - len(page["rows"])
+    if left > 0:
+        session.console.print(Text(f"… and {left:,} more rows", style="dim"))
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def save_outputs(session: Session, run: dict[str, Any], folder: Path, format: str) -> list[Path]:
+    """Write each output to a file of its name; returns the files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files = []
+    for name, output in ready_outputs(run).items():
+        target = folder / f"{name}{_suffix(output, format)}"
+        session.client.download(run["id"], output["step"], output["port"], format, target)
+        files.append(target)
+        session.say(f"{name}: {target}")
+    return files
+
+
+def _suffix(output: dict[str, Any], format: str) -> str:
+    if output["kind"] == "file":
+        return Path(output.get("name", "")).suffix
+    return _SUFFIX.get(output["kind"], f".{format}")

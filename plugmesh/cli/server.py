@@ -1,0 +1,25 @@
+"""The server process: `plugmesh up` becomes `python -P -m plugmesh.cli.server OPTIONS`.
+
+It starts clean: Python's `-P` keeps the working folder off `sys.path`, and the folder with the server's own packages
+is put first, so that an author's `scheduler.py` or `modules/` is never found instead.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from plugmesh.cli.options import ServerOptions
+from plugmesh.server_path import server_path
+
+
+def main() -> int:
+    """Run one server to its end; the exit code."""
+    options = ServerOptions.decode(sys.argv[1])
+    sys.path.insert(0, str(server_path()))
+    from plugmesh.cli.serving import run_server  # noqa: PLC0415  the server's packages can be found from here on
+
+    return run_server(options)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,258 @@
+"""A service: one child process that is kept there, replaced without a gap, and found again by the next server.
+
+`look` does everything that is due, whatever happened; it is called after each change and when its time is over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from plugmesh.cli.record import Kept, Record, Spec
+from plugmesh.cli.running import Running, start
+from plugmesh.runtime import Runtime
+
+ADOPT_S = 10.0
+"""A process of the server before must have joined again by then, or it is replaced."""
+SLOW_S = 10.0
+"""A process that needs longer to join is mentioned."""
+FIRST_DELAY_S, MAX_DELAY_S = 0.2, 15.0
+STEADY_S = 30.0
+"""A process that served so long did not fail at once: the next delay is the first one again."""
+KILL_AFTER_S = 5.0
+"""Beyond the time that a process has to finish its steps."""
+
+
+class Service:
+    """Keeps one process of the wanted spec. `has_joined` tells whether the process with a pid is on the mesh.
+
+    With `retry`, a process that ends before it has joined is tried again; without, not before its spec changes: the
+    error is in the author's file.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        folder: Path,
+        *,
+        runtime: Runtime,
+        has_joined: Callable[[int], bool],
+        say: Callable[[str], None],
+        drain_s: float,
+        retry: bool,
+    ) -> None:
+        self.name = name
+        self._record = Record(folder / f"{name}.json")
+        self._log = folder / f"{name}.log"
+        self._runtime = runtime
+        self._has_joined = has_joined
+        self._say = say
+        self._drain_s = drain_s
+        self._retry = retry
+        self._wanted: Spec | None = None
+        self._title = name
+        self._broken: Spec | None = None
+        self._current: Running | None = None
+        self._next: Running | None = None
+        self._leaving: list[Running] = []
+        self._written: tuple[Kept, ...] = ()
+        self._failures = 0
+        self._resume_at = 0.0
+        self._mentioned = False
+        self._stopping = False
+        self._wake = asyncio.Event()
+
+    @property
+    def serving(self) -> bool:
+        """A process of it is on the mesh."""
+        return self._current is not None and self._current.joined
+
+    @property
+    def settled(self) -> bool:
+        """It serves what is wanted, or cannot."""
+        if self._wanted is None or self._wanted == self._broken:
+            return self._next is None
+        return self.serving and self._current is not None and self._current.kept.spec == self._wanted
+
+    def want(self, spec: Spec | None, title: str = "") -> None:
+        """From now on a process of `spec` is wanted; `None`: none at all. `title` is what people call it."""
+        self._wanted = spec
+        self._title = title or self._title
+        self._wake.set()
+
+    def wake(self) -> None:
+        """Something may have changed."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Look after it until `stop` was called and everything has ended."""
+        self._adopt()
+        while True:
+            self._wake.clear()
+            pause = self.look()
+            if self._stopping and not self._all():
+                return
+            with suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._wake.wait()
+
+    def stop(self) -> None:
+        """Let it finish and end; `run` returns when it has."""
+        self._stopping = True
+        self.want(None)
+
+    def abandon(self) -> None:
+        """Leave the processes to the next server."""
+        for running in self._all():
+            running.forget()
+
+    def kill(self) -> None:
+        """Do not wait any longer."""
+        for running in self._all():
+            running.kill()
+
+    # -- what is due -------------------------------------------------------------------------------------------------
+
+    def look(self) -> float | None:
+        """Do what is due; returns after how many seconds to look again, if nothing happens before."""
+        now = self._runtime.now()
+        self._bury(now)
+        self._see_joined()
+        if self._next is not None and self._next.kept.spec != self._wanted:
+            self._retire(self._next, now)
+            self._next = None
+        if self._wanted is None and self._current is not None:
+            self._retire(self._current, now)
+            self._current = None
+        self._check_adopted(now)
+        if self._due(now):
+            self._start()
+        for running in self._leaving:
+            if running.kill_at is not None and now >= running.kill_at:
+                running.kill()
+        self._write()
+        return self._next_look(now)
+
+    def _bury(self, now: float) -> None:
+        self._leaving = [running for running in self._leaving if not running.over]
+        if self._next is not None and self._next.over:
+            self._did_not_join(self._next, now)
+            self._next = None
+        if self._current is not None and self._current.over:
+            self._died(self._current, now)
+            self._current = None
+
+    def _did_not_join(self, running: Running, now: float) -> None:
+        code = running.exit_code
+        itself = code is not None and code >= 0
+        if itself and not self._retry:
+            self._broken = running.kept.spec
+            later = "it is tried again when the file changes"
+        else:
+            later = f"trying again in {self._delay(now):.1g} s"
+        words = running.last_words() or f"it ended with {code}"
+        kept = "; the version before goes on serving" if self._current is not None else ""
+        self._say(f"{self._title} could not be plugged in ({later}{kept}):\n{_indented(words)}")
+
+    def _died(self, running: Running, now: float) -> None:
+        if now - running.since > STEADY_S:
+            self._failures = 0
+        if running.joined or running.kill_at is None:
+            delay = self._delay(now)
+            self._say(
+                f"the process of {self._title} ended ({_how(running.exit_code)}); starting it again in {delay:.1g} s"
+            )
+
+    def _delay(self, now: float) -> float:
+        delay: float = min(MAX_DELAY_S, FIRST_DELAY_S * 2**self._failures)
+        self._failures += 1
+        self._resume_at = now + delay
+        return delay
+
+    def _see_joined(self) -> None:
+        for running in (self._current, self._next):
+            if running is not None and not running.joined and self._has_joined(running.process.pid):
+                running.joined = True
+        if self._next is not None and self._next.joined:
+            if self._current is not None:
+                self._retire(self._current, self._runtime.now())
+            self._current, self._next = self._next, None
+            self._say(f"{self._title} is plugged in (process {self._current.process.pid})")
+
+    def _check_adopted(self, now: float) -> None:
+        current = self._current
+        if current is None or current.joined:
+            return
+        if now - current.since >= ADOPT_S and current.kill_at is None:
+            self._say(f"{self._title}: process {current.process.pid} did not join again in {ADOPT_S:g} s; replacing it")
+            current.kill_at = now
+            current.kill()
+
+    def _due(self, now: float) -> bool:
+        wanted = self._wanted
+        if wanted is None or wanted == self._broken or self._next is not None or now < self._resume_at:
+            return False
+        return self._current is None or self._current.kept.spec != wanted
+
+    def _start(self) -> None:
+        assert self._wanted is not None
+        kept = Kept(launch=self._runtime.new_id("launch"), spec=self._wanted)
+        self._write(kept)
+        self._mentioned = False
+        self._broken = None
+        self._next = start(kept, self._log, self._runtime, self._wake.set)
+
+    def _retire(self, running: Running, now: float) -> None:
+        running.terminate(now + self._drain_s + KILL_AFTER_S)
+        self._leaving.append(running)
+
+    def _next_look(self, now: float) -> float | None:
+        times = [running.kill_at for running in self._leaving if running.kill_at is not None]
+        if self._current is not None and not self._current.joined:
+            times.append(self._current.since + ADOPT_S)
+        if self._next is not None:
+            slow = self._next.since + SLOW_S
+            if now < slow:
+                times.append(slow)
+            elif not self._mentioned:
+                self._mentioned = True
+                self._say(f"{self._title} has not joined after {SLOW_S:g} s; its log is {self._log}")
+        if self._wanted is not None and self._current is None and self._next is None and self._wanted != self._broken:
+            times.append(self._resume_at)
+        return max(0.01, min(times) - now) if times else None
+
+    # -- what the server before left ---------------------------------------------------------------------------------
+
+    def _adopt(self) -> None:
+        now = self._runtime.now()
+        for kept in self._record.read():
+            process = kept.process()
+            if process is None:
+                continue
+            running = Running(kept, process, runtime=self._runtime, changed=self._wake.set)
+            if kept.leaving or self._current is not None:
+                self._retire(running, now)
+            else:
+                self._current = running
+                self._say(f"{self._title}: process {process.pid} of the server before goes on")
+
+    def _all(self) -> list[Running]:
+        return [running for running in (self._current, self._next, *self._leaving) if running is not None]
+
+    def _write(self, starting: Kept | None = None) -> None:
+        kept = tuple(running.kept for running in self._all()) + ((starting,) if starting else ())
+        if kept != self._written:
+            self._written = kept
+            self._record.write(kept)
+
+
+def _how(code: int | None) -> str:
+    if code is None:
+        return "another server had started it"
+    return f"exit code {code}" if code >= 0 else f"signal {-code}"
+
+
+def _indented(text: str) -> str:
+    return "\n".join(f"  {line}" for line in text.splitlines()[-20:])

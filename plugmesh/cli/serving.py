@@ -1,0 +1,206 @@
+"""One server from its start to its end: signals, the banner, and the order in which things stop."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import signal
+import socket
+import sys
+from pathlib import Path
+
+import uvloop
+
+from gateway.server import bind, serve
+from plugmesh.cli.banner import banner
+from plugmesh.cli.exits import ExitCode
+from plugmesh.cli.logs import NOTICES, configure_logging
+from plugmesh.cli.mesh import RUN, Mesh, data_folder
+from plugmesh.cli.options import ServerOptions
+from plugmesh.cli.services import Services
+from plugmesh.errors import ConfigurationError, Conflict, PlugmeshError
+from plugmesh.runtime import Runtime, SystemRuntime
+from registry.registry import MemberChange
+
+PALETTE_S = 10.0
+"""The server is called ready when its own modules are there, and after this time in any case."""
+STOP_S = 10.0
+"""Stopping the parts must not take longer: a database that hangs must not keep the process."""
+_log = logging.getLogger(__name__)
+_say = logging.getLogger(NOTICES).info
+
+
+def run_server(options: ServerOptions) -> int:
+    """Serve until a signal or a failure; the exit code."""
+    configure_logging(options.log_level, as_json=options.json_logs)
+    runtime = SystemRuntime()
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(_run(options, runtime))
+    except (ConfigurationError, Conflict) as error:
+        print(f"plugmesh: {error}", file=sys.stderr)
+        return ExitCode.USAGE
+    except PlugmeshError as error:
+        print(f"plugmesh: the server cannot go on: {error}", file=sys.stderr)
+        return ExitCode.RUN_FAILED
+
+
+async def _run(options: ServerOptions, runtime: Runtime) -> int:
+    folders = _watched(options)
+    listener = bind(options.host, options.port)
+    try:
+        mesh = await Mesh.open(options, runtime)
+    except BaseException:
+        listener.close()
+        raise
+    return await Server(options, runtime, mesh, listener).run(folders)
+
+
+class Server:
+    """A mesh behind a listening socket, with the processes that belong to it."""
+
+    def __init__(self, options: ServerOptions, runtime: Runtime, mesh: Mesh, listener: socket.socket) -> None:
+        self._options = options
+        self._runtime = runtime
+        self._mesh = mesh
+        self._listener = listener
+        self._asked = asyncio.Event()
+        self._web_stop = asyncio.Event()
+        self._ready_by = runtime.now() + PALETTE_S
+        self.url = _url(options.host, listener.getsockname()[1])
+        self._services = Services(
+            data_folder(options.data) / RUN,
+            url=self.url,
+            slots=options.slots,
+            runtime=runtime,
+            has_joined=self._has_joined,
+            say=_say,
+            drain_s=options.drain_s,
+        )
+
+    async def run(self, folders: list[Path]) -> int:
+        """Serve to the end; the exit code. Raises what broke."""
+        self._services.start(folders, builtins=self._options.builtins)  # they need longer to start than the rest
+        self._mesh.registry.watch(self._members_changed)
+        await self._mesh.start()
+        web = self._runtime.spawn(self._web(), "web")
+        self._handle_signals()
+        welcome = self._runtime.spawn(self._welcome(folders), "banner")
+        failed = self._runtime.spawn(self._mesh.engine.failed(), "engine failure")
+        asked = self._runtime.spawn(_wait(self._asked), "stop signal")
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(50_000, 20, 50)
+        await asyncio.wait({web, failed, asked}, return_when=asyncio.FIRST_COMPLETED)
+        welcome.cancel()
+        broken = next((task for task in (failed, web) if task.done()), None)
+        if broken is None:
+            failed.cancel()
+            await self._stop(web)
+            return ExitCode.OK
+        asked.cancel()
+        await self._break_off(web)
+        return _explain(broken)
+
+    # -- ends --------------------------------------------------------------------------------------------------------
+
+    async def _stop(self, web: asyncio.Task[None]) -> None:
+        self._asked.clear()
+        _say(f"stopping: steps at work have {self._options.drain_s:g} s to finish (once more to stop at once)")
+        hurry = self._runtime.spawn(self._hurry(), "second signal")
+        await self._services.stop()
+        hurry.cancel()
+        self._web_stop.set()
+        await web
+        async with asyncio.timeout(STOP_S):
+            await self._mesh.stop()
+
+    async def _hurry(self) -> None:
+        await self._asked.wait()
+        await self._services.stop()
+
+    async def _break_off(self, web: asyncio.Task[None]) -> None:
+        """Stop without trust in any part; the modules go on and find the next server."""
+        await self._services.abandon()
+        self._web_stop.set()
+        try:
+            async with asyncio.timeout(STOP_S):
+                await asyncio.gather(web, return_exceptions=True)
+                await self._mesh.stop()
+        except Exception as error:  # noqa: BLE001  the process ends because of another error, which is told
+            _log.warning("not everything could be stopped: %s", str(error) or type(error).__name__)
+
+    def _handle_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._asked.set)
+
+    # -- parts -------------------------------------------------------------------------------------------------------
+
+    async def _web(self) -> None:
+        await serve(
+            self._mesh.app(self._palette),
+            self._options.host,
+            self._options.port,
+            self._runtime,
+            stop=self._web_stop,
+            listener=self._listener,
+            close_streams=self._mesh.gateway.close_streams,
+        )
+
+    async def _palette(self) -> str | None:
+        if self._services.settled or self._runtime.now() >= self._ready_by:
+            self._ready_by = 0.0
+            return None
+        return "the modules are being started"
+
+    async def _welcome(self, folders: list[Path]) -> None:
+        while await self._palette():
+            await self._runtime.sleep(0.02)
+        modules = [contract.name for contract in self._mesh.registry.modules()]
+        live = sorted({name for name in modules if self._mesh.registry.live_versions(name)})
+        if self._options.json_logs:
+            _say(f"running at {self.url} with {len(live)} modules")
+        else:
+            print(banner(self.url, data_folder(self._options.data), live, folders), flush=True)
+
+    def _has_joined(self, pid: int) -> bool:
+        here = socket.gethostname()
+        return any(
+            member.registration.pid == pid and member.registration.host == here and member.connected and member.offers
+            for member in self._mesh.registry.members().values()
+        )
+
+    def _members_changed(self, change: MemberChange) -> None:
+        before, after = change.before, change.after
+        if before is None or after is None or before.connected != after.connected or change.modules_changed:
+            self._services.wake()
+
+
+def _explain(broken: asyncio.Task[None]) -> int:
+    error = None if broken.cancelled() else broken.exception()
+    _log.error("%s ended: %s", broken.get_name(), error or "nobody knows why", exc_info=error)
+    print(
+        f"plugmesh: the server ended because a part of it failed ({error}). Nothing that was accepted is lost: "
+        "start it again, and open runs go on",
+        file=sys.stderr,
+    )
+    return ExitCode.RUN_FAILED
+
+
+def _watched(options: ServerOptions) -> list[Path]:
+    folders = [Path(folder).expanduser().resolve() for folder in options.modules]
+    for folder in folders:
+        if not folder.is_dir():
+            raise ConfigurationError(f"--modules {folder} is no folder: make it, or name another one")
+    return folders
+
+
+def _url(host: str, port: int) -> str:
+    name = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "[::1]"}.get(host, host)  # noqa: S104  only compared
+    return f"http://[{name}]:{port}" if ":" in name and not name.startswith("[") else f"http://{name}:{port}"
+
+
+async def _wait(event: asyncio.Event) -> None:
+    await event.wait()

@@ -1,0 +1,128 @@
+"""What all client commands share: the mesh that they talk to, how they answer, and what their errors become."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Annotated, Any, Self
+
+import typer
+from rich.console import Console, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from plugmesh.cli.client import MeshClient, Refusal
+from plugmesh.cli.exits import ExitCode
+from plugmesh.errors import ConfigurationError, FlowInvalid, NotFound, NotReachable, PlugmeshError
+from plugmesh.join import DEFAULT_URL
+from plugmesh.runtime import SystemRuntime
+
+Url = Annotated[str, typer.Option("--url", envvar="PLUGMESH_URL", help="Where the mesh is.", show_default=True)]
+AsJson = Annotated[bool, typer.Option("--json", help="Answer with one JSON document.")]
+HERE = DEFAULT_URL
+
+_PIPE_WIDTH = 200
+_CODES = {"not-found": ExitCode.NOT_FOUND, "state-unavailable": ExitCode.NOT_REACHABLE, "busy": ExitCode.NOT_REACHABLE}
+
+
+class Session:
+    """One command. As a context manager it turns errors of Plugmesh into a message and an exit code."""
+
+    def __init__(self, url: str, as_json: bool, *, flow_file: str = "flow") -> None:
+        self.as_json = as_json
+        self.runtime = SystemRuntime()
+        self.console = make_console()
+        self._errors = make_console(stderr=True)
+        self._flow_file = flow_file
+        self._url = url
+        self.client: MeshClient
+
+    def __enter__(self) -> Self:
+        try:
+            self.client = MeshClient(self._url, self.runtime)
+        except ConfigurationError as error:
+            self._fail(error)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.client.__exit__(kind, error, trace)
+        if isinstance(error, PlugmeshError):
+            self._fail(error)
+
+    def answer(self, document: Any, show: Callable[[], None]) -> None:
+        """Print the document as JSON if that was asked for, else whatever `show` prints."""
+        if self.as_json:
+            print(json.dumps(document, ensure_ascii=False))
+        else:
+            show()
+
+    def say(self, text: str, style: str = "") -> None:
+        """A line for people; nothing with `--json`."""
+        if not self.as_json:
+            self.console.print(Text(text, style=style))
+
+    def warn(self, text: str) -> None:
+        """A line on stderr."""
+        self._errors.print(Text(text, style="yellow"))
+
+    def warnings(self, problems: Sequence[dict[str, Any]]) -> None:
+        """The warnings of a flow, with their places."""
+        for problem in problems:
+            self.warn(problem_line(problem, self._flow_file))
+
+    def _fail(self, error: PlugmeshError) -> None:
+        problems = getattr(error, "problems", ())
+        if self.as_json:
+            document = {"code": error.code, "message": str(error), "problems": list(problems)}
+            print(json.dumps({"error": document}, ensure_ascii=False), file=sys.stderr)
+        elif problems:
+            for problem in problems:
+                self._errors.print(Text(problem_line(problem, self._flow_file), style="red"))
+        else:
+            self._errors.print(Text(f"plugmesh: {error}", style="red"))
+        raise typer.Exit(exit_code(error)) from error
+
+
+def exit_code(error: PlugmeshError) -> ExitCode:
+    """What a command that ends with this error exits with."""
+    if isinstance(error, NotReachable):
+        return ExitCode.NOT_REACHABLE
+    if isinstance(error, Refusal):
+        return _CODES.get(error.code, ExitCode.USAGE if error.status < 500 else ExitCode.RUN_FAILED)
+    if isinstance(error, NotFound):
+        return ExitCode.NOT_FOUND
+    return ExitCode.USAGE if isinstance(error, ConfigurationError | FlowInvalid) else ExitCode.RUN_FAILED
+
+
+def problem_line(problem: dict[str, Any], file: str) -> str:
+    """One problem of a flow or a request as people and editors read it."""
+    hint = f" ({problem['hint']})" if problem.get("hint") and problem["hint"] not in problem["message"] else ""
+    if "where" in problem:
+        return f"{problem['where']}: {problem['message']}{hint}"
+    place = f"{file}:{problem['line']}:{problem['column']}" if problem.get("line") else file
+    return f"{place}: {problem.get('severity', 'error')}: {problem['message']}{hint}"
+
+
+def table(*columns: str) -> Table:
+    """A plain table."""
+    made = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        made.add_column(column, overflow="fold")
+    return made
+
+
+def cells(*values: object) -> tuple[RenderableType, ...]:
+    """Cells that are shown as they are: nothing in them is markup."""
+    return tuple(Text("" if value is None else str(value)) for value in values)
+
+
+def make_console(*, stderr: bool = False) -> Console:
+    """A console that changes nothing of what it prints; into a pipe, lines are not folded at 80 characters."""
+    console = Console(stderr=stderr, highlight=False, markup=False, emoji=False)
+    if not console.is_terminal:
+        console = Console(stderr=stderr, highlight=False, markup=False, emoji=False, width=_PIPE_WIDTH)
+    return console

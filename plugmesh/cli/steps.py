@@ -1,0 +1,108 @@
+"""Runs and steps in words and tables."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from plugmesh.cli.session import table
+
+ENDED = {"succeeded", "failed", "cancelled", "timed_out"}
+STYLES = {
+    "succeeded": "green",
+    "cached": "green",
+    "recovered": "green",
+    "failed": "red",
+    "timed_out": "red",
+    "cancelled": "yellow",
+    "parked": "magenta",
+    "waiting": "magenta",
+    "running": "cyan",
+    "assigned": "cyan",
+}
+
+
+def clock(at: float | None) -> str:
+    """A Unix time as the time of day here, with the date if it is another day."""
+    if at is None:
+        return ""
+    moment = datetime.fromtimestamp(at).astimezone()
+    today = datetime.now(moment.tzinfo).date()
+    return moment.strftime("%H:%M:%S" if moment.date() == today else "%Y-%m-%d %H:%M:%S")
+
+
+def duration(start: float | None, end: float | None) -> str:
+    """How long something took."""
+    if start is None or end is None:
+        return ""
+    seconds = max(0.0, end - start)
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    return f"{seconds:.1f} s" if seconds < 120 else f"{int(seconds) // 60} min {int(seconds) % 60} s"
+
+
+def state_text(state: str) -> Text:
+    """A state in its colour."""
+    return Text(state, style=STYLES.get(state, ""))
+
+
+def result(step: dict[str, Any]) -> str:
+    """What a step came to: rows, or why it is where it is."""
+    if step.get("error"):
+        return error_line(step["error"])
+    outputs = step.get("outputs") or {}
+    if outputs:
+        return ", ".join(output_text(name, output) for name, output in outputs.items())
+    return step.get("reason") or ""
+
+
+def output_text(name: str, output: dict[str, Any]) -> str:
+    """An output in a few words."""
+    label = "" if name == "out" else f"{name}: "
+    if output.get("rows") is not None:
+        return f"{label}{output['rows']:,} rows"
+    if "value" in output:
+        return f"{label}{output['value']!r}"
+    if output.get("bytes") is not None:
+        return f"{label}{output.get('name', 'file')}, {output['bytes']:,} bytes"
+    return f"{label}{output.get('kind', '')}"
+
+
+def error_line(error: dict[str, Any]) -> str:
+    """An error in one line, with its place in the author's file."""
+    where = f" (at {error['where']})" if error.get("where") else ""
+    return f"{error['type']}: {error['message']}{where}"
+
+
+def steps_table(steps: list[dict[str, Any]]) -> Table:
+    """One line a step."""
+    made = table("STEP", "STATE", "TIME", "RESULT")
+    for step in steps:
+        tries = f" (attempt {step['epoch']})" if step.get("epoch", 0) > 1 else ""
+        made.add_row(
+            Text(step["id"]),
+            state_text(step["state"]),
+            Text(duration(step.get("started_at") or step.get("ready_at"), step.get("ended_at"))),
+            Text(result(step) + tries),
+        )
+    return made
+
+
+def run_line(run: dict[str, Any]) -> str:
+    """How a run stands, in one line."""
+    took = duration(run.get("started_at") or run.get("submitted_at"), run.get("ended_at"))
+    reason = f": {run['reason']}" if run.get("reason") else ""
+    return f"{run['id']} {run['state']}{f' after {took}' if took else ''}{reason}"
+
+
+def waiting_lines(run: dict[str, Any]) -> list[str]:
+    """What an open run waits for, and until when."""
+    lines = []
+    for step in run.get("steps", []):
+        if step["state"] in {"parked", "waiting"}:
+            until = f" (until {clock(step['wake_at'])})" if step.get("wake_at") else ""
+            lines.append(f"{step['id']} is {step['state']}: {step.get('reason') or 'it will go on by itself'}{until}")
+    return lines
