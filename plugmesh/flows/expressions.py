@@ -72,7 +72,7 @@ def whole_expression(text: str) -> Expression | None:
 
 
 def texts_to_fill(value: Any) -> Iterator[tuple[KeyPath, str]]:
-    """Every text in `value` that has an expression, with its path."""
+    """Every text in `value` that has an expression, with its path, in the order of the document."""
     pending: list[tuple[KeyPath, Any]] = [((), value)]
     while pending:
         path, found = pending.pop()
@@ -80,9 +80,9 @@ def texts_to_fill(value: Any) -> Iterator[tuple[KeyPath, str]]:
             if has_expression(found):
                 yield path, found
         elif isinstance(found, dict):
-            pending.extend(((*path, key), below) for key, below in found.items())
+            pending.extend(((*path, key), below) for key, below in reversed(found.items()))
         elif isinstance(found, list):
-            pending.extend(((*path, index), below) for index, below in enumerate(found))
+            pending.extend(((*path, index), found[index]) for index in reversed(range(len(found))))
 
 
 def _parse_expression(inside: str) -> Expression:

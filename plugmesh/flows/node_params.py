@@ -105,11 +105,9 @@ def _check_map(flow: Flow, name: str, report: Report) -> None:
         return
     for expression in _expressions(text):
         if expression.root == "inputs" and expression.name in flow.inputs:
-            kind = flow.inputs[expression.name].kind
-            message = f"map needs a list, but {expression.text} is a {kind}"
+            message = f"map needs a list, but {expression.text} is a {flow.inputs[expression.name].kind}"
             report.error(REFERENCES, "bad-map", message, ("nodes", name, "map"))
-        found = _type_of(expression, flow)
-        if found not in {None, "array"}:
+        elif (found := _type_of(expression, flow)) not in {None, "array"}:
             message = f"map needs a list, but {expression.text} is of type {found}"
             report.error(REFERENCES, "bad-map", message, ("nodes", name, "map"))
 
@@ -153,9 +151,12 @@ def _hole(text: str, flow: Flow) -> Any:
 
 
 def _type_of(expression: Expression, flow: Flow) -> str | None:
-    """The JSON type that `expression` gives, where the flow says it. Modules say themselves how a file looks."""
+    """The JSON type that `expression` gives, where the flow says it."""
     if expression.root == "index":
         return "integer"
+    if expression.root == "inputs":
+        given = flow.inputs.get(expression.name)
+        return "object" if given is not None and not given.optional else None  # its reference
     declared = flow.params.get(expression.name) if expression.root == "params" and not expression.path else None
     if declared is None or (not declared.required and declared.default is None):
         return None

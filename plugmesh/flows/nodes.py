@@ -9,6 +9,7 @@ from pydantic import JsonValue
 
 from plugmesh.contracts.base import MODULE_PATTERN
 from plugmesh.contracts.flow import Node, RetryPolicy, Source
+from plugmesh.contracts.module import VERSION_PATTERN
 from plugmesh.flows.expressions import BadExpression, whole_expression
 from plugmesh.flows.places import KeyPath
 from plugmesh.flows.problem import SCHEMA, Report
@@ -31,7 +32,7 @@ RETRY_KEYS = ("attempts", "delay", "max_delay")
 
 _MODULE = re.compile(MODULE_PATTERN)
 _NUMBER = r"(?:0|[1-9][0-9]{0,8})"
-_VERSION = re.compile(rf"{_NUMBER}\.{_NUMBER}\.{_NUMBER}(-[0-9A-Za-z.-]{{1,100}})?|\^{_NUMBER}(\.{_NUMBER}){{0,2}}")
+_VERSION = re.compile(rf"{VERSION_PATTERN}|[\^~]{_NUMBER}(\.{_NUMBER}){{0,2}}")
 _SHORT_VERSION = re.compile(rf"{_NUMBER}(\.{_NUMBER})?")
 
 
@@ -96,9 +97,9 @@ def _read_module(value: Any, path: KeyPath, what: str, report: Report) -> str:
         )
         report.error(SCHEMA, "bad-module", f"{shown(name)} cannot be a module: {rule}", (*path, "module"), hint=hint)
         return ""
-    if at and not _VERSION.fullmatch(version):
+    if at and (len(version) > 100 or not _VERSION.fullmatch(version)):
         hint = f"did you mean '{name}@^{version}'?" if _SHORT_VERSION.fullmatch(version) else ""
-        message = f"{shown(version)} is no version: write {name}, {name}@1.2.0 or {name}@^1"
+        message = f"{shown(version)} is no version: write {name}, {name}@1.2.0, {name}@^1 or {name}@~1.2"
         report.error(SCHEMA, "bad-version", message, (*path, "module"), hint=hint)
         return ""
     return text

@@ -151,6 +151,9 @@ def _check_type(value: Any, schema: Mapping[str, Any], path: KeyPath) -> list[Fa
     allowed = _types(schema)
     if not allowed or any(is_type(value, name) for name in allowed):
         return []
+    if schema.get("x-mesh") == "file":
+        message = f"{_what(path)} must be a file that was handed in, not {shown(value)}"
+        return [Fault(path, "wrong-type", message, 'write "${inputs.NAME}", an input of kind file')]
     return [_wrong_type(value, allowed, path)]
 
 

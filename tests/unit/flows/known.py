@@ -68,7 +68,10 @@ class KnownModules:
 def builtin_like(away: Collection[str] = ()) -> KnownModules:
     """Readers, filters, joins and a few more."""
     return KnownModules(
-        contract("io.read", schema=params("file", file={"x-mesh": "file"}, rows={"type": "integer", "minimum": 0})),
+        contract(
+            "io.read",
+            schema=params("file", file={"type": "object", "x-mesh": "file"}, rows={"type": "integer", "minimum": 0}),
+        ),
         contract("io.write", ["table"], [OutputPort(name="file", kind=PortKind.FILE)], params(path=TEXT)),
         contract("table.filter", ["table"], schema=params("where", where=TEXT)),
         contract("table.split", ["table"], ["matching", "others"], params("where", where=TEXT)),

@@ -16,7 +16,7 @@ MANY = 10_000
 
 
 def _document(shape: str) -> dict[str, Any]:
-    nodes: dict[str, Any] = {"n0": {"module": "io.read", "params": {"file": "x"}}}
+    nodes: dict[str, Any] = {"n0": {"module": "io.read", "params": {"file": {}}}}
     for number in range(1, MANY):
         before = f"n{number - 1}" if shape == "deep" else "n0"
         nodes[f"n{number}"] = {"module": "table.filter", "in": before, "params": {"where": "x > 1"}}
@@ -34,7 +34,7 @@ def test_a_large_flow_has_no_problems_and_survives_json(shape: str) -> None:
 
 def test_a_large_text_is_read() -> None:
     lines = "".join(f"  n{number}: {{module: table.limit, in: n{number - 1}}}\n" for number in range(1, MANY))
-    parsed = parse_flow_text("flow: f\nnodes:\n  n0: {module: io.read, params: {file: x}}\n" + lines)
+    parsed = parse_flow_text("flow: f\nnodes:\n  n0: {module: io.read, params: {file: {}}}\n" + lines)
     assert parsed.flow is not None
     assert check(parsed, builtin_like(), live=True) == ()
 

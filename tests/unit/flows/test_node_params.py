@@ -88,7 +88,7 @@ def test_expressions_may_stand_anywhere_in_params(node: str) -> None:
             "wrong-type: table.limit: param 'share' must be a number, not ${params.l} (array)",
         ),
         (
-            "{module: io.read, params: {file: f, rows: -1}}",
+            "{module: io.read, params: {file: {}, rows: -1}}",
             "out-of-range: io.read: param 'rows' must be at least 0, not -1",
         ),
         (
@@ -102,7 +102,7 @@ def test_expressions_may_stand_anywhere_in_params(node: str) -> None:
     ],
 )  # fmt: skip
 def test_params_must_fit_the_schema_of_the_module(node: str, said: str) -> None:
-    (message,) = _found(f"{node}\n  r: {{module: io.read, params: {{file: x}}}}")
+    (message,) = _found(f"{node}\n  r: {{module: io.read, params: {{file: {{}}}}}}")
     assert message.startswith(said)
 
 
@@ -119,7 +119,7 @@ def test_params_must_fit_the_schema_of_the_module(node: str, said: str) -> None:
     ],
 )
 def test_values_to_be_filled_are_checked_by_the_type_they_will_have(node: str) -> None:
-    assert _found(f"{node}\n  r: {{module: io.read, params: {{file: x}}}}") == []
+    assert _found(f"{node}\n  r: {{module: io.read, params: {{file: {{}}}}}}") == []
 
 
 NESTED: dict[str, Any] = {
@@ -195,6 +195,13 @@ def test_the_schemas_that_pydantic_writes_are_understood(value: dict[str, Any]) 
 )  # fmt: skip
 def test_what_a_schema_does_not_allow_is_said(value: Any, said: list[str]) -> None:
     assert [fault.message for fault in check_value(value, NESTED)] == said
+
+
+def test_a_file_comes_from_an_input_and_only_where_one_is_taken() -> None:
+    (message,) = _found("{module: io.read, params: {file: flights.csv}}")
+    assert message == "wrong-type: io.read: param 'file' must be a file that was handed in, not \"flights.csv\""
+    (message,) = _found('{module: io.write, in: "${inputs.t}", params: {path: "${inputs.f}"}}')
+    assert message == "wrong-type: io.write: param 'path' must be a string, not ${inputs.f} (object)"
 
 
 def test_a_schema_that_never_ends_is_given_up() -> None:

@@ -130,7 +130,7 @@ def test_after_may_name_a_single_node_and_map_may_be_a_list() -> None:
     assert (node.after, node.map) == (("b",), [1, {"a": 2}])
 
 
-@pytest.mark.parametrize("version", ["", "@1.2.0", "@1.2.0-rc.1", "@^1", "@^1.2", "@^0.1.0"])
+@pytest.mark.parametrize("version", ["", "@1.2.0", "@1.2.0-rc.1", "@^1", "@^1.2", "@^0.1.0", "@~1.2"])
 def test_modules_are_asked_for_with_or_without_a_version(version: str) -> None:
     assert parsed_nodes(n={"module": f"a.b{version}"}).nodes["n"].module == f"a.b{version}"
 

@@ -72,36 +72,36 @@ def test_problems_of_all_levels_come_at_once_in_the_order_of_the_text() -> None:
             ["missing-edge: input 'table' of table.limit needs an edge (table port)"],
         ),
         (
-            "a: {module: io.read, params: {file: x}}\nb: {module: table.join, in: a, params: {on: x}}",
+            "a: {module: io.read, params: {file: {}}}\nb: {module: table.join, in: a, params: {on: x}}",
             ["ambiguous-port: table.join has several inputs; there are left, right (write in: {left: …})"],
         ),
         (
-            "a: {module: io.read, params: {file: x}}\nb: {module: table.limit, in: [a, a]}",
+            "a: {module: io.read, params: {file: {}}}\nb: {module: table.limit, in: [a, a]}",
             ["too-many-edges: port 'table' takes one edge, not 2"],
         ),
         (
-            "a: {module: io.read, params: {file: x}}\nb: {module: io.read, in: a, params: {file: x}}",
+            "a: {module: io.read, params: {file: {}}}\nb: {module: io.read, in: a, params: {file: {}}}",
             ["no-input: io.read has no input (remove in:)"],
         ),
         (
-            "a: {module: io.read, params: {file: x}}\nb: {module: table.limit, in: a.outt}",
+            "a: {module: io.read, params: {file: {}}}\nb: {module: table.limit, in: a.outt}",
             ["unknown-port: io.read has no output 'outt'; there is out (did you mean 'out'?)"],
         ),
         (
-            "a: {module: io.read, params: {file: x}}\nb: {module: table.split, in: a, params: {where: x}}\n"
+            "a: {module: io.read, params: {file: {}}}\nb: {module: table.split, in: a, params: {where: x}}\n"
             "c: {module: table.limit, in: b}",
             ["ambiguous-port: table.split has several outputs; there are matching, others (write b.matching)"],
         ),
         (
-            "a: {module: io.read, params: {file: x}}\nb: {module: report.send, in: a}\nc: {module: table.limit, in: b}",
+            "a: {module: io.read, params: {file: {}}}\nb: {module: report.send, in: a}\nc: {module: table.limit, in: b}",
             ["no-output: report.send has no output: nothing can follow it (use after: to wait for it)"],
         ),
         (
-            "a: {module: io.read, params: {file: x}}\nb: {module: io.write, in: a}\nc: {module: table.limit, in: b}",
+            "a: {module: io.read, params: {file: {}}}\nb: {module: io.write, in: a}\nc: {module: table.limit, in: b}",
             ["wrong-kind: input 'table' of table.limit takes a table, not a file"],
         ),
         (
-            "a: {module: io.read, params: {file: x}}\nb: {module: orders.total, in: a, bind: {prise: p}}",
+            "a: {module: io.read, params: {file: {}}}\nb: {module: orders.total, in: a, bind: {prise: p}}",
             ["unknown-column: orders.total has no column 'prise' of its own; there are price, qty (did you mean 'price'?)"],
         ),
     ],
@@ -113,14 +113,14 @@ def test_a_wrong_reference_is_named(nodes: str, said: list[str]) -> None:
 @pytest.mark.parametrize(
     "nodes",
     [
-        "a: {module: io.read, params: {file: x}}\nb: {module: table.union, in: [a, a, a]}",
-        "a: {module: io.read, params: {file: x}}\nb: {module: table.union, in: {tables: a}}",
-        "a: {module: io.read, params: {file: x}}\nb: {module: orders.total, in: a}",
-        "a: {module: io.read, params: {file: x}}\nb: {module: orders.total, in: {orders: a, rates: a}, bind: {price: p}}",
-        "a: {module: io.read, params: {file: x}}\nb: {module: table.split, in: a, params: {where: x}}\n"
+        "a: {module: io.read, params: {file: {}}}\nb: {module: table.union, in: [a, a, a]}",
+        "a: {module: io.read, params: {file: {}}}\nb: {module: table.union, in: {tables: a}}",
+        "a: {module: io.read, params: {file: {}}}\nb: {module: orders.total, in: a}",
+        "a: {module: io.read, params: {file: {}}}\nb: {module: orders.total, in: {orders: a, rates: a}, bind: {price: p}}",
+        "a: {module: io.read, params: {file: {}}}\nb: {module: table.split, in: a, params: {where: x}}\n"
         "c: {module: table.limit, in: b.others}",
-        "a: {module: io.read, params: {file: x}}\nb: {module: report.send, in: a}\n"
-        "c: {module: io.read, params: {file: x}, after: b}",
+        "a: {module: io.read, params: {file: {}}}\nb: {module: report.send, in: a}\n"
+        "c: {module: io.read, params: {file: {}}, after: b}",
     ],
 )
 def test_what_fits_has_no_problems(nodes: str) -> None:
@@ -158,7 +158,7 @@ def test_inputs_and_params_that_nothing_uses_are_warnings() -> None:
 
 
 def test_modules_that_are_not_there_are_warnings_or_errors_when_strict() -> None:
-    nodes = "a: {module: io.raed}\nb: {module: table.union@^2}\nc: {module: io.read, params: {file: x}}"
+    nodes = "a: {module: io.raed}\nb: {module: table.union@^2}\nc: {module: io.read, params: {file: {}}}"
     view = builtin_like(away=["io.read"])
     assert checked_nodes(nodes, view) == [
         "unknown-module: the module io.raed is not known; its step will be parked until one is plugged in "
