@@ -38,7 +38,8 @@ class Running:
         self._child = child
         self._log = log
         self._end: asyncio.Task[None] = runtime.spawn(process.ended(), f"end of process {process.pid}")
-        self._end.add_done_callback(lambda _: changed())
+        self._changed = changed
+        self._end.add_done_callback(self._ended)
 
     @property
     def over(self) -> bool:
@@ -48,7 +49,7 @@ class Running:
     @property
     def exit_code(self) -> int | None:
         """As subprocess gives it, negative for a signal; `None` while it runs, or if another server started it."""
-        return None if self._child is None or not self.over else self._child.wait()
+        return None if self._child is None or not self.over else self._child.returncode
 
     def terminate(self, kill_at: float) -> None:
         """Ask it to finish what it does and end; who looks after it kills it at `kill_at`."""
@@ -63,6 +64,12 @@ class Running:
     def forget(self) -> None:
         """Stop watching it; it goes on."""
         self._end.cancel()
+
+    def _ended(self, end: asyncio.Task[None]) -> None:
+        if not end.cancelled():
+            if self._child is not None:
+                self._child.wait()
+            self._changed()
 
     def last_words(self) -> str:
         """The end of what it wrote since it was started."""
