@@ -95,6 +95,8 @@ def _conversion(
         check_columns("columns", columns, names, "file")
     return csv.ConvertOptions(
         null_values=list(options.nulls),
+        true_values=["true", "True", "TRUE"],  # not 1 and 0, which are integers
+        false_values=["false", "False", "FALSE"],
         strings_can_be_null=True,
         quoted_strings_can_be_null=False,
         include_columns=list(columns) or None,

@@ -37,6 +37,11 @@ _LOCKED_DOWN = {
     "threads": "1",
 }
 _KIND_OF_ERROR = re.compile(r"^[A-Z][A-Za-z ]* Error: ")
+_SAID_BETTER = {
+    r"must appear in the GROUP BY clause": "must be in `by`",
+    r"Cannot mix aggregates with non-aggregated columns!": "a column outside of an aggregate must be in `by`",
+    r",? or SET error_on_division_by_zero=false[^.]*\.": " instead.",
+}
 _CARETS = re.compile(r"^LINE \d+: (?P<line>.*)\n(?P<indent> *)(?P<carets>\^+)", re.MULTILINE)
 
 
@@ -70,8 +75,8 @@ def explain(message: str) -> str:
     signatures = [line for line in said[1:] if "->" in line]
     if signatures:
         first = first.partition(" You might need")[0].rstrip(".") + "; it takes " + " or ".join(signatures[:4])
-    first = first.replace("must appear in the GROUP BY clause", "must be in `by`")
-    first = re.sub(r",? or SET error_on_division_by_zero=false[^.]*\.", " instead.", first)
+    for theirs, ours in _SAID_BETTER.items():
+        first = re.sub(theirs, ours, first)
     found = _CARETS.search(message)
     if found is None:
         return first

@@ -8,6 +8,7 @@ statement) is a `DataError` that names the expression and the place. Only the co
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -42,7 +43,7 @@ class Parsed:
 def parse(text: str, param: str, names: Sequence[str]) -> Parsed:
     """Check an expression over columns called `names`. Raises `DataError`."""
     label = f"{param}: the expression {_short(text)!r}"
-    tree = _tree(text, label)
+    tree = _tree(text, label, names)
     check = Check(text, label, names)
     check.walk(tree)
     check.distinct_to_sql()
@@ -72,12 +73,12 @@ def sql_expression(parsed: Parsed) -> duckdb.Expression:
     return duckdb.SQLExpression(parsed.text)
 
 
-def _tree(text: str, label: str) -> Node:
+def _tree(text: str, label: str, names: Sequence[str]) -> Node:
     """DuckDB's own parse of the expression."""
     _check_text(text, label)
     answer = _serialized(HEAD + text + _TAIL, label)
     if answer["error"]:
-        raise DataError(f"{label} cannot be read: {_syntax(text, answer, label)}")
+        raise DataError(f"{label} cannot be read: {_syntax(text, answer, label, names)}")
     statements = answer["statements"]
     node = statements[0]["node"]
     single = len(statements) == 1 and len(node.get("select_list", ())) == 1
@@ -104,7 +105,7 @@ def _serialized(statement: str, label: str) -> Node:
     return tree
 
 
-def _syntax(text: str, answer: Node, label: str) -> str:
+def _syntax(text: str, answer: Node, label: str, names: Sequence[str]) -> str:
     """What is wrong with a text that cannot be parsed."""
     message = str(answer["error_message"]).partition(" comment at or near")[0]
     if "depth limit" in message:
@@ -114,12 +115,20 @@ def _syntax(text: str, answer: Node, label: str) -> str:
     if not rest:
         return "it is empty"
     if at <= len(text.rstrip()):
-        return f"{message}, at character {at} ({_excerpt(text, at)!r})"
+        return f"{message}, at character {at} ({_excerpt(text, at)!r}){_quote_hint(text, at, names)}"
     if rest.endswith((";", ",")):
         return f"it ends with {rest[-1]!r}"
     if not _serialized(HEAD + text, label)["error"]:
         return _MORE
     return "it is not one complete expression: the ';' is too much" if ";" in rest else "it ends too early"
+
+
+def _quote_hint(text: str, at: int, names: Sequence[str]) -> str:
+    """A column may be called as a word of SQL is."""
+    end = re.match(r"\w*", text[at - 1 :])
+    nearby = re.findall(r"\w+", text[: at - 1 + (end.end() if end else 0)])[-2:]
+    found = next((name for name in names if name.casefold() in {word.casefold() for word in nearby}), None)
+    return f': if {found} is meant as a column, write "{found}" in double quotes' if found else ""
 
 
 def _deepest(text: str) -> int:

@@ -1,0 +1,194 @@
+import bz2
+import gzip
+import io
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from module_sdk import DataError
+from module_sdk.testing import run
+from modules import csv_reader, jsonl_reader
+from modules.io_read import read
+
+Put = Callable[[str, bytes | str], str]
+FLIGHTS = """year,month,dep_time,arr_delay,carrier,tailnum,time_hour
+2013,1,517,11,UA,N14228,2013-01-01T10:00:00Z
+2013,1,NA,NA,UA,NA,2013-01-01T10:00:00Z
+2013,1,542,33,AA,N619AA,2013-01-01T10:00:00Z
+"""
+
+
+@pytest.fixture
+def put(tmp_path: Path) -> Put:
+    def write(name: str, content: bytes | str) -> str:
+        path = tmp_path / name
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        return str(path)
+
+    return write
+
+
+def types(table: pa.Table) -> dict[str, str]:
+    return {field.name: str(field.type) for field in table.schema}
+
+
+def test_flights_have_the_right_types_and_na_is_null(put: Put) -> None:
+    table = run(read, file=put("flights.csv", FLIGHTS))
+    assert types(table) == {
+        "year": "int64",
+        "month": "int64",
+        "dep_time": "int64",
+        "arr_delay": "int64",
+        "carrier": "string",
+        "tailnum": "string",
+        "time_hour": "timestamp[s, tz=UTC]",
+    }
+    assert table.column("dep_time").to_pylist() == [517, None, 542]
+    assert table.column("tailnum").to_pylist() == ["N14228", None, "N619AA"]
+
+
+@pytest.mark.parametrize(
+    ("last", "kind", "value"),
+    [
+        ("1.5", "double", 1.5),
+        ("x", "string", "x"),
+        ("NA", "int64", None),
+        ("2026-01-01", "string", "2026-01-01"),
+        ("true", "string", "true"),
+    ],
+)
+def test_a_column_that_changes_in_the_last_line_of_many_blocks_is_widened(
+    put: Put, monkeypatch: pytest.MonkeyPatch, last: str, kind: str, value: Any
+) -> None:
+    monkeypatch.setattr(csv_reader, "BLOCK_BYTES", 1000)
+    table = run(read, file=put("t.csv", "a,b\n" + "1,2\n" * 2000 + f"{last},3\n"))
+    assert types(table) == {"a": kind, "b": "int64"}
+    assert table.num_rows == 2001
+    assert table.column("a")[-1].as_py() == value
+    assert table.column("a")[0].as_py() == ("1" if kind == "string" else 1)
+
+
+def test_a_line_longer_than_a_block_is_read(put: Put, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(csv_reader, "BLOCK_BYTES", 1000)
+    table = run(read, file=put("t.csv", "a,b\n1," + "y" * 100_000 + "\n2,z\n"))
+    assert table.column("a").to_pylist() == [1, 2]
+
+
+def test_quoted_text_keeps_commas_line_ends_and_words_that_mean_null(put: Put) -> None:
+    table = run(read, file=put("t.csv", 'a,b\n"x, ""y""\nz",1\n"NA",2\n"",3\nNA,4\n'))
+    assert table.column("a").to_pylist() == ['x, "y"\nz', "NA", "", None]
+
+
+def test_other_delimiters_nulls_headers_and_encodings(put: Put) -> None:
+    table = run(
+        read, file=put("t.csv", "ä;-\n".encode("latin-1")), delimiter=";", nulls=["-"], encoding="latin-1", header=False
+    )
+    assert table.to_pylist() == [{"f0": "ä", "f1": None}]
+    assert run(read, file=put("t.tsv", "a\tb\n1\t2\n")).column_names == ["a", "b"]
+    assert run(read, file=put("u.csv", "1,2\n"), header=["x", "y"]).to_pylist() == [{"x": 1, "y": 2}]
+
+
+def test_columns_are_chosen_and_types_given(put: Put) -> None:
+    file = put("t.csv", "zip,price,when,n\n01234,1.10,2026-01-01T00:00:00Z,1\n")
+    given = {"zip": "string", "price": "decimal128(10, 2)", "when": "timestamp[us, tz=UTC]"}
+    table = run(read, file=file, columns=["price", "zip", "when"], types=given)
+    assert types(table) == {"price": "decimal128(10, 2)", "zip": "string", "when": "timestamp[us, tz=UTC]"}
+    assert table.column("zip").to_pylist() == ["01234"]
+
+
+def test_a_header_alone_is_an_empty_table(put: Put) -> None:
+    table = run(read, file=put("t.csv", "a,b\n"))
+    assert (table.num_rows, table.column_names) == (0, ["a", "b"])
+
+
+@pytest.mark.parametrize("packed", ["gz", "bz2", "zst", "zip"])
+def test_packed_files_are_unpacked(put: Put, packed: str) -> None:
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as inside:
+        inside.writestr("folder/flights.csv", FLIGHTS)
+    zstd = pa.compress(FLIGHTS.encode(), "zstd", asbytes=True)
+    plain = FLIGHTS.encode()
+    content = {"gz": gzip.compress(plain), "bz2": bz2.compress(plain), "zst": zstd, "zip": archive.getvalue()}
+    assert run(read, file=put(f"flights.csv.{packed}", content[packed])).num_rows == 3
+
+
+def test_parquet_and_arrow_keep_their_types(put: Put) -> None:
+    table = pa.table({"s": pa.array(["x", None]).dictionary_encode(), "l": pa.array([[1], None], pa.list_(pa.int8()))})
+    parquet, stream, file = io.BytesIO(), io.BytesIO(), io.BytesIO()
+    pq.write_table(table, parquet)
+    with pa.ipc.new_stream(stream, table.schema) as writer:
+        writer.write_table(table)
+    with pa.ipc.new_file(file, table.schema) as writer:
+        writer.write_table(table)
+    for name, buffer in {"t.parquet": parquet, "t.arrow": file, "u.arrows": stream}.items():
+        assert run(read, file=put(name, buffer.getvalue())).equals(table)
+        assert run(read, file=put(name + ".gz", gzip.compress(buffer.getvalue()))).equals(table)
+        assert run(read, file=put(name, buffer.getvalue()), columns=["l"]).column_names == ["l"]
+
+
+def test_json_lines_widen_numbers_and_have_nested_values(put: Put, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jsonl_reader, "BLOCK_BYTES", 1000)
+    lines = '{"a": 1}\n' * 1000 + '{"a": 1.5, "b": {"c": [1, null]}}\n' + '{"b": null, "d": "' + "x" * 5000 + '"}\n'
+    table = run(read, file=put("t.jsonl", lines))
+    assert types(table) == {"a": "double", "b": "struct<c: list<item: int64>>", "d": "string"}
+    assert table.num_rows == 1002
+    assert table.column("b")[1000].as_py() == {"c": [1, None]}
+
+
+def test_the_format_can_be_said(put: Put) -> None:
+    assert run(read, file=put("data", "a\n1\n"), format="csv").num_rows == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "params", "message"),
+    [
+        (
+            "t.csv",
+            "a,b\n" + "1,2\n" * 5000 + "1,2,3\n",
+            {},
+            r"'t\.csv' cannot be .*Row #5002: Expected 2 columns, got 3",
+        ),
+        ("t.csv", "", {}, "the file is empty"),
+        ("t.csv", "a,a\n1,2\n", {}, "two columns are called 'a'"),
+        ("t.csv", b"a,b\n\xff,1\n", {}, "encoding: the column 'a' is not utf-8 text"),
+        ("t.csv", b"a,b\n\xff,1\n", {"encoding": "ascii"}, "encoding: the file is not ascii text"),
+        ("t.csv", "a\n1\n", {"encoding": "nosuch"}, "there is no encoding 'nosuch'"),
+        ("t.csv", "a\n1\n", {"columns": ["b"]}, "the input 'file' has no column 'b'"),
+        ("t.csv", "a\n1\n", {"types": {"b": "string"}}, "types: the input 'file' has no column 'b'"),
+        ("t.csv", "a\n1\n", {"types": {"a": "text"}}, "'text', for the column 'a', is no type"),
+        ("t.csv", "a\nx\n", {"types": {"a": "int8"}}, "conversion error to int8: invalid value 'x'"),
+        ("t.csv.gz", b"no gzip", {}, r"'t\.csv\.gz' cannot be read as csv"),
+        ("t.csv.zip", b"no zip", {}, "cannot be opened"),
+        ("t.xyz", "a\n", {}, "does not say what is in the file"),
+        ("t.jsonl", '{"a": 1}\n{bad}\n', {}, "in row 1"),
+        ("t.jsonl", '{"a": 1}\n{"a": "x"}\n', {}, "values of several types"),
+        ("t.jsonl", "", {}, "the file is empty"),
+        ("t.parquet", b"PAR1 no parquet PAR1", {}, "cannot be read as parquet"),
+        ("t.parquet", b"", {"types": {"a": "int8"}}, "says itself which types"),
+        ("t.arrow", b"ARROW1 no arrow", {}, "cannot be read as arrow"),
+        ("t.arrow", b"no arrow at all", {}, "cannot be read as arrow"),
+    ],
+)
+def test_what_cannot_be_read_says_why(
+    put: Put, name: str, content: bytes | str, params: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(DataError, match=message) as failed:
+        run(read, file=put(name, content), **params)
+    assert "\n" not in str(failed.value)
+
+
+def test_an_arrow_file_with_offsets_that_point_elsewhere_is_refused(put: Put) -> None:
+    table = pa.table({"s": ["first", "second"]})
+    buffer = io.BytesIO()
+    with pa.ipc.new_file(buffer, table.schema) as writer:
+        writer.write_table(table)
+    offsets = (0).to_bytes(4, "little") + (5).to_bytes(4, "little") + (11).to_bytes(4, "little")
+    wrong = (0).to_bytes(4, "little") + (5).to_bytes(4, "little") + (2_000_000_000).to_bytes(4, "little")
+    assert offsets in buffer.getvalue()
+    with pytest.raises(DataError, match="cannot be read as arrow"):
+        run(read, file=put("t.arrow", buffer.getvalue().replace(offsets, wrong)))
