@@ -5,17 +5,13 @@ Values that hold a `${…}` come as a `Hole`: only their type is known, if that.
 
 from __future__ import annotations
 
-import math
-import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
-
-from pydantic_core import SchemaError, SchemaValidator, ValidationError, core_schema
 
 from plugmesh.flows.places import KeyPath
 from plugmesh.flows.problem import did_you_mean
+from plugmesh.flows.schema_rules import broken_rule
 from plugmesh.flows.values import is_type, shown, type_name
 
 _BUDGET = 50_000  # schemas come from modules: a hostile one must not hold up the gateway
@@ -70,7 +66,7 @@ class _Checker:
         faults += _check_type(value, schema, path)
         if faults:
             return faults
-        faults += _check_choice(value, schema, path) + _check_size(value, schema, path)
+        faults += _check_choice(value, schema, path) + _check_rules(value, schema, path)
         if isinstance(value, dict):
             faults += self._object(value, schema, path, depth)
         elif isinstance(value, list):
@@ -169,79 +165,9 @@ def _check_choice(value: Any, schema: Mapping[str, Any], path: KeyPath) -> list[
     return [Fault(path, "not-a-choice", f"{_what(path)} must be {one}, not {shown(value)}", hint)]
 
 
-def _check_size(value: Any, schema: Mapping[str, Any], path: KeyPath) -> list[Fault]:
-    wrong = ""
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        wrong = _number_rule(value, schema)
-    elif isinstance(value, str):
-        wrong = _length_rule(len(value), "Length", "characters", schema) or _pattern_rule(value, schema)
-    elif isinstance(value, list):
-        wrong = _length_rule(len(value), "Items", "elements", schema)
-        if not wrong and schema.get("uniqueItems") is True and _repeats(value):
-            wrong = "have no element twice"
-    elif isinstance(value, dict):
-        wrong = _length_rule(len(value), "Properties", "keys", schema)
+def _check_rules(value: Any, schema: Mapping[str, Any], path: KeyPath) -> list[Fault]:
+    wrong = broken_rule(value, schema)
     return [Fault(path, "out-of-range", f"{_what(path)} must {wrong}, not {shown(value)}")] if wrong else []
-
-
-def _number_rule(value: float, schema: Mapping[str, Any]) -> str:
-    for word, (text, holds) in _NUMBER_RULES.items():
-        limit = schema.get(word)
-        if isinstance(limit, int | float) and not isinstance(limit, bool) and not holds(value, limit):
-            return f"{text} {limit}"
-    return ""
-
-
-def _is_multiple(value: float, step: float) -> bool:
-    if step <= 0:
-        return True
-    if isinstance(value, int) and isinstance(step, int):
-        return value % step == 0
-    quotient = value / step
-    return not math.isfinite(quotient) or abs(quotient - round(quotient)) < 1e-9
-
-
-_NUMBER_RULES: dict[str, tuple[str, Callable[[float, float], bool]]] = {
-    "minimum": ("be at least", operator.ge),
-    "maximum": ("be at most", operator.le),
-    "exclusiveMinimum": ("be more than", operator.gt),
-    "exclusiveMaximum": ("be less than", operator.lt),
-    "multipleOf": ("be a multiple of", _is_multiple),
-}
-
-
-def _length_rule(length: int, word: str, unit: str, schema: Mapping[str, Any]) -> str:
-    least, most = schema.get(f"min{word}"), schema.get(f"max{word}")
-    if isinstance(least, int) and length < least:
-        return f"have at least {least} {unit}"
-    if isinstance(most, int) and length > most:
-        return f"have at most {most} {unit}"
-    return ""
-
-
-def _pattern_rule(value: str, schema: Mapping[str, Any]) -> str:
-    pattern = schema.get("pattern")
-    validator = _pattern_validator(pattern) if isinstance(pattern, str) else None
-    try:
-        if validator is not None:
-            validator.validate_python(value)
-    except ValidationError:
-        return f"match the pattern {pattern}"
-    return ""
-
-
-@lru_cache(maxsize=256)
-def _pattern_validator(pattern: str) -> SchemaValidator | None:
-    """pydantic's regex engine takes linear time, whatever a module's pattern and a user's text are."""
-    try:
-        return SchemaValidator(core_schema.str_schema(pattern=pattern))
-    except SchemaError:
-        return None
-
-
-def _repeats(values: list[Any]) -> bool:
-    texts = [f"{type_name(value)}:{value!r}" for value in values]
-    return len(set(texts)) < len(texts)
 
 
 def _types(schema: Mapping[str, Any]) -> list[str]:
