@@ -8,15 +8,14 @@ from collections.abc import Mapping
 from types import NoneType
 from typing import Any
 
+from module_sdk.columns import PARAM_COLUMN
 from module_sdk.signature import PortParameter, Signature, Style, kind_of, without_none
 from plugmesh.contracts.base import NAME_PATTERN
 from plugmesh.contracts.module import InputPort, ModuleKind, OutputPort, PortKind
-from plugmesh.errors import PlugmeshError
+from plugmesh.data.types import parse_type
+from plugmesh.errors import ContractError
 
 REST = "..."
-PARAM_COLUMN = re.compile(r"^\$\{params\.([A-Za-z_][A-Za-z0-9_]*)\}$")
-"""A declared column whose name is a param's value: `{"${params.into}": "float64"}`."""
-
 Ports = Mapping[str, Any]
 
 
@@ -120,15 +119,11 @@ def _type(signature: Signature, which: str, port: str, column: Any, declared: An
     named = PARAM_COLUMN.match(column)
     if named and named.group(1) not in {param.name for param in signature.params}:
         raise signature.place.error(f"{which} names the column {column!r} of {port!r} after a param that is not there")
-    if not isinstance(declared, str):
-        declared = str(declared)  # a pyarrow.DataType prints as its name
+    name = declared if isinstance(declared, str) else str(declared)  # a pyarrow.DataType prints as its name
     try:
-        return _checked_type(declared)
-    except PlugmeshError as error:
-        raise signature.place.error(f"{which} gives column {column!r} of {port!r} a type: {error}") from error
-
-
-def _checked_type(name: str) -> str:
+        parse_type(name)
+    except ContractError as error:
+        raise signature.place.error(f"{which}, column {column!r} of {port!r}: {error}") from error
     return name
 
 

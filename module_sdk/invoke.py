@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from module_sdk.adapters import adapter_for, from_native
+from module_sdk.columns import Columns
 from module_sdk.context import Context
 from module_sdk.decorator import Module
 from module_sdk.files import File
@@ -19,6 +20,7 @@ from module_sdk.signature import PortParameter, Style
 from module_sdk.workspace import FileWriter, Workspace
 from plugmesh.contracts.data import VALUE_LIMIT_BYTES, FileRef, ValueRef, value_bytes
 from plugmesh.contracts.module import OutputPort, PortKind
+from plugmesh.data.types import parse_type
 from plugmesh.errors import DataMismatch, LimitExceeded
 
 if TYPE_CHECKING:
@@ -41,6 +43,7 @@ class Prepared:
     kwargs: dict[str, Any]
     natives: dict[str, tuple[Any, ...]]
     given: Mapping[str, Sequence[Any]]
+    params: Mapping[str, Any]
 
     def tables(self) -> list[pa.Table]:
         """The tables among what was given."""
@@ -52,6 +55,10 @@ class WrongReturn(DataMismatch):
 
     code = "wrong-return"
 
+    def __init__(self, message: str, port: str | None = None) -> None:
+        super().__init__(message)
+        self.port = port
+
 
 class Caller:
     """Prepares calls of one module and reads their results; made once, used for every attempt."""
@@ -59,6 +66,7 @@ class Caller:
     def __init__(self, module: Module[..., Any]) -> None:
         self.module = module
         self.ref = module.contract.ref
+        self.columns = Columns(module.contract)
         self._outputs = {port.name: port for port in module.contract.outputs}
         signature = module.signature
         self._ports = {port.name: port for port in signature.ports}
@@ -96,11 +104,9 @@ class Caller:
                 args.extend(self._arguments(self._ports[name], natives[name]))
             else:
                 args.append(context)
-        return Prepared(tuple(args), kwargs, natives, inputs)
+        return Prepared(tuple(args), kwargs, natives, inputs, params)
 
-    def collect(
-        self, returned: Any, prepared: Prepared, params: Mapping[str, Any], workspace: Workspace
-    ) -> dict[str, Any]:
+    def collect(self, returned: Any, prepared: Prepared, workspace: Workspace) -> dict[str, Any]:
         """What each output port holds: `Passed`, a `pa.Table` or `pa.RecordBatchReader`, a `FileRef` or a
         `ValueRef`. Raises `WrongReturn`."""
         return {
@@ -147,13 +153,23 @@ class Caller:
 
     def _output(self, port: OutputPort, value: Any, prepared: Prepared, workspace: Workspace) -> Any:
         passed = self._passed(port, value, prepared)
+        if port.kind is PortKind.TABLE:
+            return self._checked(port, value, passed, prepared)
         if passed is not None:
             return passed
-        if port.kind is PortKind.VALUE:
-            return self._value(port, value)
-        if port.kind is PortKind.FILE:
-            return self._file(port, value, workspace)
-        return self._table(port, value, prepared.tables())
+        return self._value(port, value) if port.kind is PortKind.VALUE else self._file(port, value, workspace)
+
+    def _checked(self, port: OutputPort, value: Any, passed: Passed | None, prepared: Prepared) -> Any:
+        """A table that has the columns and rows that the contract promises."""
+        if passed is None:
+            table = self._table(port, value, prepared.tables())
+        elif port.open:
+            return passed
+        else:
+            table = prepared.given[passed.port][passed.index]
+        given = {name: values[0] for name, values in prepared.given.items() if values and hasattr(values[0], "schema")}
+        self.columns.check_output(port.name, table, given, prepared.params)
+        return table if passed is None else passed
 
     def _passed(self, port: OutputPort, value: Any, prepared: Prepared) -> Passed | None:
         """The input that came back as it was; one that was changed in place is an output like any other."""
@@ -208,7 +224,7 @@ class Caller:
                 "with the right columns, or declare them in outputs=",
                 port.name,
             )
-        types = [pa.field(name, pa.type_for_alias(kind)) for name, kind in port.columns.items()]
+        types = [pa.field(name, parse_type(kind) or pa.null()) for name, kind in port.columns.items()]
         return pa.schema(types).empty_table()
 
     def _file(self, port: OutputPort, value: Any, workspace: Workspace) -> FileRef:
@@ -241,7 +257,7 @@ class Caller:
 
     def _wrong(self, problem: str, port: str | None = None) -> WrongReturn:
         place = self.module.signature.place
-        return WrongReturn(f"{self.ref} ({place.file}:{place.line}): {problem}")
+        return WrongReturn(f"{self.ref} ({place.file}:{place.line}): {problem}", port)
 
 
 def _is_table(port: PortParameter) -> bool:

@@ -21,7 +21,7 @@ from module_sdk.files import File
 from module_sdk.invoke import Caller, Passed, Prepared
 from module_sdk.workspace import Workspace
 from plugmesh.contracts.data import FileRef, ValueRef
-from plugmesh.contracts.module import InputPort, PortKind
+from plugmesh.contracts.module import InputPort, OutputPort, PortKind
 from plugmesh.errors import DataMismatch
 from plugmesh.objects.local import LocalStore
 from plugmesh.objects.port import ObjectStore
@@ -53,16 +53,42 @@ class _Harness:
         self._caller = Caller(module)
         self._folder = folder
         self._store: LocalStore | None = None
-        self.workspace = Workspace(self._open_store, "test/1/test")
+        self.workspace = Workspace(self._open_store, lambda word: f"test/{word}")
 
     def run(self, given: Mapping[str, Any], params: Mapping[str, Any]) -> dict[str, Any]:
         module = self._caller.module
         inputs = {port.name: _values(port, given.get(port.name)) for port in module.contract.inputs}
+        handed = {port: [self._handed(port, value, params) for value in values] for port, values in inputs.items()}
         context = Context(self.workspace, params=params)
-        prepared = self._caller.prepare(inputs, params, self.workspace, context, local_files=True)
-        returned = call(module, prepared)
-        collected = self._caller.collect(returned, prepared, params, self.workspace)
-        return {name: self._shown(value, inputs) for name, value in collected.items()}
+        prepared = self._caller.prepare(handed, params, self.workspace, context, local_files=True)
+        collected = self._caller.collect(call(module, prepared), prepared, self.workspace)
+        return {
+            port.name: self._with_unsent(port, self._shown(collected[port.name], inputs), inputs, handed)
+            for port in module.contract.outputs
+        }
+
+    def _handed(self, port: str, value: Any, params: Mapping[str, Any]) -> Any:
+        """The columns that the mesh would hand over."""
+        if not hasattr(value, "select"):
+            return value
+        self._caller.columns.check_input(port, value.schema, params)
+        wanted = self._caller.columns.handed(port, params)
+        return value if wanted is None else value.select([name for name in value.column_names if name in wanted])
+
+    def _with_unsent(
+        self, port: OutputPort, value: Any, inputs: Mapping[str, list[Any]], handed: Mapping[str, list[Any]]
+    ) -> Any:
+        """With the columns that pass through, but were not handed over; the mesh puts them there by reference."""
+        if port.passes is None or not inputs[port.passes]:
+            return value
+        whole, part = inputs[port.passes][0], handed[port.passes][0]
+        unsent = [
+            name for name in whole.column_names if name not in part.column_names and name not in value.column_names
+        ]
+        for name in unsent:
+            value = value.append_column(whole.schema.field(name), whole.column(name))
+        order = [name for name in whole.column_names if name in value.column_names] if unsent else []
+        return value.select([*order, *(name for name in value.column_names if name not in order)]) if unsent else value
 
     def _shown(self, value: Any, inputs: Mapping[str, list[Any]]) -> Any:
         if isinstance(value, Passed):

@@ -84,11 +84,11 @@ class FileWriter(io.BufferedIOBase):
 
 
 class Workspace:
-    """Makes files and folders for one attempt; every object key starts with `prefix`, a word of this execution."""
+    """Makes files and folders for one attempt; `key` makes a new object key of this execution, ending in a word."""
 
-    def __init__(self, store: Callable[[], ObjectStore], prefix: str) -> None:
+    def __init__(self, store: Callable[[], ObjectStore], key: Callable[[str], str]) -> None:
         self._store = store
-        self._prefix = prefix
+        self._key = key
         self._folder: Path | None = None
         self._writers: list[FileWriter] = []
 
@@ -104,7 +104,7 @@ class Workspace:
 
     def create(self, name: str, media_type: str = OCTETS) -> FileWriter:
         """A file to write."""
-        key = f"{self._prefix}-file-{len(self._writers)}"
+        key = self._key(f"file-{len(self._writers)}")
         writer = FileWriter(self._store().create(key), key, name, media_type, self.file)
         self._writers.append(writer)
         return writer

@@ -202,6 +202,7 @@ def _declare(**options: Any) -> Any:
         ({"inputs": {"orders": {"...": "other"}}}, ['"..."', "True"]),
         ({"inputs": {"orders": "file"}}, ["'orders'", "file", "table"]),
         ({"inputs": {"orders": {1: "int64"}}}, ["names of columns are text"]),
+        ({"inputs": {"orders": {"x": "floaty"}}}, ["'x'", "floaty"]),
         ({"outputs": {"out": {"...": "order"}}}, ["'order'", "orders"]),
         ({"outputs": {"out": {"${params.into}": "int64"}}}, ["${params.into}"]),
         ({"outputs": {"a b": True}}, ["'a b'"]),

@@ -10,13 +10,14 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from module_sdk import Context, DataMismatch, File, FileWriter, module
+from module_sdk import Column, Context, DataMismatch, File, FileWriter, module
 from module_sdk.invoke import WrongReturn
 from module_sdk.params import InvalidParams
 from module_sdk.testing import run
 from plugmesh.errors import LimitExceeded
 
 ORDERS = pa.table({"price": [1.0, 2.5], "qty": [2, 4], "who": ["a", "b"]})
+N = pa.array([1, 2])
 
 
 @module("a.total", inputs={"orders": {"price": "float64", "...": True}})
@@ -226,3 +227,57 @@ def test_a_sink_key_does_not_depend_on_the_attempt() -> None:
     run(sink, ORDERS)
     assert keys[:2] == keys[2:]
     assert keys[0] != keys[1]
+
+
+def test_a_module_is_handed_the_columns_that_it_declares_and_the_rest_passes_through() -> None:
+    seen: list[list[str]] = []
+
+    @module(
+        "a",
+        inputs={"orders": {"price": "float64"}},
+        outputs={"out": {"...": "orders", "double": "float64"}},
+        rows="same",
+    )
+    def double(orders: pd.DataFrame, *, also: Column | None = None) -> pd.DataFrame:
+        seen.append(list(orders.columns))
+        return orders.assign(double=orders.price * 2)
+
+    assert run(double, ORDERS).column_names == ["price", "qty", "who", "double"]
+    run(double, ORDERS, also="who")
+    assert seen == [["price"], ["price", "who"]]
+
+
+def test_an_input_without_a_declared_column_names_module_port_and_column() -> None:
+    with pytest.raises(DataMismatch) as caught:
+        run(total, ORDERS.drop(["price"]))
+    for word in ("a.total@0.1.0", "'orders'", "'price'", "float64"):
+        assert word in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("made", "words"),
+    [
+        (lambda t: t, ["'n'", "missing", "int64"]),
+        (lambda t: t.append_column("n", pa.array([1.0, 2.0])), ["'n'", "int64", "float64"]),
+        (lambda t: t.append_column("n", N).append_column("m", N), ["'m'", "not declared"]),
+        (lambda t: t.append_column("n", N).drop(["who"]), ["'who'", "missing"]),
+        (lambda t: t.append_column("n", N).slice(0, 1), ["rows", "2", "1"]),
+    ],
+)
+def test_a_returned_table_that_breaks_the_promise_says_where(made: Any, words: list[str]) -> None:
+    @module("a.n", outputs={"out": {"...": "rows", "n": "int64"}}, rows="same")
+    def number(rows: pa.Table) -> pa.Table:
+        return made(rows)
+
+    with pytest.raises(DataMismatch) as caught:
+        run(number, ORDERS)
+    for word in ["a.n@0.1.0", "'out'", *words]:
+        assert word in str(caught.value)
+
+
+def test_a_declared_column_may_be_named_by_a_param() -> None:
+    @module("a", outputs={"out": {"...": "rows", "${params.into}": "int64"}})
+    def number(rows: pa.Table, *, into: str) -> pa.Table:
+        return rows.append_column(into, N)
+
+    assert run(number, ORDERS, into="line").column_names[-1] == "line"

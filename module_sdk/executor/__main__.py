@@ -1,0 +1,62 @@
+"""`python -P -m module_sdk.executor CONTROL_FD PARENT_PID`: started by a supervisor, ends with it."""
+
+from __future__ import annotations
+
+import faulthandler
+import gc
+import os
+import socket
+import sys
+import time
+
+from module_sdk.executor.concurrent import ConcurrentExecutor, current_sink
+from module_sdk.executor.output import FileSink, Output
+from module_sdk.executor.runner import Runner
+from module_sdk.executor.serial import READ_BYTES, SerialExecutor
+from module_sdk.family import become_subreaper, die_with_parent
+from module_sdk.frames import Frame, FrameReader
+from module_sdk.launch import ExecutorSetup
+from plugmesh.objects.open import open_store
+from plugmesh.runtime import SystemRuntime
+
+LOG_FD = 1
+
+
+def main() -> None:
+    """Run until the supervisor closes the control socket."""
+    control, parent = int(sys.argv[1]), int(sys.argv[2])
+    os.set_inheritable(control, False)  # what user code starts must not hold it open
+    die_with_parent(parent)
+    become_subreaper()
+    faulthandler.enable(all_threads=True)
+    connection = socket.socket(fileno=control)
+    frames = FrameReader()
+    setup, pending = _read_setup(connection, frames)
+    sys.path[:0] = setup.path
+    runtime = SystemRuntime()
+    runner = Runner(setup, open_store(setup.objects, runtime), runtime)
+    log = FileSink(LOG_FD)
+    output = Output(lambda: current_sink.get() or log, time.time)
+    output.install()
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
+    kind = ConcurrentExecutor if setup.concurrent else SerialExecutor
+    kind(connection, frames, runner, output, log).run(pending)
+    # Without waiting for threads or exit handlers that user code left behind.
+    os._exit(0)
+
+
+def _read_setup(connection: socket.socket, frames: FrameReader) -> tuple[ExecutorSetup, list[Frame]]:
+    """The first frame, and those that came with it."""
+    while True:
+        data = connection.recv(READ_BYTES)
+        if not data:
+            sys.exit(0)
+        found = frames.feed(data)
+        if found:
+            return ExecutorSetup.decode(found[0][2]), found[1:]
+
+
+if __name__ == "__main__":
+    main()

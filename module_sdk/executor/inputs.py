@@ -1,0 +1,100 @@
+"""From the references of an assignment to what a module is handed: only the columns that it reads."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from module_sdk.invoke import Caller
+from plugmesh.contracts.data import DataRef, FileRef, Reference, SpilledRef, ValueRef
+from plugmesh.contracts.messages import Assign
+from plugmesh.data.reference import rename, resolve
+from plugmesh.data.schema import schema_of
+from plugmesh.objects.port import ObjectStore
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_CACHED_TABLES = 16
+_CACHED_BYTES = 64 * 1024
+_CACHED_COLUMNS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """One input: the reference as it came, as the module sees it (columns bound), and what is handed over.
+
+    `columns` are the names handed over (`None` for a file or a value); `partial`: the table has others too.
+    """
+
+    reference: Reference
+    ref: DataRef | FileRef | ValueRef
+    value: Any
+    columns: tuple[str, ...] | None = None
+    partial: bool = False
+
+
+class Inputs:
+    """Loads inputs. Small tables that were just used are kept: a chain of short steps asks for the same one again."""
+
+    def __init__(self, store: ObjectStore) -> None:
+        self._store = store
+        self._recent: OrderedDict[tuple[DataRef, tuple[str, ...] | None], pa.Table] = OrderedDict()
+
+    def load(self, assign: Assign, caller: Caller) -> dict[str, list[Given]]:
+        """What each port is given. Raises `DataMismatch`, `ObjectMissing`, `ObjectCorrupt`."""
+        bound = {theirs: ours for ours, theirs in assign.bind.items()}
+        return {
+            port: [self._one(assign, caller, port, bound, reference) for reference in references]
+            for port, references in assign.inputs.items()
+        }
+
+    def _one(self, assign: Assign, caller: Caller, port: str, bound: Mapping[str, str], reference: Reference) -> Given:
+        ref = resolve(self._store, reference) if isinstance(reference, SpilledRef) else reference
+        if isinstance(ref, FileRef):
+            return Given(reference, ref, ref)
+        if isinstance(ref, ValueRef):
+            return Given(reference, ref, ref.value)
+        if bound:
+            ref = _bind(ref, bound)
+        asked = assign.columns.get(port) if assign.columns is not None else None
+        wanted = caller.columns.handed(port, assign.params) if asked is None else tuple(asked)
+        if wanted is not None or caller.columns.declares(port):
+            schema = schema_of(ref)
+            caller.columns.check_input(port, schema, assign.params)
+            wanted = None if wanted is None else tuple(name for name in schema.names if name in wanted)
+        return self._table(caller, port, reference, ref, wanted)
+
+    def _table(
+        self, caller: Caller, port: str, reference: Reference, ref: DataRef, wanted: tuple[str, ...] | None
+    ) -> Given:
+        from plugmesh.data.table import read_batches, read_table
+
+        if caller.streams(port):
+            reader = read_batches(self._store, ref, wanted)
+            return Given(reference, ref, reader, tuple(reader.schema.names), wanted is not None)
+        key = (ref, wanted)
+        cacheable = _is_small(ref)
+        table = self._recent.get(key) if cacheable else None
+        if table is None:
+            table = read_table(self._store, ref, wanted)
+            if cacheable:
+                self._recent[key] = table
+                if len(self._recent) > _CACHED_TABLES:
+                    self._recent.popitem(last=False)
+        return Given(reference, ref, table, tuple(table.column_names), wanted is not None)
+
+
+def _bind(ref: DataRef, bound: Mapping[str, str]) -> DataRef:
+    names = schema_of(ref).names
+    there = {theirs: ours for theirs, ours in bound.items() if theirs in names}
+    return rename(ref, there) if there else ref
+
+
+def _is_small(ref: DataRef) -> bool:
+    if len(ref.fragments) != 1 or ref.rows > _CACHED_BYTES:
+        return False
+    spans = [span for group in ref.fragments[0].groups for span in group.columns]
+    return len(spans) <= _CACHED_COLUMNS and sum(span.length for span in spans) <= _CACHED_BYTES

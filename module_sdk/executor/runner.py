@@ -1,0 +1,254 @@
+"""One attempt from its message to its result. Shared by both kinds of executor; calling the function is theirs."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import resource
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from module_sdk.context import Context
+from module_sdk.decorator import code_digest
+from module_sdk.errors import FatalError
+from module_sdk.executor.compose import bytes_of
+from module_sdk.executor.failure import step_error
+from module_sdk.executor.inputs import Given, Inputs
+from module_sdk.executor.outputs import Outputs, Written
+from module_sdk.invoke import Caller, Prepared
+from module_sdk.launch import ExecutorSetup
+from module_sdk.loading import find_module, load
+from module_sdk.steplog import StepLog
+from module_sdk.workspace import Workspace
+from plugmesh.contracts.data import MESSAGE_LIMIT_BYTES, DataRef, FileRef, Reference
+from plugmesh.contracts.messages import Assign, AttemptStats, Done, Failed, LogRef
+from plugmesh.contracts.run import StepError
+from plugmesh.data.reference import spill
+from plugmesh.errors import PlugmeshError
+from plugmesh.objects.port import ObjectStore
+from plugmesh.runtime import Runtime
+
+TIGHT_SPILL_BYTES = 1024
+"""References longer than this leave a message that is too long with longer ones."""
+_LISTED_COLUMNS = 200
+_log = logging.getLogger("module_sdk")
+
+
+class CodeChanged(FatalError):
+    """A module's file was changed after it was put on the mesh: start it again, with a new version."""
+
+    code = "code-changed"
+
+
+class Runner:
+    """Loads modules once and runs their attempts."""
+
+    def __init__(self, setup: ExecutorSetup, store: ObjectStore, runtime: Runtime) -> None:
+        self._setup = setup
+        self._callers: dict[str, Caller] = {}
+        self.store = store
+        self.runtime = runtime
+        self.inputs = Inputs(store)
+
+    def is_loaded(self, assign: Assign) -> bool:
+        """Whether the module's file was imported already."""
+        return f"{assign.module}@{assign.version}" in self._callers
+
+    def caller(self, assign: Assign) -> Caller:
+        """The module's caller; imports its file the first time. Raises what the file raises, `ContractError`."""
+        ref = f"{assign.module}@{assign.version}"
+        caller = self._callers.get(ref)
+        if caller is None:
+            caller = self._callers[ref] = self._load(ref)
+        return caller
+
+    def _load(self, ref: str) -> Caller:
+        source, digest = self._setup.sources[ref]
+        module = find_module(load(source), ref)
+        if code_digest(module.file) != digest or module.contract.code_digest != digest:
+            raise CodeChanged(
+                f"{module.file} was changed after {ref} was put on the mesh: start it again, and give it a new version "
+                "if its ports or params are others now"
+            )
+        return Caller(module)
+
+
+class Attempt:
+    """One attempt while it runs."""
+
+    def __init__(self, runner: Runner, assign: Assign, is_cancelled: Callable[[], bool] = bool) -> None:
+        self.assign = assign
+        self._runner = runner
+        self._is_cancelled = is_cancelled
+        self._nonce = ""
+        self._workspace: Workspace | None = None
+        self._given: Mapping[str, Sequence[Given]] = {}
+        self._caller: Caller | None = None
+        self._wall, self._cpu = time.perf_counter(), time.process_time()
+        self._peak = _peak_bytes()
+
+    @property
+    def nonce(self) -> str:
+        """What tells this execution from every other of the same attempt; made when something is written."""
+        self._nonce = self._nonce or self._runner.runtime.new_id("x")
+        return self._nonce
+
+    def prepare(self) -> tuple[Caller, Prepared]:
+        """Import the module, load the inputs, check them."""
+        assign = self.assign
+        caller = self._caller = self._runner.caller(assign)
+        self._given = self._runner.inputs.load(assign, caller)
+        workspace = self._workspace = Workspace(lambda: self._runner.store, self._key)
+        context = Context(
+            workspace,
+            run=assign.run,
+            step=assign.step,
+            attempt=assign.epoch,
+            namespace=assign.namespace,
+            params=assign.params,
+            fingerprint=lambda: fingerprint(assign),
+            is_cancelled=self._is_cancelled,
+        )
+        values = {port: [given.value for given in found] for port, found in self._given.items()}
+        return caller, caller.prepare(values, assign.params, workspace, context)
+
+    def finish(self, returned: Any, prepared: Prepared) -> Done:
+        """Check and write what the function returned."""
+        assert self._caller is not None
+        assert self._workspace is not None
+        collected = self._caller.collect(returned, prepared, self._workspace)
+        outputs = Outputs(self._runner.store, self._caller, self.assign, self._given, self._key)
+        written = outputs.write(collected)
+        return self._done(written, self._stats(written))
+
+    def fail(self, error: BaseException) -> Failed:
+        """What to say of an exception."""
+        assign = self.assign
+        return Failed(
+            instance=assign.instance,
+            run=assign.run,
+            step=assign.step,
+            epoch=assign.epoch,
+            error=step_error(error, f"{assign.module}@{assign.version}"),
+            stats=self._stats(None),
+        )
+
+    def close(self) -> None:
+        """Remove what it had for itself."""
+        if self._workspace is not None:
+            self._workspace.close()
+
+    def encode(self, result: Done | Failed, log: StepLog | None) -> bytes:
+        """The message, with the log beside it; references that make it too long go to the object store."""
+        if log is not None:
+            result = result.model_copy(update={"log": self._keep(log)})
+        text = result.encode()
+        if len(text) > MESSAGE_LIMIT_BYTES and isinstance(result, Done):
+            outputs = {port: self._spilled(port, ref, TIGHT_SPILL_BYTES) for port, ref in result.outputs.items()}
+            text = result.model_copy(update={"outputs": outputs}).encode()
+        return text
+
+    def _done(self, written: Written, stats: AttemptStats) -> Done:
+        assign = self.assign
+        return Done(
+            instance=assign.instance,
+            run=assign.run,
+            step=assign.step,
+            epoch=assign.epoch,
+            outputs={port: self._spilled(port, ref) for port, ref in written.outputs.items()},
+            stats=stats,
+        )
+
+    def _spilled(self, port: str, ref: Reference, limit_bytes: int | None = None) -> Reference:
+        if not isinstance(ref, DataRef) or (limit_bytes is None and _is_short(ref)):
+            return ref
+        key = self._key(f"{port}-ref")
+        if limit_bytes is None:
+            return spill(self._runner.store, key, ref)
+        return spill(self._runner.store, key, ref, limit_bytes=limit_bytes)
+
+    def _keep(self, log: StepLog) -> LogRef | None:
+        key = self._key("log") + ".jsonl"
+        try:
+            writer = self._runner.store.create(key)
+            writer.write(log.data)
+            writer.commit()
+        except PlugmeshError as error:
+            _log.warning("the log of %s could not be kept: %s", self.assign.attempt, error)
+            return None
+        return LogRef(key=key, bytes=len(log.data), lines=log.lines, truncated=log.cut)
+
+    def _key(self, word: str) -> str:
+        """A new object key of this execution."""
+        return f"{self.assign.prefix}/{self.nonce}-{word}"
+
+    def _stats(self, written: Written | None) -> AttemptStats:
+        """`peak_memory_bytes` is by how much the attempt raised the highest memory this process ever had."""
+        given = {port: found for port, found in self._given.items() if any(one.columns is not None for one in found)}
+        read = {port: found[0].columns or () for port, found in given.items()}
+        tables = [one for found in given.values() for one in found if isinstance(one.ref, DataRef)]
+        lists = {
+            "read": read,
+            "written": written.written if written else {},
+            "passed": written.passed if written else {},
+        }
+        listed = sum(len(names) for ports in lists.values() for names in ports.values()) <= _LISTED_COLUMNS
+        return AttemptStats.model_construct(
+            wall_s=round(time.perf_counter() - self._wall, 6),
+            cpu_s=round(time.process_time() - self._cpu, 6),
+            peak_memory_bytes=max(0, _peak_bytes() - self._peak),
+            rows_in=sum(one.ref.rows for one in tables if isinstance(one.ref, DataRef)),
+            rows_out=written.rows if written else 0,
+            bytes_read=sum(bytes_of(one.ref, one.columns) for one in tables if isinstance(one.ref, DataRef)),
+            bytes_written=written.bytes_written if written else 0,
+            bytes_passed=written.bytes_passed if written else 0,
+            read=lists["read"] if listed else None,
+            written=lists["written"] if listed else None,
+            passed=lists["passed"] if listed else None,
+        )
+
+
+def unreadable(payload: bytes, error: Exception) -> bytes:
+    """The answer to an assignment of which only the ids can be read."""
+    ids = json.loads(payload)
+    return Failed(
+        instance=ids["instance"],
+        run=ids["run"],
+        step=ids["step"],
+        epoch=ids["epoch"],
+        error=StepError(
+            type="InvalidMessage", code="invalid-message", message=f"the assignment cannot be read: {error}"
+        ),
+    ).encode()
+
+
+def fingerprint(assign: Assign) -> str:
+    """The content of the inputs: hashes and row counts, never keys, which have the attempt in them."""
+    digest = hashlib.sha256()
+    for port in sorted(assign.inputs):
+        digest.update(port.encode())
+        for ref in assign.inputs[port]:
+            digest.update("\x00".join(_content(ref)).encode())
+    return digest.hexdigest()
+
+
+def _content(ref: Reference) -> list[str]:
+    if isinstance(ref, DataRef):
+        spans = [
+            f"{span.name}={span.hash}" for part in ref.fragments for group in part.groups for span in group.columns
+        ]
+        return [str(ref.rows), *sorted(spans)]
+    if isinstance(ref, FileRef):
+        return [ref.hash]
+    return [ref.model_dump_json(exclude={"key"})]
+
+
+def _is_short(ref: DataRef) -> bool:
+    """Certainly shorter than what is spilled, without writing it out."""
+    return len(ref.schema_ipc) < 4096 and sum(len(g.columns) for f in ref.fragments for g in f.groups) < 32
+
+
+def _peak_bytes() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

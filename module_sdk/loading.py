@@ -1,0 +1,66 @@
+"""Loading an author's code afresh, and finding the modules in it."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from module_sdk.decorator import Module
+from module_sdk.launch import Source
+from plugmesh.errors import ContractError
+
+
+def load(source: Source) -> ModuleType:
+    """Import a source; a file gets a private name, so that `if __name__ == "__main__":` does not hold in it."""
+    return load_file(source.file) if source.file else importlib.import_module(source.name)
+
+
+def load_file(file: str) -> ModuleType:
+    """Run a file as a module of its own. Raises `ContractError` if it is no Python file, and what its code raises."""
+    path = Path(file).resolve()
+    if not path.is_file():
+        raise ContractError(f"there is no file {file}: give the path of a Python file with modules in it")
+    name = f"_module_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ContractError(f"{file} is no Python file: its name must end in .py")
+    loaded = importlib.util.module_from_spec(spec)
+    sys.modules[name] = loaded  # before it runs: dataclasses and pickles look themselves up
+    try:
+        spec.loader.exec_module(loaded)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return loaded
+
+
+def modules_in(namespace: ModuleType) -> list[Module[..., Any]]:
+    """The modules at the top level of a file: those that were written in it, or else those that it imported."""
+    found = list({id(value): value for value in vars(namespace).values() if isinstance(value, Module)}.values())
+    own = [module for module in found if module.function.__module__ == namespace.__name__]
+    return own or found
+
+
+def find_module(namespace: ModuleType, ref: str) -> Module[..., Any]:
+    """The module `name@version` at the top level of a file. Raises `ContractError`."""
+    return find_in(modules_in(namespace), ref, str(getattr(namespace, "__file__", namespace.__name__)))
+
+
+def find_in(modules: Iterable[Module[..., Any]], ref: str, place: str) -> Module[..., Any]:
+    """The module called `ref` among `modules`. Raises `ContractError`."""
+    known = list(modules)
+    for module in known:
+        if module.contract.ref == ref:
+            return module
+    there = ", ".join(module.contract.ref for module in known) or "none"
+    raise ContractError(
+        f"{place} has no module {ref} at its top level (there are: {there}): was the file changed? Start it again"
+    )

@@ -1,0 +1,148 @@
+"""`python -P -m module_sdk.supervisor LAUNCH_FD`: what `serve()` becomes. The only place that wires a supervisor."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import os
+import signal
+import socket
+import sys
+from importlib.metadata import PackageNotFoundError, version
+
+from module_sdk.family import become_subreaper
+from module_sdk.launch import Launch, sources_of
+from module_sdk.supervisor.processes import Processes
+from module_sdk.supervisor.settings import Settings
+from module_sdk.supervisor.supervisor import Supervisor
+from plugmesh.contracts.instance import Offer, Registration, dispatch_partition
+from plugmesh.errors import NotReachable, PlugmeshError
+from plugmesh.join import Joined, join
+from plugmesh.objects.open import open_store
+from plugmesh.runtime import Runtime
+from plugmesh.runtime_loader import load_runtime
+
+HURRIED = 130
+"""Exit code after a second signal."""
+
+PATIENCE_S = 2.0
+"""After that long without a mesh, its user is told what this waits for."""
+
+_log = logging.getLogger("plugmesh")
+
+
+def main() -> None:
+    """Serve until drained; the exit code says how it ended."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    logging.getLogger("websockets").setLevel(logging.WARNING)
+    with open(int(sys.argv[1]), "rb") as file:
+        launch = Launch.decode(file.read())
+    os.set_blocking(sys.stdout.fileno(), True)
+    become_subreaper()
+    try:
+        code = _run(launch, load_runtime())
+    except PlugmeshError as error:
+        sys.exit(f"plugmesh: {error}")
+    except KeyboardInterrupt:  # before the mesh was there
+        sys.exit(HURRIED)
+    sys.exit(code)
+
+
+def _run(launch: Launch, runtime: Runtime) -> int:
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.run(_serve(launch, runtime))
+    return uvloop.run(_serve(launch, runtime))
+
+
+async def _serve(launch: Launch, runtime: Runtime) -> int:
+    joined = await _join(launch.url, runtime)
+    supervisor = _supervisor(launch, runtime, joined)
+    loop = asyncio.get_running_loop()
+    draining: list[asyncio.Task[None]] = []
+
+    def stop() -> None:
+        if draining:
+            _notice("ending at once")
+            os._exit(HURRIED)
+        _notice("draining: what has started is finished first; press Ctrl-C again to end at once")
+        draining.append(runtime.spawn(supervisor.drain(), "drain"))
+
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, stop)
+    joined.link.listen(lambda up: _link_changed(supervisor, up))
+    await supervisor.start()
+    for item in launch.served:
+        _notice(f"{item.contract.ref} is on the mesh {launch.url}")
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
+    await supervisor.ended.wait()
+    await supervisor.stop()
+    await joined.close()
+    return supervisor.exit_code
+
+
+async def _join(url: str, runtime: Runtime) -> Joined:
+    """The mesh, for which this waits as long as it takes."""
+    try:
+        return await join(url, runtime, timeout_s=PATIENCE_S)
+    except NotReachable as error:
+        _notice(f"waiting for the mesh at {url}: {error}")
+        return await join(url, runtime)
+
+
+def _supervisor(launch: Launch, runtime: Runtime, joined: Joined) -> Supervisor:
+    instance = runtime.new_id("inst")
+    registration = Registration(
+        instance=instance,
+        host=socket.gethostname(),
+        pid=os.getpid(),
+        slots=launch.slots,
+        prefetch=launch.prefetch,
+        partition=dispatch_partition(instance),
+        labels=launch.labels,
+        offers=tuple(
+            Offer(name=item.contract.name, version=item.contract.version, digest=item.contract.digest)
+            for item in launch.served
+        ),
+        started_at=runtime.wall(),
+        sdk=f"python/{_sdk_version()}",
+    )
+    return Supervisor(
+        runtime,
+        bus=joined.bus,
+        discovery=joined.discovery,
+        objects=open_store(joined.objects_url, runtime),
+        registration=registration,
+        contracts=[item.contract for item in launch.served],
+        executors=Processes(joined.objects_url, launch.path, sources_of(launch.served)),
+        settings=Settings(idle_s=launch.idle_s, drain_s=launch.drain_s, orphan_exit_s=launch.orphan_exit_s),
+        notice=_notice,
+    )
+
+
+def _link_changed(supervisor: Supervisor, up: bool) -> None:
+    supervisor.link_changed(up)
+    _log.info(
+        "connected to the mesh" if up else "the mesh cannot be reached; work goes on, and so do attempts to reconnect"
+    )
+
+
+def _notice(text: str) -> None:
+    """A line for who started the process."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def _sdk_version() -> str:
+    try:
+        return version("plugmesh")
+    except PackageNotFoundError:
+        return "source"
+
+
+if __name__ == "__main__":
+    main()

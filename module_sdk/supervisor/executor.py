@@ -1,0 +1,66 @@
+"""What the supervisor asks of an executor: real ones are processes, those of a simulation are objects."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """How an executor ended: in words, with the last lines of its faulthandler and its log (JSON lines).
+
+    `killed`: by `Executor.kill`. `cut`: the middle of the log is missing.
+    """
+
+    reason: str
+    killed: bool = False
+    trace: str = ""
+    log: bytes = b""
+    lines: int = 0
+    cut: bool = False
+
+
+class Listener(Protocol):
+    """Who is told what an executor does. Calls come on the event loop, never from within a call of `Executor`."""
+
+    def on_frame(self, executor: Executor, kind: int, number: int, payload: bytes) -> None:
+        """A frame arrived: `READY`, `PREPARING`, `STARTED` or `RESULT`."""
+        ...
+
+    def on_exit(self, executor: Executor, exit: Exit) -> None:
+        """It ended, for whatever reason, and so did all that it had started. Called exactly once, last."""
+        ...
+
+
+class Executor(Protocol):
+    """Runs attempts: one at a time, or many when it is `shared` (modules that are `async def`)."""
+
+    @property
+    def shared(self) -> bool:
+        """Whether it takes several attempts at a time."""
+        ...
+
+    def assign(self, number: int, payload: bytes) -> None:
+        """Run the attempt in `payload` (an `Assign`, as it came); answers with `number`. May be called before `READY`."""
+        ...
+
+    def cancel(self, number: int) -> None:
+        """Ask the attempt to stop: an exception is raised in its code."""
+        ...
+
+    def kill(self) -> None:
+        """End the executor at once, with everything it started."""
+        ...
+
+    def retire(self) -> None:
+        """End it in order; it has nothing to do."""
+        ...
+
+
+class Executors(Protocol):
+    """Starts executors."""
+
+    def start(self, listener: Listener, *, shared: bool) -> Executor:
+        """A new one; returns at once, `READY` follows."""
+        ...

@@ -1,0 +1,190 @@
+"""Executors as real processes: a socket pair for frames, an unlinked file for the log, a pidfd for the end."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+
+from module_sdk.family import children, describe_status, end_children, end_group
+from module_sdk.frames import FrameReader, Kind, frame
+from module_sdk.launch import ExecutorSetup, Source
+from module_sdk.steplog import read_log
+from module_sdk.supervisor.executor import Exit, Listener
+
+READ_BYTES = 256 * 1024
+TRACE_BYTES = 16 * 1024
+_TRACE_STARTS = b"Fatal Python error"
+
+
+class Processes:
+    """Starts executor processes for one supervisor."""
+
+    def __init__(self, objects: str, path: tuple[str, ...], sources: dict[str, tuple[Source, str]]) -> None:
+        self._objects, self._path, self._sources = objects, path, sources
+        self._live: set[int] = set()
+
+    def start(self, listener: Listener, *, shared: bool) -> ProcessExecutor:
+        """A new process; blocks for the milliseconds that starting one takes."""
+        setup = ExecutorSetup(self._objects, self._path, self._sources, shared)
+        executor = ProcessExecutor(listener, setup, self._ended)
+        self._live.add(executor.pid)
+        return executor
+
+    def _ended(self, pid: int) -> None:
+        """One ended: what it started and left behind is ours now (we are the subreaper), and ends too."""
+        end_group(pid)
+        self._live.discard(pid)
+        if len(children()) > len(self._live):
+            end_children(but=self._live)
+
+
+class ProcessExecutor:
+    """One executor process (see `Executor`)."""
+
+    def __init__(self, listener: Listener, setup: ExecutorSetup, ended: Callable[[int], None]) -> None:
+        self.shared = setup.concurrent
+        self._listener = listener
+        self._ended = ended
+        self._reader = FrameReader()
+        self._unsent = bytearray()
+        self._ready = self._killed = False
+        self._log = _open_log()
+        self._socket, theirs = socket.socketpair()
+        self._process = _spawn(theirs, self._log)
+        theirs.close()
+        self._socket.setblocking(False)
+        self._pidfd = os.pidfd_open(self._process.pid)
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(self._socket.fileno(), self._read)
+        self._loop.add_reader(self._pidfd, self._exited)
+        self._write(frame(Kind.SETUP, 0, setup.encode()))
+
+    @property
+    def pid(self) -> int:
+        """The process, and its group."""
+        return self._process.pid
+
+    def assign(self, number: int, payload: bytes) -> None:
+        self._write(frame(Kind.ASSIGN, number, payload))
+
+    def cancel(self, number: int) -> None:
+        self._write(frame(Kind.CANCEL, number))
+        if self._ready and not self.shared:
+            # It does not read while user code runs: the signal makes it look.
+            self._process.send_signal(signal.SIGUSR1)
+
+    def kill(self) -> None:
+        self._killed = True
+        end_group(self._process.pid)
+
+    def retire(self) -> None:
+        self._write(frame(Kind.EXIT))
+
+    def _write(self, data: bytes) -> None:
+        if self._unsent:
+            self._unsent += data
+            return
+        try:
+            sent = self._socket.send(data)
+        except BlockingIOError:
+            sent = 0
+        except OSError:  # it is gone; its end is reported by the pidfd
+            return
+        if sent < len(data):
+            self._unsent += data[sent:]
+            self._loop.add_writer(self._socket.fileno(), self._write_more)
+
+    def _write_more(self) -> None:
+        try:
+            del self._unsent[: self._socket.send(self._unsent)]
+        except BlockingIOError:
+            return
+        except OSError:
+            self._unsent.clear()
+        if not self._unsent:
+            self._loop.remove_writer(self._socket.fileno())
+
+    def _read(self) -> None:
+        try:
+            data = self._socket.recv(READ_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self._loop.remove_reader(self._socket.fileno())
+            return
+        for kind, number, payload in self._reader.feed(data):
+            if kind == Kind.READY:
+                self._ready = True
+            self._listener.on_frame(self, kind, number, payload)
+
+    def _exited(self) -> None:
+        """The process ended; what it still said comes first."""
+        self._loop.remove_reader(self._pidfd)
+        os.close(self._pidfd)
+        status = self._process.wait()
+        self._drain()
+        self._ended(self._process.pid)
+        ended = self._exit(status)
+        self._loop.remove_reader(self._socket.fileno())
+        self._loop.remove_writer(self._socket.fileno())
+        self._socket.close()
+        os.close(self._log)
+        self._listener.on_exit(self, ended)
+
+    def _drain(self) -> None:
+        while True:
+            try:
+                data = self._socket.recv(READ_BYTES)
+            except OSError:
+                return
+            if not data:
+                return
+            for kind, number, payload in self._reader.feed(data):
+                self._listener.on_frame(self, kind, number, payload)
+
+    def _exit(self, status: int) -> Exit:
+        log = read_log(self._log)
+        trace = _trace(self._log)
+        if log is None:
+            return Exit(describe_status(status), self._killed, trace)
+        return Exit(describe_status(status), self._killed, trace, log.data, log.lines, log.cut)
+
+
+def _spawn(theirs: socket.socket, log: int) -> subprocess.Popen[bytes]:
+    """A process of its own session: all that it starts can be killed by its group."""
+    command = [sys.executable, "-P", "-m", "module_sdk.executor", str(theirs.fileno()), str(os.getpid())]
+    return subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=log,
+        pass_fds=(theirs.fileno(),),
+        start_new_session=True,
+    )
+
+
+def _open_log() -> int:
+    """An unlinked file, opened for appending: it outlives the process that writes to it, and nothing else."""
+    fd, path = tempfile.mkstemp(prefix="plugmesh-log-")
+    try:
+        appending = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
+    finally:
+        os.close(fd)
+        os.unlink(path)
+    return appending
+
+
+def _trace(log: int) -> str:
+    """What Python's faulthandler wrote at the end of a log."""
+    size = os.fstat(log).st_size
+    tail = os.pread(log, TRACE_BYTES, max(0, size - TRACE_BYTES))
+    start = tail.rfind(_TRACE_STARTS)
+    return tail[start:].decode(errors="replace").strip() if start >= 0 else ""

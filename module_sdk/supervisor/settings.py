@@ -1,0 +1,24 @@
+"""How long a supervisor waits for what; every time is in seconds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from plugmesh.contracts.messages import LEASE_S, RENEW_S
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """`settle_s`: an attempt that ended by then was never reported as accepted or started, its result says both.
+    `idle_s`: executors without work end after it. `orphan_exit_s`: the process ends when its link has been down
+    that long and it holds nothing (`None`: it waits for ever)."""
+
+    beat_s: float = 2.0
+    renew_s: float = RENEW_S
+    lease_s: float = LEASE_S
+    settle_s: float = 0.01
+    limits_s: float = 0.05
+    shared_grace_s: float = 2.0
+    idle_s: float = 60.0
+    drain_s: float = 60.0
+    orphan_exit_s: float | None = None
