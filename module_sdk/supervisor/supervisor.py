@@ -54,10 +54,9 @@ _log = logging.getLogger(__name__)
 class Supervisor:
     """One instance. `notice` gets the few lines that a person in front of the process should see."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0917  everything it touches is given to it
         self,
         runtime: Runtime,
-        *,
         bus: Bus,
         discovery: Discovery,
         objects: ObjectStore,
