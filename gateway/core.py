@@ -48,10 +48,10 @@ class RunRequest(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     flow: dict[str, Any] | str
-    inputs: dict[str, Any] = {}
-    params: dict[str, JsonValue] = {}
+    inputs: dict[str, Any] = Field(default_factory=dict)
+    params: dict[str, JsonValue] = Field(default_factory=dict)
     timeout_s: float | None = Field(default=None, gt=0, allow_inf_nan=False)
-    labels: dict[Name, Label] = Field(default={}, max_length=64)
+    labels: dict[Name, Label] = Field(default_factory=dict, max_length=64)
     strict: bool = False
 
 
