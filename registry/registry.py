@@ -24,7 +24,8 @@ from plugmesh.errors import PlugmeshError
 from plugmesh.objects.port import ObjectStore
 from plugmesh.runtime import Runtime
 from registry.catalogue import Catalogue, ContractBook, contradiction
-from registry.liveness import Case, Punctuality
+from registry.instance import Instance
+from registry.liveness import Punctuality
 from registry.member import Member, MemberChange, Refusal, usable_modules
 from registry.offers import mismatch, read_contracts
 from registry.recorder import Recorder
@@ -36,60 +37,6 @@ JUDGE_S = 0.5
 REREAD_S = 2.0
 """A contract that could not be read is tried again after this time, as long as its instance is there."""
 _log = logging.getLogger(__name__)
-
-
-class _Instance:
-    """What the registry knows of one instance. An offer is usable, refused with a reason, or not looked at yet."""
-
-    def __init__(self, entry: Entry) -> None:
-        self.entry = entry
-        self.case = Case()
-        self.usable: set[Offer] = set()
-        self.refused: dict[Offer, str] = {}
-        self.unread: set[Offer] = set()
-        self.read_again_at = 0.0
-        self.reading = False
-
-    def replace(self, entry: Entry) -> None:
-        """A newer entry of the same instance: what was found out about offers that stay is still true."""
-        known, self.entry = self.entry.registration, entry
-        if entry.registration == known:
-            return
-        offers = set(entry.registration.offers)
-        self.usable &= offers
-        self.unread &= offers
-        self.refused = {offer: reason for offer, reason in self.refused.items() if offer in offers}
-
-    def open_offers(self) -> list[Offer]:
-        """Offers that are neither usable nor refused for good."""
-        settled = self.usable | (self.refused.keys() - self.unread)
-        return [offer for offer in self.entry.registration.offers if offer not in settled]
-
-    def must_read(self, now: float) -> bool:
-        """Some offer was not looked at yet, or it is time to look again at one that could not be read."""
-        if self.reading:
-            return False
-        return any(offer not in self.unread or now >= self.read_again_at for offer in self.open_offers())
-
-    def member(self, now: float, grace_until: float) -> Member:
-        """What the others see."""
-        entry = self.entry
-        versions: dict[str, list[str]] = {}
-        for offer in sorted(self.usable, key=lambda offer: precedence(offer.version)):
-            versions.setdefault(offer.name, []).append(offer.version)
-        return Member(
-            instance=entry.registration.instance,
-            registration=entry.registration,
-            liveness=self.case.judge(entry, now, grace_until),
-            draining=entry.draining,
-            running=entry.running,
-            beat_age_s=max(0.0, now - entry.beat_at),
-            offers={name: tuple(found) for name, found in versions.items()},
-            refused=tuple(Refusal(offer.name, offer.version, reason) for offer, reason in self.refused.items()),
-            connected=entry.connected,
-            gone_at=entry.gone_at,
-            held=entry.held,
-        )
 
 
 class _Listening:
@@ -115,7 +62,7 @@ class Registry:
         self._recorder = Recorder(book, runtime)
         self._catalogue = Catalogue()
         self._contracts: dict[str, ModuleContract] = {}  # by digest: what need not be read again
-        self._instances: dict[str, _Instance] = {}
+        self._instances: dict[str, Instance] = {}
         self._members: dict[str, Member] = {}
         self._serving: dict[tuple[str, str], tuple[Member, ...]] = {}
         self._live: dict[str, tuple[str, ...]] = {}
@@ -207,25 +154,25 @@ class Registry:
             return
         known = self._instances.get(instance)
         if known is None:
-            known = self._instances[instance] = _Instance(entry)
+            known = self._instances[instance] = Instance(entry)
         else:
             known.replace(entry)
         self._refresh(instance, self._settle_known(known))
         self._read(known)
 
-    def _settle_known(self, known: _Instance) -> frozenset[str]:
+    def _settle_known(self, known: Instance) -> frozenset[str]:
         """Settle the open offers whose contracts need not be read."""
         found = {
             offer: self._contracts[offer.digest] for offer in known.open_offers() if offer.digest in self._contracts
         }
         return self._settle(known, {offer: mismatch(offer, contract) or contract for offer, contract in found.items()})
 
-    def _read(self, known: _Instance) -> None:
+    def _read(self, known: Instance) -> None:
         if known.must_read(self._runtime.now()):
             known.reading = True
             self._spawn(self._read_contracts(known), "registry contracts")
 
-    async def _read_contracts(self, known: _Instance) -> None:
+    async def _read_contracts(self, known: Instance) -> None:
         try:
             found = await self._runtime.run_sync(read_contracts, self._objects, known.open_offers())
         finally:
@@ -238,7 +185,7 @@ class Registry:
             self._refresh(instance, self._settle(known, kept))
             self._read(known)  # what a newer registration added meanwhile
 
-    def _settle(self, known: _Instance, found: Mapping[Offer, ModuleContract | str]) -> frozenset[str]:
+    def _settle(self, known: Instance, found: Mapping[Offer, ModuleContract | str]) -> frozenset[str]:
         """Decide on offers; returns the modules whose contracts are new."""
         changed, refused = set(), []
         for offer, outcome in found.items():
@@ -268,7 +215,7 @@ class Registry:
             return None
         return contradiction(known, offered)
 
-    async def _tell_refused(self, known: _Instance, offers: Iterable[Offer]) -> None:
+    async def _tell_refused(self, known: Instance, offers: Iterable[Offer]) -> None:
         registration = known.entry.registration
         for offer in offers:
             difference = known.refused.get(offer, "")

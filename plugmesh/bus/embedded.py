@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import logging
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
@@ -16,10 +15,10 @@ from plugmesh.bus.port import KEPT_TOPICS, Delivery, Subscription
 from plugmesh.errors import LinkLost, NotReachable, PlugmeshError
 from plugmesh.hub.hub import Hub
 from plugmesh.hub.link import HubLink
+from plugmesh.hub.subscription import Arrived, LinkSubscription, deliver_safely
 from plugmesh.hub.topics import Partition, check_message, check_partition, sorted_partitions
-from plugmesh.hub.wire import Welcome, line, pub_line
+from plugmesh.hub.wire import Welcome, pub_line
 
-_log = logging.getLogger(__name__)
 _CLOSED = "this process has closed its bus; the message was not acknowledged and stays with the caller"
 
 
@@ -116,7 +115,7 @@ class _LocalSubscription:
 
     def _call(self, delivery: Delivery) -> None:
         if not self._closed:
-            _deliver(self._deliver, delivery)
+            deliver_safely(self._deliver, delivery)
 
 
 # -- in another process ----------------------------------------------------------------------------------------------
@@ -128,8 +127,8 @@ class LinkBus:
     def __init__(self, link: HubLink) -> None:
         self._link = link
         self._unacked: dict[int, tuple[bytes, asyncio.Future[None]]] = {}  # by seq, oldest first
-        self._subscriptions: dict[bytes, _LinkSubscription] = {}
-        self._arrived: dict[tuple[bytes, bytes], _Arrived] = {}
+        self._subscriptions: dict[bytes, LinkSubscription] = {}
+        self._arrived: dict[tuple[bytes, bytes], Arrived] = {}
         self._closed = False
         link.attach(self)
 
@@ -161,7 +160,7 @@ class LinkBus:
         for index in wanted:
             check_partition(topic, index)
         name = str(self._link.number())
-        subscription = _LinkSubscription(self._link, name, topic=topic, partitions=wanted, deliver=deliver, start=start)
+        subscription = LinkSubscription(self._link, name, topic=topic, partitions=wanted, deliver=deliver, start=start)
         self._subscriptions[name.encode()] = subscription
         subscription.when_closed = partial(self._subscriptions.pop, name.encode(), None)
         if self._link.is_up:
@@ -211,7 +210,7 @@ class LinkBus:
         name, topic, index, offset, payload = rest.split(b" ", 4)
         batch = self._arrived.get((name, index))
         if batch is None:
-            batch = self._arrived[name, index] = _Arrived(topic, index, offset)
+            batch = self._arrived[name, index] = Arrived(topic, index, offset)
         batch.last = offset
         batch.messages.append(payload)
 
@@ -220,85 +219,6 @@ class LinkBus:
             waiting = self._unacked.get(int(digits))
             if waiting is not None and not waiting[1].done():
                 waiting[1].set_result(None)
-
-
-class _Arrived:
-    """Messages of one partition that one frame brought for one subscription."""
-
-    __slots__ = ("first", "index", "last", "messages", "topic")
-
-    def __init__(self, topic: bytes, index: bytes, first: bytes) -> None:
-        self.topic, self.index, self.first, self.last = topic, index, first, first
-        self.messages: list[bytes] = []
-
-
-class _LinkSubscription:
-    """A subscription that asks again, from where it began, whenever the link is back: the hub holds what follows."""
-
-    def __init__(
-        self,
-        link: HubLink,
-        name: str,
-        *,
-        topic: str,
-        partitions: tuple[int, ...],
-        deliver: Callable[[Delivery], None],
-        start: str | None,
-    ) -> None:
-        self._link = link
-        self._name = name
-        self._topic = topic
-        self._partitions = partitions
-        self._deliver = deliver
-        self._start = start
-        self._kept = topic in KEPT_TOPICS
-        self._closed = False
-        self.when_closed: Callable[[], object] = _nothing
-
-    def ask(self) -> None:
-        if self._partitions:
-            places = ",".join(map(str, self._partitions))
-            start = "-" if self._start is None else _word(self._start)
-            self._link.request(self._began, "sub", int(self._name), self._topic, places, start)
-
-    def take(self, batch: _Arrived) -> None:
-        ack = partial(self._commit, batch) if self._kept else _nothing
-        delivery = Delivery(self._topic, int(batch.index), tuple(batch.messages), batch.last.decode(), ack)
-        if not self._closed:
-            _deliver(self._deliver, delivery)
-
-    def close(self) -> None:
-        if not self._closed:
-            self._closed = True
-            self._link.send(line("unsub", self._name))
-            self.when_closed()
-
-    def _began(self, answer: str | PlugmeshError) -> None:
-        if isinstance(answer, LinkLost):
-            return
-        if isinstance(answer, PlugmeshError):
-            _log.error("the hub refused a subscription of %r: %s", self._topic, answer)
-        elif self._start is None and self._kept:
-            self._start = f"~{answer}"
-
-    def _commit(self, batch: _Arrived) -> None:
-        boot, _, first = batch.first.decode().rpartition(":")
-        last = batch.last.decode().rpartition(":")[2]
-        welcome = self._link.welcome
-        if welcome is not None and welcome.boot == boot:  # another boot has not got these numbers
-            self._link.send(line("commit", self._topic, batch.index.decode(), first, last))
-
-
-def _word(start: str) -> str:
-    """A start as one word of a line; text that is no offset means the oldest kept message, as `EARLIEST` does."""
-    return start if start and not any(letter.isspace() for letter in start) else "0"
-
-
-def _deliver(deliver: Callable[[Delivery], None], delivery: Delivery) -> None:
-    try:
-        deliver(delivery)
-    except Exception:  # noqa: BLE001  whatever a subscriber does, the link and the others go on
-        _log.exception("a subscriber of %r failed; it must only queue what it gets", delivery.topic)
 
 
 def _release(waiting: dict[int, asyncio.Future[None]]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -9,6 +10,7 @@ from plugmesh.contracts.instance import Beat, Registration
 from plugmesh.discovery.port import Entry, Watch
 from plugmesh.runtime import Runtime
 
+_log = logging.getLogger(__name__)
 FORGET_S = 600.0
 """An entry that has not given a sign of life for this long leaves the book."""
 
@@ -24,8 +26,12 @@ class _Watcher:
         self._closed = False
 
     def tell(self, instance: str, entry: Entry | None) -> None:
-        if not self._closed:
+        if self._closed:
+            return
+        try:
             self._deliver(instance, entry)
+        except Exception:  # noqa: BLE001  one watcher must not keep the news from the others
+            _log.exception("a watcher of the directory failed at %s", instance)
 
     def close(self) -> None:
         self._closed = True

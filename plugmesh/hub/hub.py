@@ -15,8 +15,9 @@ from pydantic import ValidationError
 
 from plugmesh.errors import InvalidMessage, LinkLost, PlugmeshError
 from plugmesh.hub.directory import Directory
+from plugmesh.hub.ends import LinkOrigin
 from plugmesh.hub.outbox import Outbox
-from plugmesh.hub.session import LinkOrigin, Session
+from plugmesh.hub.session import Session
 from plugmesh.hub.topics import KEPT_LIMIT_BYTES, Topics
 from plugmesh.hub.transport import Transport
 from plugmesh.hub.wire import Hello, Problem, Welcome, line
@@ -84,17 +85,17 @@ class Hub:
             return
         if name in self._links:
             self._links[name].drop("its process opened another one")
-        link = _Link(self._runtime, self._origin(name), transport, name, self._slow_limit_bytes)
+        link = _Link(self._runtime, self.topics, self._origin(name), transport, self._slow_limit_bytes)
         self._links[name] = link
         link.outbox.put(line("welcome", self._welcome))
         try:
-            await link.run(Session(self.topics, self.directory, link.origin, link.outbox), self.topics, rest)
+            await link.run(Session(self.topics, self.directory, link.origin, link.outbox), rest)
         finally:
             if self._links.get(name) is link:
                 del self._links[name]
 
     def _origin(self, name: str) -> LinkOrigin:
-        origin = self._origins.setdefault(name, LinkOrigin())
+        origin = self._origins.setdefault(name, LinkOrigin(name))
         self._origins.move_to_end(name)
         if len(self._origins) > REMEMBERED_LINKS:
             for absent in [key for key, old in self._origins.items() if old.outbox is None and not old.pending]:
@@ -106,26 +107,28 @@ class Hub:
 class _Link:
     """A live link: one task reads, one writes, and either end of it ends both."""
 
-    def __init__(self, runtime: Runtime, origin: LinkOrigin, transport: Transport, name: str, limit: int) -> None:
+    def __init__(
+        self, runtime: Runtime, topics: Topics, origin: LinkOrigin, transport: Transport, limit_bytes: int
+    ) -> None:
         self._runtime = runtime
+        self._topics = topics
         self._transport = transport
-        self._name = name
         self._session: Session | None = None
         self._closing: asyncio.Task[None] | None = None
         self.origin = origin
-        self.outbox = Outbox(transport, limit, lambda: self.drop("it reads too slowly"))
+        self.outbox = Outbox(transport, limit_bytes, lambda: self.drop("it reads too slowly"))
 
-    async def run(self, session: Session, topics: Topics, first: bytes) -> None:
+    async def run(self, session: Session, first: bytes) -> None:
         self._session = session
-        writer = self._runtime.spawn(self._write(), f"hub writer {self._name}")
+        writer = self._runtime.spawn(self._write(), f"hub writer {self.origin.name}")
         try:
             session.feed(first)
             while not session.ended:
                 session.feed(_bytes(await self._transport.receive()))
                 while session.must_wait and not session.ended:
-                    await topics.room()
+                    await self._topics.room()
         except LinkLost as error:
-            _log.debug("link %s ended: %s", self._name, error)
+            _log.debug("link %s ended: %s", self.origin.name, error)
         finally:
             self._end()
             writer.cancel()
@@ -133,9 +136,9 @@ class _Link:
     def drop(self, reason: str) -> None:
         """End the link from this side, without waiting."""
         if self._closing is None:
-            _log.info("link %s is dropped: %s", self._name, reason)
+            _log.info("link %s is dropped: %s", self.origin.name, reason)
             self._end()
-            self._closing = self._runtime.spawn(self._transport.close(), f"hub close {self._name}")
+            self._closing = self._runtime.spawn(self._transport.close(), f"hub close {self.origin.name}")
 
     async def _write(self) -> None:
         try:
@@ -147,6 +150,7 @@ class _Link:
         self.outbox.shut()
         if self._session is not None:
             self._session.end()
+        self._topics.nudge()  # this link may be waiting for room
 
 
 def _read_hello(frame: bytes | str) -> tuple[Hello, bytes]:

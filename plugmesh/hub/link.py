@@ -75,7 +75,8 @@ class HubLink:
         self._task = self._runtime.spawn(self._run(), f"hub link {self._hello.link}")
 
     def listen(self, listener: Callable[[bool], None]) -> None:
-        """Call `listener(True)` each time the link is up, `listener(False)` when it is lost or refused."""
+        """Call `listener(True)` each time the link is up, `listener(False)` when it is lost, and again when the hub
+        refuses it for good (`failure` says why)."""
         self._listeners.append(listener)
 
     async def up(self) -> Welcome:
@@ -149,7 +150,8 @@ class HubLink:
                 failures = 0
             except (ProtocolMismatch, Unauthorized) as error:
                 _log.error("the hub refuses this process: %s", error)
-                return self._fail(error)
+                self._fail(error)
+                return self._tell(False)
             except PlugmeshError as error:
                 failures += 1
                 self.last_error = error
@@ -168,7 +170,7 @@ class HubLink:
         except TimeoutError as error:
             await transport.close()
             raise NotReachable(f"the hub did not answer the hello within {WELCOME_S:g} s") from error
-        except PlugmeshError:
+        except BaseException:
             await transport.close()
             raise
         outbox = Outbox(transport, QUEUE_LIMIT_BYTES, _nothing)
@@ -209,7 +211,6 @@ class HubLink:
             self._up.set()
             for part in self._parts:
                 part.closed(error)
-            self._tell(False)
 
     def _tell(self, is_up: bool) -> None:
         for listener in tuple(self._listeners):

@@ -13,6 +13,9 @@ from collections.abc import Callable
 from plugmesh.hub.transport import Transport
 from plugmesh.hub.wire import FRAME_BYTES
 
+ACK_DELAY_S = 0.002
+"""Nobody waits for an acknowledgement to go on: most ride with the next dispatch instead of costing a frame."""
+
 
 class Outbox:
     """A bounded queue of lines. `overflow` is called when more than `limit_bytes` wait: the peer reads too slowly."""
@@ -23,6 +26,7 @@ class Outbox:
         self._overflow = overflow
         self._lines: deque[bytes] = deque()
         self._acks: list[int] = []
+        self._acks_due: asyncio.TimerHandle | None = None
         self._waiting_bytes = 0
         self._idle: asyncio.Future[None] | None = None
         self._shut = False
@@ -43,32 +47,42 @@ class Outbox:
             self._overflow()
 
     def ack(self, seq: int) -> None:
-        """Queue an acknowledgement; those of one frame share a line."""
+        """Queue an acknowledgement: it leaves with the next frame, or in one of its own after `ACK_DELAY_S`."""
+        if self._shut:
+            return
         self._acks.append(seq)
-        self._wake()
+        if self._acks_due is None:
+            self._acks_due = asyncio.get_running_loop().call_later(ACK_DELAY_S, self._put_acks)
 
     def shut(self) -> None:
         """Take nothing more: the link is gone."""
         self._shut = True
+        if self._acks_due is not None:
+            self._acks_due.cancel()
 
     async def run(self) -> None:
         """Send for ever. Raises `LinkLost`."""
         loop = asyncio.get_running_loop()
         while True:
-            if not self._lines and not self._acks:
+            if not self._lines:
                 self._idle = loop.create_future()
                 await self._idle
             await self._transport.send(self._frame())
+
+    def _put_acks(self) -> None:
+        self._acks_due = None
+        if self._acks:
+            acks, self._acks = self._acks, []
+            self.put(b"ack %s\n" % ",".join(map(str, acks)).encode())
 
     def _wake(self) -> None:
         if self._idle is not None and not self._idle.done():
             self._idle.set_result(None)
 
     def _frame(self) -> bytes:
-        if self._acks:
-            self._lines.append(b"ack %s\n" % ",".join(map(str, self._acks)).encode())
-            self._waiting_bytes += len(self._lines[-1])
-            self._acks.clear()
+        if self._acks_due is not None:
+            self._acks_due.cancel()
+            self._put_acks()
         if self._waiting_bytes <= FRAME_BYTES:
             frame = b"".join(self._lines)
             self._lines.clear()

@@ -7,7 +7,7 @@ payload, and the `pub` lines of a frame go to their readers as one batch a parti
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 
 from pydantic import ValidationError
@@ -17,6 +17,7 @@ from plugmesh.contracts.instance import Beat, Registration
 from plugmesh.discovery.port import Entry, Watch
 from plugmesh.errors import InvalidMessage, PlugmeshError
 from plugmesh.hub.directory import Directory, Seat
+from plugmesh.hub.ends import LinkOrigin, WireReader
 from plugmesh.hub.outbox import Outbox
 from plugmesh.hub.presence import presence_of
 from plugmesh.hub.topics import Partition, Topics, sorted_partitions
@@ -24,47 +25,6 @@ from plugmesh.hub.wire import Problem, line
 
 _log = logging.getLogger(__name__)
 _Batch = dict[Partition, tuple[list[bytes], list[int]]]
-
-
-class LinkOrigin:
-    """What one link published and nobody has committed; it outlives a reconnect."""
-
-    def __init__(self) -> None:
-        self.seen = 0
-        self.pending: set[int] = set()
-        self.outbox: Outbox | None = None
-
-    def acked(self, seq: int) -> None:
-        self.pending.discard(seq)
-        if seq and self.outbox is not None:
-            self.outbox.ack(seq)
-
-
-class WireReader:
-    """A subscription whose messages become `msg` lines."""
-
-    def __init__(self, name: str, topics: Topics, outbox: Outbox) -> None:
-        self._name = name
-        self._boot = topics.boot
-        self._outbox = outbox
-        self._prefixes: dict[Partition, bytes] = {}
-
-    def join(self, partition: Partition, start: str | None) -> None:
-        prefix = f"msg {self._name} {partition.topic} {partition.index} {self._boot}:"
-        self._prefixes[partition] = prefix.encode()
-        partition.join(self, partition.topics.start(start))
-
-    def push(self, partition: Partition, numbers: Sequence[int], messages: Sequence[bytes]) -> None:
-        prefix, put = self._prefixes[partition], self._outbox.put
-        for number, message in zip(numbers, messages, strict=True):
-            put(b"%b%d %b\n" % (prefix, number, message))
-
-    def reads_kept(self) -> bool:
-        return any(partition.kept for partition in self._prefixes)
-
-    def leave(self) -> None:
-        for partition in self._prefixes:
-            partition.leave(self)
 
 
 class Session:
