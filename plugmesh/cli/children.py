@@ -5,13 +5,17 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from plugmesh.server_path import server_path
+
 ORPHAN_EXIT_S = 60.0
 """A process that a server started ends by itself when its mesh has been away for so long."""
 
+_SDK = (sys.executable, "-P", "-m", "module_sdk.serving")
 
-def serve_command(file: Path, slots: int) -> tuple[str, ...]:
+
+def serve_command(file: Path, slots: int | None = None) -> tuple[str, ...]:
     """Serve an author's file for a person."""
-    return (sys.executable, "-P", "-m", "module_sdk.serving", str(file), "--slots", str(slots))
+    return (*_SDK, str(file), *(() if slots is None else ("--slots", str(slots))))
 
 
 def file_command(file: Path, slots: int, drain_s: float) -> tuple[str, ...]:
@@ -21,7 +25,8 @@ def file_command(file: Path, slots: int, drain_s: float) -> tuple[str, ...]:
 
 def builtins_command(slots: int, drain_s: float) -> tuple[str, ...]:
     """Serve the built-in modules for a server."""
-    return (sys.executable, "-P", "-m", "module_sdk.serving", "modules", "--slots", str(slots), *_for_a_server(drain_s))
+    place = ("--package", "modules.builtins", "--path", str(server_path()))
+    return (*_SDK, *place, "--slots", str(slots), *_for_a_server(drain_s))
 
 
 def _for_a_server(drain_s: float) -> tuple[str, ...]:

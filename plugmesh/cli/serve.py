@@ -16,7 +16,9 @@ from plugmesh.cli.session import HERE, Url
 
 def serve(
     file: Annotated[Path, typer.Argument(metavar="FILE.py", help="A Python file with decorated functions.")],
-    slots: Annotated[int, typer.Option(min=1, max=1024, help="Steps that it runs at a time.")] = 1,
+    slots: Annotated[
+        int | None, typer.Option(min=1, max=1024, help="Steps that it runs at a time. [default: one a processor]")
+    ] = None,
     url: Url = HERE,
 ) -> None:
     """Plug the modules of a file into the mesh, and serve them until Ctrl-C.
