@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -34,6 +35,9 @@ class _House:
         self.broker = LogBroker(random.Random(1), weather)
         self.book = Book(self.broker)
         self.links: list[Link] = []
+
+    def outside(self, when: float, function: Callable[..., Any], *args: Any) -> None:
+        self.loop.call_at(when, function, *args)
 
     def note(self, who: str, what: str) -> None:
         return None

@@ -150,7 +150,7 @@ class _Channel:
         if self._queue and not self._pumping and self._link.up:
             self._pumping = True
             loop = self._link.process.house.loop
-            loop.call_at(loop.time() + self._broker.delay_s(), self._arrive)
+            self._link.process.house.outside(loop.time() + self._broker.delay_s(), self._arrive)
 
     def close(self) -> None:
         for _, future in self._queue:

@@ -59,7 +59,7 @@ class SimDiscovery:
             self._beats[beat.instance] = beat
         if self._link.up:
             loop = self._process.house.loop
-            loop.call_at(loop.time() + self._book.broker.delay_s(), self._heard, beat)
+            self._process.house.outside(loop.time() + self._book.broker.delay_s(), self._heard, beat)
 
     async def deregister(self, instance: str) -> None:
         self._process.check()

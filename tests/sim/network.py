@@ -60,7 +60,7 @@ class Link:
         loop = self.process.house.loop
         self.until = max(self.until, loop.time() + seconds)
         self._tell()
-        loop.call_at(self.until, self._mend)
+        self.process.house.outside(self.until, self._mend)
 
     def _mend(self) -> None:
         if self.process.alive and self.process.house.loop.time() >= self.until and not self.up:

@@ -27,6 +27,10 @@ class House(Protocol):
 
     loop: SimLoop
 
+    def outside(self, when: float, function: Callable[..., Any], *args: Any) -> None:
+        """Call something that belongs to no process (the network, the world) at a time of the loop's clock."""
+        ...
+
     def note(self, who: str, what: str) -> None:
         """Add an event to the trace."""
         ...
@@ -90,6 +94,10 @@ class SimProcess:
         self.tasks[task] = None
         task.add_done_callback(lambda done: self.tasks.pop(done, None), context=contextvars.Context())
         return task
+
+    def call_soon(self, function: Callable[..., Any], *args: Any) -> asyncio.Handle:
+        """Call a function in this process, behind what is already to be called."""
+        return self.house.loop.call_soon(function, *args, context=self.context.copy())
 
     def call_later(self, delay_s: float, function: Callable[..., Any], *args: Any) -> asyncio.TimerHandle:
         """Call a function in this process after a delay."""

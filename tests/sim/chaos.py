@@ -1,0 +1,88 @@
+"""What goes wrong in a simulation, and when: drawn from the seed."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+
+from tests.sim.network import Weather
+
+SERVER, INSTANCE = "server", "instance"
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One fault at a virtual time. `seconds` is how long it lasts, or how long until a new process starts."""
+
+    at: float
+    kind: str
+    victim: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Trap:
+    """End the process at the `nth` time that a process of this kind reaches this point."""
+
+    kind: str
+    point: str
+    nth: int
+
+
+@dataclass(slots=True)
+class Plan:
+    """Everything that is to go wrong. Chances are per point, message or answer."""
+
+    faults: list[Fault] = field(default_factory=list)
+    traps: list[Trap] = field(default_factory=list)
+    weather: Weather = field(default_factory=Weather)
+    crash: dict[str, float] = field(default_factory=dict)
+    sql_error: float = 0.0
+    executor_dies: float = 0.0
+    answer_lost: float = 0.0
+    until: float = 40.0
+    """Then everything is healed, and all that was submitted must end."""
+
+
+KINDS = (
+    "server-crash",
+    "server-stall",
+    "server-restart",
+    "instance-crash",
+    "instance-vanish",
+    "instance-stall",
+    "instance-drain",
+    "link-cut",
+    "link-freeze",
+)
+_LASTS = {"server-stall": 20.0, "instance-stall": 40.0, "link-cut": 6.0, "link-freeze": 30.0}
+
+
+def plan_of(dice: random.Random) -> Plan:
+    """A plan. Most seeds have a few kinds of faults, so that each kind is also met alone; some have them all."""
+    kinds = dice.sample(KINDS, dice.choice((1, 2, 3, len(KINDS))))
+    faults = [_fault(dice, dice.choice(kinds)) for _ in range(dice.randint(1, 8))]
+    bad = dice.random()
+    weather = Weather(
+        drop=dice.choice((0.0, 0.02, 0.2)) * bad,
+        repeat=dice.choice((0.0, 0.02, 0.3)) * bad,
+        again=dice.choice((0.0, 0.02, 0.2)) * bad,
+        slow=dice.choice((0.0, 0.02, 0.1)) * bad,
+        slow_s=dice.choice((0.1, 1.0, 5.0)),
+    )
+    return Plan(
+        faults=sorted(faults, key=lambda fault: fault.at),
+        weather=weather,
+        crash={
+            SERVER: dice.choice((0.0, 0.0, 0.003, 0.01)),
+            INSTANCE: dice.choice((0.0, 0.0, 0.003, 0.01)),
+        },
+        sql_error=dice.choice((0.0, 0.0, 0.01, 0.05)),
+        executor_dies=dice.choice((0.0, 0.0, 0.1)),
+        answer_lost=dice.choice((0.0, 0.1)),
+    )
+
+
+def _fault(dice: random.Random, kind: str) -> Fault:
+    lasts = dice.uniform(0.05, _LASTS.get(kind, 15.0)) * dice.choice((0.1, 1.0))
+    return Fault(dice.uniform(0.5, 25.0), kind, dice.randint(0, 1), lasts)

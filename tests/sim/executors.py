@@ -1,0 +1,172 @@
+"""Virtual executors: they take virtual time, write to the simulated store, fail when told to, and may die."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from dataclasses import dataclass, field
+from typing import Any
+
+from module_sdk.frames import Kind
+from module_sdk.supervisor.executor import Executor, Exit, Listener
+from plugmesh.contracts.data import FileRef
+from plugmesh.contracts.messages import Assign, AttemptStats, Done, Failed
+from plugmesh.contracts.run import StepError
+from plugmesh.data.digest import content_hash
+from plugmesh.errors import ErrorClass, PlugmeshError
+from plugmesh.objects.port import ObjectStore
+from tests.sim.modules import PASS, SINK, output_bytes
+from tests.sim.process import SimProcess
+
+
+@dataclass(slots=True)
+class Outside:
+    """What lies outside the mesh and outlives its processes: how often a step has failed, what a sink has got."""
+
+    failures: dict[tuple[str, str], int] = field(default_factory=dict)
+    effects: list[str] = field(default_factory=list)
+    executions: int = 0
+    die: float = 0.0
+    """Chance that an executor dies during an attempt."""
+
+
+class VirtualExecutors:
+    """Starts them inside an instance's process."""
+
+    def __init__(self, process: SimProcess, objects: ObjectStore, dice: random.Random, outside: Outside) -> None:
+        self.process, self.objects, self.dice, self.outside = process, objects, dice, outside
+        self.live: list[VirtualExecutor] = []
+
+    def start(self, listener: Listener, *, shared: bool) -> Executor:
+        executor = VirtualExecutor(self, listener, shared)
+        self.live.append(executor)
+        return executor
+
+
+class VirtualExecutor:
+    """One executor."""
+
+    def __init__(self, house: VirtualExecutors, listener: Listener, shared: bool) -> None:
+        self._house, self._listener, self._shared = house, listener, shared
+        self._dice = house.dice
+        self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._messages: dict[int, Assign] = {}
+        self._ready = asyncio.Event()
+        self._over = False
+        self._killed = False
+        house.process.spawn(self._come_up(), "executor")
+
+    @property
+    def shared(self) -> bool:
+        return self._shared
+
+    def assign(self, number: int, payload: bytes) -> None:
+        message = self._messages[number] = Assign.model_validate_json(payload)
+        self._tasks[number] = self._house.process.spawn(self._run(number, message), "user code")
+
+    def cancel(self, number: int) -> None:
+        if number in self._tasks and self._dice.random() < 0.7:  # others do not listen, and are killed
+            self._house.process.spawn(self._cancelled(number), "cancelled")
+
+    def kill(self) -> None:
+        self._killed = True
+        self.die("it was killed by signal 9 (SIGKILL)")
+
+    def retire(self) -> None:
+        if not self._tasks:
+            self._end(Exit("it exited with code 0"))
+
+    def die(self, reason: str) -> None:
+        """End at once."""
+        self._end(Exit(reason, killed=self._killed))
+
+    # -- inside ------------------------------------------------------------------------------------------------------
+
+    async def _come_up(self) -> None:
+        await asyncio.sleep(self._dice.uniform(0.005, 0.1))
+        self._say(Kind.READY, 0, b"")
+        self._ready.set()
+
+    async def _run(self, number: int, message: Assign) -> None:
+        await self._ready.wait()
+        outside, point = self._house.outside, self._house.process.runtime.point
+        outside.executions += 1
+        started = self._house.process.runtime.now()
+        if self._dice.random() < 0.2:
+            self._say(Kind.PREPARING, number, b"")
+            await asyncio.sleep(self._dice.uniform(0.0, 0.05))
+            self._say(Kind.STARTED, number, b"")
+        doomed = self._dice.random() < outside.die
+        wanted = message.params.get("s", 0.0)
+        assert isinstance(wanted, int | float)
+        await asyncio.sleep(self._dice.uniform(0.0005, 0.003) + wanted * self._dice.uniform(0.5, 1.5))
+        if doomed:
+            return self.die("it was killed by signal 11 (SIGSEGV)")
+        point("executor.before_write")
+        result = self._result(message, self._house.process.runtime.now() - started)
+        await asyncio.sleep(self._dice.uniform(0.0002, 0.002))
+        del self._tasks[number]
+        self._say(Kind.RESULT, number, result)
+
+    def _result(self, message: Assign, wall_s: float) -> bytes:
+        stats = AttemptStats(wall_s=wall_s)
+        error = self._error(message)
+        if error is not None:
+            return Failed(**_who(message), error=error, stats=stats).encode()
+        try:
+            return Done(**_who(message), outputs={"out": self._output(message)}, stats=stats).encode()
+        except PlugmeshError as problem:
+            error = StepError(error_class=problem.error_class, type=type(problem).__name__, message=str(problem))
+            return Failed(**_who(message), error=error, stats=stats).encode()
+
+    def _error(self, message: Assign) -> StepError | None:
+        if message.params.get("fatal"):
+            return StepError(error_class=ErrorClass.FATAL, type="Broken", message="it can never work")
+        step = (message.run, message.step)
+        failures = self._house.outside.failures
+        if failures.get(step, 0) >= int(str(message.params.get("fails", 0))):
+            return None
+        failures[step] = failures.get(step, 0) + 1
+        return StepError(error_class=ErrorClass.TRANSIENT, type="Flaky", message="not yet")
+
+    def _output(self, message: Assign) -> FileRef:
+        inputs = [reference for reference in message.inputs.get("into", ()) if isinstance(reference, FileRef)]
+        if message.module == PASS.name:
+            return inputs[0]
+        read = [bytes(self._house.objects.read(reference.key)) for reference in inputs]
+        data = output_bytes(str(message.params["label"]), read)
+        nonce = self._house.process.runtime.new_id("n")
+        key = f"{message.prefix}/{nonce}/out"
+        writer = self._house.objects.create(key)
+        writer.write(data)
+        writer.commit()
+        if message.module == SINK.name:
+            self._house.outside.effects.append(f"{message.run}/{message.step}")
+        return FileRef(name="out", key=key, bytes=len(data), hash=content_hash(data))
+
+    async def _cancelled(self, number: int) -> None:
+        await asyncio.sleep(self._dice.uniform(0.001, 0.02))
+        task = self._tasks.pop(number, None)
+        if task is None or self._over:
+            return
+        task.cancel()
+        error = StepError(error_class=ErrorClass.FATAL, type="Cancelled", message="cancelled", code="cancelled")
+        self._say(Kind.RESULT, number, Failed(**_who(self._messages[number]), error=error).encode())
+
+    def _end(self, exit: Exit) -> None:
+        if self._over:
+            return
+        self._over = True
+        for task in self._tasks.values():
+            task.cancel()
+        self._tasks.clear()
+        self._house.live.remove(self)
+        self._house.process.call_later(self._dice.uniform(0.0005, 0.01), self._listener.on_exit, self, exit)
+
+    def _say(self, kind: Kind, number: int, payload: bytes) -> None:
+        if not self._over:
+            self._house.process.call_soon(self._listener.on_frame, self, kind, number, payload)
+
+
+def _who(message: Assign) -> dict[str, Any]:
+    return {"instance": message.instance, "run": message.run, "step": message.step, "epoch": message.epoch}
