@@ -106,14 +106,16 @@ def read_column(
     try:
         table = pa.ipc.open_stream(pa.py_buffer(data)).read_all()
         table.validate()
+        found, columns = table.schema.types, table.columns
     except (ValueError, OSError, EOFError, pa.ArrowException) as error:
         raise ObjectCorrupt(f"object {key}, column {span.name!r} is no readable Arrow stream: {error}") from error
-    if table.num_columns != 1 or table.num_rows != rows or table.schema.field(0).type != field.type:
+    if found != [field.type] or table.num_rows != rows:
         raise ObjectCorrupt(
             f"object {key}, column {span.name!r}: the reference says {rows} rows of {field.type}, "
-            f"the object has {table.num_rows} rows of {', '.join(str(found.type) for found in table.schema)}"
+            f"the object has {table.num_rows} rows of {', '.join(map(str, found)) or 'nothing'}"
         )
-    return table.column(0)
+    column: pa.ChunkedArray = columns[0]
+    return column
 
 
 class _HashingSink:

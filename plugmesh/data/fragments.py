@@ -35,7 +35,7 @@ class Cut:
             raise _wrong_rows(sum(self.boundaries), table.num_rows)
         start = 0
         for rows in self.boundaries:
-            yield table.slice(start, rows)
+            yield slice_rows(table, start, rows)
             start += rows
 
     def batches(self, schema: pa.Schema, batches: Iterable[pa.Table]) -> Iterator[pa.Table]:
@@ -51,13 +51,13 @@ class Cut:
         rows = size = 0
         for piece in pieces:
             if held and (rows + piece.num_rows > self.max_rows or size + piece.nbytes > self.max_bytes):
-                yield _joined(schema, held)
+                yield joined(schema, held)
                 held, rows, size = [], 0, 0
             held.append(piece)
             rows += piece.num_rows
             size += piece.nbytes
         if held:
-            yield _joined(schema, held)
+            yield joined(schema, held)
 
     def _rows_that_fit(self, table: pa.Table) -> int:
         size: int = table.nbytes
@@ -73,7 +73,7 @@ def as_tables(batches: Batches, schema: pa.Schema | None) -> tuple[pa.Schema, It
     """
     if isinstance(batches, pa.RecordBatchReader):
         schema = batches.schema
-    tables = (batch if isinstance(batch, pa.Table) else pa.Table.from_batches([batch]) for batch in batches)
+    tables = (batch if isinstance(batch, pa.Table) else _as_table(batch) for batch in batches)
     if schema is not None:
         return schema, _checked(schema, tables)
     first = next(tables, None)
@@ -106,7 +106,7 @@ def _difference(expected: pa.Schema, found: pa.Schema) -> str:
 
 def _slices(table: pa.Table, rows: int) -> Iterator[pa.Table]:
     for start in range(0, table.num_rows, rows):
-        yield table.slice(start, rows)
+        yield slice_rows(table, start, rows)
 
 
 def _fill_exactly(schema: pa.Schema, batches: Iterable[pa.Table], boundaries: Sequence[int]) -> Iterator[pa.Table]:
@@ -118,17 +118,40 @@ def _fill_exactly(schema: pa.Schema, batches: Iterable[pa.Table], boundaries: Se
         total += batch.num_rows
         rest = batch
         while want is not None and have + rest.num_rows >= want:
-            yield _joined(schema, [*held, rest.slice(0, want - have)])
-            rest, held, have, want = rest.slice(want - have), [], 0, next(ends, None)
+            yield joined(schema, [*held, slice_rows(rest, 0, want - have)])
+            rest, held, have, want = slice_rows(rest, want - have), [], 0, next(ends, None)
         if rest.num_rows:
             held.append(rest)
             have += rest.num_rows
+    while want == 0 and not held:
+        yield joined(schema, [])
+        want = next(ends, None)
     if held or want is not None:
         raise _wrong_rows(sum(boundaries), total)
 
 
-def _joined(schema: pa.Schema, tables: list[pa.Table]) -> pa.Table:
+def joined(schema: pa.Schema, tables: Sequence[pa.Table]) -> pa.Table:
+    """The rows of all `tables`, which may be none, without a copy."""
+    if not schema.names:
+        return rows_only(schema, sum(table.num_rows for table in tables))
     return pa.concat_tables(tables) if tables else schema.empty_table()
+
+
+def slice_rows(table: pa.Table, start: int, rows: int | None = None) -> pa.Table:
+    """`table.slice`, which forgets the number of rows where there are no columns."""
+    if table.num_columns:
+        return table.slice(start, rows)
+    left = max(table.num_rows - start, 0)
+    return rows_only(table.schema, left if rows is None else min(rows, left))
+
+
+def rows_only(schema: pa.Schema, rows: int) -> pa.Table:
+    """A table that is only a number of rows; Arrow makes one by taking the columns away from another."""
+    return pa.table({"": pa.nulls(rows)}, metadata=schema.metadata).select([])
+
+
+def _as_table(batch: pa.RecordBatch) -> pa.Table:
+    return pa.Table.from_batches([batch]) if batch.num_columns else rows_only(batch.schema, batch.num_rows)
 
 
 def _wrong_rows(expected: int, found: int) -> DataMismatch:

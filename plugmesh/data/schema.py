@@ -38,10 +38,13 @@ def find_columns(present: Iterable[str], wanted: Sequence[str]) -> None:
             raise DataMismatch(f"there is no column {name!r}{did_you_mean(name, names)}")
 
 
-def did_you_mean(name: str, names: Sequence[str], shown: int = 20) -> str:
+def did_you_mean(name: str, names: Sequence[str]) -> str:
     """`; did you mean 'price'?`, or else the names that there are."""
     near = difflib.get_close_matches(name, names, 1)
-    if near:
-        return f"; did you mean {near[0]!r}?"
-    listed = ", ".join(names[:shown]) + (f" and {len(names) - shown} more" if len(names) > shown else "")
-    return f"; the columns are: {listed or 'none'}"
+    return f"; did you mean {near[0]!r}?" if near else f"; the columns are: {listed(names)}"
+
+
+def listed(names: Sequence[str], shown: int = 20) -> str:
+    """Names for a message, not too many of them."""
+    more = f" and {len(names) - shown} more" if len(names) > shown else ""
+    return (", ".join(names[:shown]) or "none") + more

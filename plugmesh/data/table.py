@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from plugmesh.contracts.data import ColumnSpan, DataRef, Fragment
 from plugmesh.data.columns import ColumnFile, read_column
-from plugmesh.data.fragments import MAX_BYTES, MAX_ROWS, Batches, Cut, as_tables
+from plugmesh.data.fragments import MAX_BYTES, MAX_ROWS, Batches, Cut, as_tables, joined, rows_only, slice_rows
 from plugmesh.data.schema import find_columns, make_schema_ipc, schema_of
 from plugmesh.errors import DataMismatch, ObjectCorrupt
 from plugmesh.objects.port import ObjectStore
@@ -62,10 +62,7 @@ def read_table(
     schema = _projected(ref, columns)
     if len(ref.fragments) == 1:
         return _read_fragment(store, schema, ref.fragments[0], verify=verify)
-    if not schema.names:
-        return _without_columns(schema, ref.rows)
-    tables = [_read_fragment(store, schema, fragment, verify=verify) for fragment in ref.fragments]
-    return pa.concat_tables(tables) if tables else schema.empty_table()
+    return joined(schema, [_read_fragment(store, schema, fragment, verify=verify) for fragment in ref.fragments])
 
 
 def read_batches(store: ObjectStore, ref: DataRef, columns: Sequence[str] | None = None) -> pa.RecordBatchReader:
@@ -91,11 +88,9 @@ def read_rows(
     for fragment in ref.fragments:
         first, end = max(offset - start, 0), min(offset + limit - start, fragment.rows)
         if first < end:
-            pieces.append(_read_fragment(store, schema, fragment, verify=False).slice(first, end - first))
+            pieces.append(slice_rows(_read_fragment(store, schema, fragment, verify=False), first, end - first))
         start += fragment.rows
-    if not schema.names:
-        return _without_columns(schema, sum(piece.num_rows for piece in pieces))
-    return pa.concat_tables(pieces) if pieces else schema.empty_table()
+    return joined(schema, pieces)
 
 
 def _projected(ref: DataRef, columns: Sequence[str] | None) -> pa.Schema:
@@ -108,7 +103,7 @@ def _projected(ref: DataRef, columns: Sequence[str] | None) -> pa.Schema:
 
 def _read_fragment(store: ObjectStore, schema: pa.Schema, fragment: Fragment, *, verify: bool) -> pa.Table:
     if not schema.names:
-        return _without_columns(schema, fragment.rows)
+        return rows_only(schema, fragment.rows)
     spans = {span.name: (group.key, span) for group in fragment.groups for span in group.columns}
     arrays = []
     for field in schema:
@@ -122,11 +117,6 @@ def _find_span(spans: dict[str, tuple[str, ColumnSpan]], name: str) -> tuple[str
         return spans[name]
     except KeyError:
         raise ObjectCorrupt(f"the reference has a column {name!r} in its schema that a fragment lacks") from None
-
-
-def _without_columns(schema: pa.Schema, rows: int) -> pa.Table:
-    """A table that is only a number of rows; Arrow makes one by taking the columns away from another."""
-    return pa.table({"": pa.nulls(rows)}).select([]).replace_schema_metadata(schema.metadata)
 
 
 def _check_names(schema: pa.Schema) -> None:

@@ -1,0 +1,147 @@
+import itertools
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from plugmesh.contracts.data import DataRef, FileRef, SpilledRef, ValueRef, referenced_keys
+from plugmesh.data.reference import attach, concat, drop, rename, resolve, select, spill
+from plugmesh.data.schema import schema_of
+from plugmesh.data.table import read_table, write_table
+from plugmesh.errors import DataMismatch, ObjectCorrupt, ObjectMissing
+from plugmesh.objects.local import LocalStore
+from tests.unit.data.arrow_strategies import same, tables
+
+keys = (f"k{number}" for number in itertools.count())
+TABLE = pa.table({"a": [1, 2, 3], "b": ["x", "y", "z"], "c": [1.5, 2.5, None]})
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> LocalStore:
+    return LocalStore(tmp_path_factory.mktemp("store"))
+
+
+def write(store: LocalStore, table: pa.Table, rows: int = 2) -> DataRef:
+    return write_table(store, next(keys), table, max_rows_per_fragment=rows)
+
+
+def rows_of(ref: DataRef) -> list[int]:
+    return [fragment.rows for fragment in ref.fragments]
+
+
+@given(table=tables(), rows=st.integers(1, 6), data=st.data())
+def test_operations_on_references_are_the_operations_on_tables(
+    store: LocalStore, table: pa.Table, rows: int, data: st.DataObject
+) -> None:
+    ref = write(store, table, rows)
+    names = table.column_names
+    chosen = data.draw(st.permutations(names))[: data.draw(st.integers(1, len(names)))]
+    assert same(read_table(store, select(ref, chosen)), table.select(chosen))
+    assert same(read_table(store, drop(ref, chosen[1:])), table.drop_columns(chosen[1:]))
+    renamed = table.rename_columns(list(reversed(names))).replace_schema_metadata(table.schema.metadata)
+    swapped = dict(zip(names, reversed(names), strict=True))
+    assert same(read_table(store, rename(ref, swapped)), renamed)
+    assert same(read_table(store, concat([ref, ref])), pa.concat_tables([table, table]))
+
+
+@given(table=tables(), rows=st.integers(1, 6))
+def test_columns_that_were_taken_away_can_be_attached_again(store: LocalStore, table: pa.Table, rows: int) -> None:
+    ref = write(store, table, rows)
+    names = table.column_names
+    again = attach(select(ref, names[:1]), ref, names[1:])
+    assert again == ref.model_copy(update={"schema_ipc": again.schema_ipc})
+    assert same(read_table(store, again), table)
+
+
+def test_added_column_lies_in_its_own_object_and_the_others_where_they_were(store: LocalStore) -> None:
+    old = write(store, TABLE)
+    new = write_table(store, "added", pa.table({"d": [True, False, True]}), boundaries=rows_of(old))
+    both = attach(old, new, ["d"])
+    assert read_table(store, both, verify=True).equals(TABLE.append_column("d", [[True, False, True]]))
+    assert referenced_keys(both) == referenced_keys(old) | {"added"}
+    assert referenced_keys(select(both, ["d"])) == {"added"}
+    assert referenced_keys(drop(both, ["d"])) == referenced_keys(old)
+
+
+def test_rows_stay_when_all_columns_go(store: LocalStore) -> None:
+    ref = drop(write(store, TABLE), ["a", "b", "c"])
+    assert read_table(store, ref).shape == (3, 0)
+    assert read_table(store, concat([ref, ref])).num_rows == 6
+    assert referenced_keys(ref) == set()
+
+
+def test_schema_metadata_is_kept(store: LocalStore) -> None:
+    ref = write(store, TABLE.replace_schema_metadata({"note": "mine"}))
+    other = write(store, pa.table({"d": [1, 2, 3]}))
+    for changed in (select(ref, ["a"]), drop(ref, ["a"]), rename(ref, {"a": "z"}), attach(ref, other, ["d"])):
+        assert schema_of(changed).metadata == {b"note": b"mine"}
+
+
+@pytest.mark.parametrize(
+    ("operation", "message"),
+    [
+        (lambda ref: select(ref, ["aa"]), "no column 'aa'; did you mean 'a'"),
+        (lambda ref: select(ref, ["a", "a"]), "selected twice"),
+        (lambda ref: drop(ref, ["zzzz"]), "no column 'zzzz'; the columns are: a, b, c"),
+        (lambda ref: rename(ref, {"x9": "y"}), "no column 'x9'"),
+        (lambda ref: rename(ref, {"a": "b"}), "two columns 'b'"),
+        (lambda ref: attach(ref, ref, ["b"]), "'b' is in both tables"),
+        (lambda ref: attach(ref, ref, ["q"]), "no column 'q'"),
+        (lambda ref: concat([]), "nothing to put together"),
+        (
+            lambda ref: concat([ref, select(ref, ["a"])]),
+            "table 1 .* expected a: int64, b: string, c: double; found a: int64",
+        ),
+    ],
+)
+def test_what_does_not_fit_is_named(store: LocalStore, operation: object, message: str) -> None:
+    with pytest.raises(DataMismatch, match=message):
+        operation(write(store, TABLE))  # type: ignore[operator]
+
+
+def test_other_fragments_cannot_be_attached(store: LocalStore) -> None:
+    with pytest.raises(DataMismatch, match=r"3 rows in 2 fragments and 3 rows in 1; write .* boundaries"):
+        attach(write(store, TABLE), write(store, pa.table({"d": [1, 2, 3]}), rows=9), ["d"])
+
+
+def test_tables_whose_schemas_differ_in_metadata_only_are_put_together(store: LocalStore) -> None:
+    both = concat([write(store, TABLE), write(store, TABLE.replace_schema_metadata({"a": "b"}))])
+    assert read_table(store, both).equals(pa.concat_tables([TABLE, TABLE]))
+
+
+def test_short_reference_is_not_spilled(store: LocalStore) -> None:
+    for ref in (write(store, TABLE), ValueRef(value=[1]), FileRef(name="f", key="k", bytes=1, hash="h")):
+        assert spill(store, "unused", ref) is ref
+        assert resolve(store, ref) is ref
+
+
+def test_long_reference_is_spilled_and_found_again(store: LocalStore) -> None:
+    ref = write(store, pa.table({"x": list(range(200))}), rows=1)
+    spilled = spill(store, "spilled", ref)
+    assert isinstance(spilled, SpilledRef)
+    assert (spilled.of, spilled.rows, spilled.key) == ("table", 200, "spilled")
+    assert len(spilled.model_dump_json()) < 300
+    assert resolve(store, spilled) == ref
+    assert spill(store, "again", spilled) is spilled
+
+
+def test_every_kind_of_reference_can_be_spilled(store: LocalStore) -> None:
+    file = FileRef(name="f", key="k", bytes=1, hash="h")
+    for ref in (file, ValueRef(value={"a": [1, None]})):
+        spilled = spill(store, next(keys), ref, limit_bytes=10)
+        assert isinstance(spilled, SpilledRef)
+        assert resolve(store, spilled) == ref
+
+
+def test_damaged_or_missing_spilled_reference_is_an_error(store: LocalStore) -> None:
+    spilled = spill(store, "damaged", ValueRef(value="x" * 50), limit_bytes=10)
+    assert isinstance(spilled, SpilledRef)
+    wrong = spilled.model_copy(update={"hash": "xxh3:0"})
+    with pytest.raises(ObjectCorrupt, match="object damaged"):
+        resolve(store, wrong)
+    with pytest.raises(ObjectCorrupt, match="kind value, not table"):
+        resolve(store, spilled.model_copy(update={"of": "table"}))
+    store.delete("damaged")
+    with pytest.raises(ObjectMissing):
+        resolve(store, spilled)
