@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -30,14 +31,19 @@ def runs(
 
 def show(
     run: RunId,
+    *,
     follow: Annotated[bool, typer.Option("--follow/--no-follow", "-f", help="Stay until it has ended.")] = False,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Save the outputs to this folder; waits for the end.")
+    ] = None,
+    format: Annotated[TableFormat, typer.Option(help="Format of saved tables.")] = TableFormat.PARQUET,
     as_json: AsJson = False,
     url: Url = HERE,
 ) -> None:
     """Show a run, its steps, and the first rows of its outputs. With --follow the exit code is 1 unless it succeeds."""
     with Session(url, as_json) as session:
-        if follow:
-            finish(session, run, None, TableFormat.PARQUET)
+        if follow or out is not None:
+            finish(session, run, out, format.value)
         else:
             document = session.client.run(run)
             session.answer(document, lambda: _show_run(session, document))

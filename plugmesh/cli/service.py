@@ -154,7 +154,7 @@ class Service:
             later = f"trying again in {self._delay(now):.1g} s"
         words = running.last_words() or f"it ended with {code}"
         kept = "; the version before goes on serving" if self._current is not None else ""
-        self._say(f"{self._title} could not be plugged in ({later}{kept}):\n{_indented(words)}")
+        self._say(f"not plugged in: {self._title} ({later}{kept}):\n{_indented(words)}")
 
     def _died(self, running: Running, now: float) -> None:
         if now - running.since > STEADY_S:
@@ -179,7 +179,7 @@ class Service:
             if self._current is not None:
                 self._retire(self._current, self._runtime.now())
             self._current, self._next = self._next, None
-            self._say(f"{self._title} is plugged in (process {self._current.process.pid})")
+            self._say(f"plugged in: {self._title} (process {self._current.process.pid})")
 
     def _check_adopted(self, now: float) -> None:
         current = self._current
