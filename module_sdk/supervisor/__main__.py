@@ -118,7 +118,7 @@ def _supervisor(launch: Launch, runtime: Runtime, joined: Joined) -> Supervisor:
         objects=open_store(joined.objects_url, runtime),
         registration=registration,
         contracts=[item.contract for item in launch.served],
-        executors=Processes(joined.objects_url, launch.path, sources_of(launch.served)),
+        executors=Processes(joined.objects_url, launch.path, sources_of(launch.served), subreaper=True),
         settings=Settings(idle_s=launch.idle_s, drain_s=launch.drain_s, orphan_exit_s=launch.orphan_exit_s),
         notice=_notice,
     )

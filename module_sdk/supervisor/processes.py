@@ -23,25 +23,31 @@ _TRACE_STARTS = b"Fatal Python error"
 
 
 class Processes:
-    """Starts executor processes for one supervisor."""
+    """Starts executor processes for one supervisor.
 
-    def __init__(self, objects: str, path: tuple[str, ...], sources: dict[str, tuple[Source, str]]) -> None:
+    `subreaper`: this process has no other children and adopts orphans, so whatever is left behind is ended here.
+    """
+
+    def __init__(
+        self, objects: str, path: tuple[str, ...], sources: dict[str, tuple[Source, str]], *, subreaper: bool = False
+    ) -> None:
         self._objects, self._path, self._sources = objects, path, sources
-        self._live: set[int] = set()
+        self._subreaper = subreaper
+        self.live: set[int] = set()
 
     def start(self, listener: Listener, *, shared: bool) -> ProcessExecutor:
         """A new process; blocks for the milliseconds that starting one takes."""
         setup = ExecutorSetup(self._objects, self._path, self._sources, shared)
         executor = ProcessExecutor(listener, setup, self._ended)
-        self._live.add(executor.pid)
+        self.live.add(executor.pid)
         return executor
 
     def _ended(self, pid: int) -> None:
         """One ended: what it started and left behind is ours now (we are the subreaper), and ends too."""
         end_group(pid)
-        self._live.discard(pid)
-        if len(children()) > len(self._live):
-            end_children(but=self._live)
+        self.live.discard(pid)
+        if self._subreaper and len(children()) > len(self.live):
+            end_children(but=self.live)
 
 
 class ProcessExecutor:
