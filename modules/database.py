@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from module_sdk import DataError
+from module_sdk import Cancelled, DataError
 
 if TYPE_CHECKING:
     import duckdb
@@ -61,6 +61,11 @@ def evaluation(what: str, time_limit_s: float = TIME_LIMIT_S) -> Iterator[duckdb
     except duckdb.OutOfMemoryException:
         limit = f"{_memory_limit_mb()} MB"
         raise DataError(f"{what}: it needs more than {limit} of memory; work on fewer rows or shorter values") from None
+    except RuntimeError as error:
+        if str(error) != "Query interrupted":
+            raise
+        # DuckDB stopped for a signal, and dropped what its handler raised: the attempt was cancelled.
+        raise Cancelled(f"{what}: it was interrupted") from None
     except duckdb.Error as error:
         raise DataError(f"{what}: {explain(str(error))}") from None
     finally:

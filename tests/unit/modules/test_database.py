@@ -1,9 +1,11 @@
 """DuckDB locked down: even what would get past the parser could reach nothing."""
 
+import signal
+
 import duckdb
 import pytest
 
-from module_sdk import DataError
+from module_sdk import Cancelled, DataError
 from modules.database import evaluation, explain
 from modules.functions import AGGREGATES, GROUPS, MANY_ROWS, SCALARS, UNSTABLE
 
@@ -32,10 +34,30 @@ def test_files_network_extensions_settings_and_python_objects_are_out_of_reach(s
     assert secret_table is not None
 
 
+ENDLESS = "SELECT sum(a.range * b.range) FROM range(10000000) a, range(10000000) b"
+
+
 def test_what_takes_too_long_is_interrupted() -> None:
-    endless = "SELECT sum(a.range * b.range) FROM range(10000000) a, range(10000000) b"
     with pytest.raises(DataError, match=r"where: it took longer than 0\.05 s"), evaluation("where", 0.05) as connection:
-        connection.execute(endless).fetchall()
+        connection.execute(ENDLESS).fetchall()
+
+
+def test_a_cancel_that_comes_as_a_signal_stops_the_work() -> None:
+    def cancel(_: int, __: object) -> None:
+        raise Cancelled
+
+    def work() -> None:
+        with evaluation("where") as connection:
+            signal.setitimer(signal.ITIMER_REAL, 0.05)
+            connection.execute(ENDLESS).fetchall()
+
+    before = signal.signal(signal.SIGALRM, cancel)
+    try:
+        with pytest.raises(Cancelled):
+            work()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def test_what_needs_too_much_memory_is_explained() -> None:
