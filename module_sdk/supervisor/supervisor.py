@@ -262,6 +262,11 @@ class Supervisor:
         queue, running = self._attempts.queue, self._attempts.running
         while queue and len(running) < self._registration.slots:
             attempt = queue.popleft()
+            if attempt.head.deadline is not None and self._runtime.wall() >= attempt.head.deadline:
+                self._attempts.forget(attempt)
+                self._limited.pop(attempt.number, None)
+                self._unsettled.pop(attempt.number, None)
+                continue
             running[attempt.number] = attempt
             alone = attempt.key[:2] in self._suspects
             executor = self._pool.take(attempt, alone=alone)
