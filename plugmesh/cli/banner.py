@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from plugmesh import __version__
-from plugmesh.join import DEFAULT_URL
+from plugmesh.cli.options import DEFAULT_URL
 
 SHOWN = 12
 

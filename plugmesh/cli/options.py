@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 DEFAULT_PORT = 8720
+DEFAULT_URL = f"http://127.0.0.1:{DEFAULT_PORT}"
+"""The same as `plugmesh.join.DEFAULT_URL`, which client commands do not import: it takes the bus along."""
 DEFAULT_DRAIN_S = 10.0
 
 

@@ -15,8 +15,8 @@ from rich.text import Text
 
 from plugmesh.cli.client import MeshClient, Refusal
 from plugmesh.cli.exits import ExitCode
+from plugmesh.cli.options import DEFAULT_URL
 from plugmesh.errors import ConfigurationError, FlowInvalid, NotFound, NotReachable, PlugmeshError
-from plugmesh.join import DEFAULT_URL
 from plugmesh.runtime import SystemRuntime
 
 Url = Annotated[str, typer.Option("--url", envvar="PLUGMESH_URL", help="Where the mesh is.", show_default=True)]

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 import uuid
 from contextlib import suppress
@@ -76,7 +77,9 @@ class RealMesh:
 
     def builtins(self) -> ProcessId:
         """The process that serves the built-in modules."""
-        return wait_until_sync(lambda: self.child("builtins"), START_S, message="no process of the built-in modules")
+        found = wait_until_sync(lambda: self.child("builtins"), START_S, message="no process of the built-in modules")
+        assert found is not None
+        return found
 
     def child(self, name: str) -> ProcessId | None:
         """The process of a service of the server, by the beginning of its record's name."""
@@ -139,14 +142,24 @@ class RealMesh:
         return json.loads(self.cli(*arguments, "--json", code=code).stdout)
 
     def submit(self, flow: str, *arguments: str) -> str:
-        """Submit a flow's text; the run's id."""
+        """Submit a flow's text, with the options of `plugmesh run`; the run's id."""
         path = self.folder / f"flow-{uuid.uuid4().hex[:8]}.yaml"
         path.write_text(flow)
         return str(self.json("run", str(path), *arguments)["id"])
 
+    def ask(self, path: str) -> Any:
+        """What the API answers; `None` while there is no server."""
+        try:
+            with _opener().open(f"{self.url}{path}", timeout=30) as answer:
+                return json.loads(answer.read())
+        except urllib.error.HTTPError:
+            raise
+        except OSError:
+            return None
+
     def show(self, run: str) -> Any:
         """The run as the API shows it."""
-        return self.json("show", run)
+        return self.ask(f"/api/v1/runs/{run}")
 
     def step(self, run: str, name: str) -> Any:
         """One step of a run."""
@@ -156,8 +169,9 @@ class RealMesh:
         """Wait until a step is in one of the states."""
 
         def there() -> Any:
-            step = self.step(run, name)
-            return step if step["state"] in states else None
+            document = self.show(run) or {"steps": ()}
+            step = next((step for step in document["steps"] if step["id"] == name), None)
+            return step if step and step["state"] in states else None
 
         try:
             return wait_until_sync(there, START_S, every_s=0.05)
@@ -166,19 +180,31 @@ class RealMesh:
 
     def finish(self, run: str, state: str = "succeeded") -> Any:
         """Follow a run to its end, which must be `state`."""
-        document = self.json("show", run, "--follow", code=0 if state == "succeeded" else 1)
+        document = wait_until_sync(lambda: self._ended(run), START_S, message=f"{run} does not end{self.said()}")
         assert document["state"] == state, f"{document}{self.said()}"
         return document
 
+    def _ended(self, run: str) -> Any:
+        document = self.ask(f"/api/v1/runs/{run}?wait_s=5")
+        return document if document and document["state"] in ENDED else None
+
     def rows(self, run: str, output: str) -> list[dict[str, Any]]:
         """All rows of an output of a flow that was run to its end."""
-        target = self.folder / f"out-{run}"
-        self.cli("show", run, "--out", str(target), "--format", "jsonl")
-        return [json.loads(line) for line in (target / f"{output}.jsonl").read_text().splitlines()]
+        made = self.show(run)["outputs"][output]
+        found: list[dict[str, Any]] = self.ask(
+            f"/api/v1/runs/{run}/steps/{made['step']}/outputs/{made['port']}?limit=10000"
+        )["rows"]
+        return found
 
     def module_names(self, *, live: bool = True) -> set[str]:
-        """The modules that `plugmesh modules` lists; with `live` only those that somebody serves."""
-        return {module["name"] for module in self.json("modules") if module["live"] or not live}
+        """The modules that the mesh lists; with `live` only those that somebody serves."""
+        answer = self.ask("/api/v1/modules") or {"modules": ()}
+        return {module["name"] for module in answer["modules"] if module["live"] or not live}
+
+    def instances(self) -> list[dict[str, Any]]:
+        """Everybody on the mesh."""
+        answer = self.ask("/api/v1/instances") or {"instances": []}
+        return list(answer["instances"])
 
     def _ready(self) -> bool:
         if self.server.poll() is not None:
