@@ -167,13 +167,15 @@ class Gateway:
     async def runs(
         self, *, namespace: str | None, flow: str | None, states: list[str], cursor: str | None, limit: int
     ) -> dict[str, Any]:
-        """One page of runs, newest first. Raises `BadRequest`."""
+        """One page of runs, newest first; `flow` is a name, or `NAMESPACE/NAME`. Raises `BadRequest`."""
         unknown = [state for state in states if state not in _STATES]
         if unknown:
             raise BadRequest(f"{unknown[0]!r} is no state of a run: there are {', '.join(RunState)}")
         if cursor is not None and not (cursor.isascii() and cursor.isdecimal() and len(cursor) < 19):
             raise BadRequest("cursor must be the next_cursor of the page before")
         before = None if cursor is None else int(cursor)
+        if flow is not None and "/" in flow:
+            namespace, _, flow = flow.partition("/")
         found = await self.state.read(
             Reader.runs, namespace=namespace, flow=flow, states=states, before=before, limit=limit
         )

@@ -69,17 +69,13 @@ async def _live(watcher: Watcher, settings: GatewaySettings, after: int) -> Asyn
         seq, payload = watcher.changes.popleft()
         if seq <= after:  # SQL had it already
             continue
-        if seq != after + 1:
+        change = from_json(payload)
+        if seq != after + 1 or not change.get("changes"):  # one was lost, or was too large for a message
             return
         after = seq
-        yield after, _live_change(payload)
+        yield after, _change(change["run"], seq, change["at"], to_json(change["changes"]))
         if not watcher.changes:
             await watcher.wait(settings.recheck_s)
-
-
-def _live_change(payload: bytes) -> bytes:
-    change = from_json(payload)
-    return _change(change["run"], change["seq"], change["at"], to_json(change["changes"]))
 
 
 def _change(run: str, seq: int, at: float, changes: bytes) -> bytes:

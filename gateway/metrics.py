@@ -16,6 +16,8 @@ from gateway.core import Gateway
 
 _SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
 Gauges = Mapping[str, tuple[str, Callable[[], float]]]
 """Further gauges by name: their text, and what to call for the value."""
 
@@ -40,7 +42,8 @@ class Metrics:
     def request(self, scope: Scope, status: int, seconds: float) -> None:
         """Count one answered request."""
         route = getattr(scope.get("route"), "path", "unknown")
-        key = (scope["method"], route, status)
+        method = scope["method"] if scope["method"] in _METHODS else "other"
+        key = (method, route, status)
         found = self._children.get(key)
         if found is None:
             counter = self._requests.labels(key[0], route, str(status))

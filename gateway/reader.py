@@ -19,6 +19,8 @@ from plugmesh.errors import LimitExceeded, ObjectMissing, PlugmeshError
 from plugmesh.runtime import Runtime
 
 _log = logging.getLogger("plugmesh.gateway")
+START_S = 20.0
+"""A new process may take so much longer for its first answer: it imports Arrow, perhaps on a busy machine."""
 _PROGRAM = Path(__file__).with_name("reader_process.py")
 
 
@@ -117,7 +119,7 @@ class Reader:
     async def _bounded(self, child: _Child, answer: Any) -> tuple[bytes, bytes]:
         limit_s = self._settings.reader_timeout_s
         try:
-            async with asyncio.timeout(limit_s):
+            async with asyncio.timeout(limit_s if child.started else limit_s + START_S):
                 found: tuple[bytes, bytes] = await answer
                 return found
         except TimeoutError:
@@ -160,6 +162,8 @@ class _Child:
         assert process.stdin is not None
         assert process.stdout is not None
         self._process = process
+        self.started = False
+        """It has answered something."""
         self._stdin, self._stdout = process.stdin, process.stdout
 
     @classmethod
@@ -192,6 +196,7 @@ class _Child:
     async def receive(self) -> tuple[bytes, bytes]:
         """The next frame. Raises `EOFError` or `OSError` when the process is gone."""
         kind, length = reader_wire.HEADER.unpack(await self._stdout.readexactly(reader_wire.HEADER.size))
+        self.started = True
         return kind, await self._stdout.readexactly(length)
 
     async def ended(self) -> str:

@@ -81,7 +81,7 @@ class RunRoutes:
     async def list_runs(
         self,
         state: Annotated[list[str], Query(description="One or more states; commas separate them too")] = [],  # noqa: B006
-        flow: Annotated[str | None, Query(description="A flow's name, without its namespace")] = None,
+        flow: Annotated[str | None, Query(description="A flow's name, or `NAMESPACE/NAME`")] = None,
         namespace: str | None = None,
         cursor: Annotated[str | None, Query(description="`next_cursor` of the page before")] = None,
         limit: Annotated[int, Query(ge=1, le=1000)] = 50,

@@ -63,12 +63,18 @@ class RowsIntake:
         await self._state.append_command(command)
 
     async def advance(
-        self, run: str, state: str, *steps: StepRow, reason: str | None = None, announce: bool = True
+        self,
+        run: str,
+        state: str,
+        *steps: StepRow,
+        reason: str | None = None,
+        announce: bool = True,
+        outputs: Any = None,
     ) -> int:
         """Commit a change of a run and its steps, as the scheduler would, and tell the watchers."""
         seq = self._seqs[run] = self._seqs.get(run, 0) + 1
         changes = [{"step": step.id, "state": step.state} for step in steps] or [{"run": state}]
-        update = RunUpdate(run, state, reason, None, 1.0, 2.0 if state in ENDED else None)
+        update = RunUpdate(run, state, reason, outputs and json.dumps(outputs), 1.0, 2.0 if state in ENDED else None)
         event = EventRow(run, seq, 3.0, json.dumps(changes))
         await self._commit(run, keys={run: self._keys[run]}, runs=[update], events=[event], steps=list(steps))
         if announce:

@@ -10,6 +10,8 @@ import pytest
 
 from gateway.events import stream
 from gateway.settings import GatewaySettings
+from plugmesh.contracts.messages import EVENTS, RunChanged
+from plugmesh.contracts.run import shard_of
 from tests.integration.gateway.house import House, step_row
 from tests.waiting import wait_until
 
@@ -120,3 +122,16 @@ async def test_a_client_that_leaves_is_forgotten(house: House) -> None:
     assert len(house.gateway.waiting) == 1
     await frames.aclose()
     await wait_until(lambda: len(house.gateway.waiting) == 0)
+
+
+async def test_a_change_too_large_for_a_message_is_read_from_sql(house: House) -> None:
+    run = await house.submit()
+    frames = follow(house, run)
+    await house.intake.advance(run, "running")
+    await anext(frames)
+    seq = await house.intake.advance(run, "running", step_row(run, "only", "running"), announce=False)
+    head = RunChanged(run=run, seq=seq, state="running", at=3.0)
+    await house.bus.publish(EVENTS, shard_of(run), head.encode())
+    ((_, number, data),) = parse((await anext(frames)).decode())
+    assert (number, data["changes"]) == (2, [{"step": "only", "state": "running"}])
+    await frames.aclose()

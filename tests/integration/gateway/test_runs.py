@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
 import pytest
 
@@ -84,6 +85,7 @@ async def test_a_misspelt_field_is_named_with_what_was_meant(house: House) -> No
         (b"[]", "object"),
         (b'{"flow": ' + b"[" * 5000 + b"]" * 5000 + b"}", "not JSON"),
         (b"\xff\xfe", "not JSON"),
+        (b'{"flow": "\\ud800"}', "not JSON"),
     ],
 )
 async def test_a_body_that_cannot_be_read_is_the_clients_mistake(house: House, body: bytes, said: str) -> None:
@@ -237,6 +239,8 @@ async def test_runs_are_listed_newest_first_page_by_page(house: House) -> None:
     assert second["next_cursor"] is None
     failed = (await house.client.get(f"{RUNS}?state=failed,succeeded&flow=one&namespace=checks")).json()
     assert [run["id"] for run in failed["runs"]] == ids[:1]
+    assert len((await house.client.get(f"{RUNS}?flow=checks/one")).json()["runs"]) == 5
+    assert (await house.client.get(f"{RUNS}?flow=other/one")).json()["runs"] == []
 
 
 @pytest.mark.parametrize("query", ["state=nonsense", "limit=0", "limit=x", "cursor=x", "cursor=" + "9" * 40])
@@ -260,3 +264,27 @@ async def test_a_cancel_needs_no_body_and_changes_nothing_for_a_run_that_has_end
     answer = await house.client.post(f"{RUNS}/{run}/cancel")
     assert (answer.status_code, answer.json()["state"]) == (202, "succeeded")
     assert house.intake.commands == []
+
+
+async def test_a_mapped_nodes_output_is_a_list(house: House) -> None:
+    run = await house.submit()
+    values = [ValueRef(value=number).model_dump(mode="json") for number in range(3)]
+    elements = [step_row(run, f"only.{number}", "succeeded", ValueRef(value=number)) for number in (2, 0, 1)]
+    await house.intake.advance(
+        run, "succeeded", step_row(run, "only", "succeeded"), *elements, outputs={"result": values}
+    )
+    document = (await house.client.get(f"{RUNS}/{run}")).json()
+    assert [step["id"] for step in document["steps"]] == ["only", "only.0", "only.1", "only.2"]
+    assert [item["value"] for item in document["outputs"]["result"]["items"]] == [0, 1, 2]
+
+
+async def test_numbers_of_any_size_survive(house: House) -> None:
+    flow = {
+        "flow": "n",
+        "params": {"n": {"type": "integer"}},
+        "nodes": {"a": {"module": "m", "params": {"n": "${params.n}"}}},
+    }
+    answer = await house.client.post(RUNS, content=json.dumps({"flow": flow, "params": {"n": 2**80}}).encode())
+    assert answer.status_code in {202, 422}
+    if answer.status_code == 202:
+        assert (await house.client.get(answer.headers["location"])).json()["params"] == {"n": 2**80}
