@@ -68,11 +68,11 @@ def from_native(value: Any, *, given: Sequence[pa.Table] = ()) -> pa.Table | pa.
     """
     import pyarrow as pa
 
-    kind = _frame_kind(value)
-    if kind in {"pyarrow.Table", "pyarrow.RecordBatchReader"}:
+    if isinstance(value, pa.Table | pa.RecordBatchReader):
         return value
-    if kind == "pyarrow.RecordBatch":
+    if isinstance(value, pa.RecordBatch):
         return pa.Table.from_batches([value])
+    kind = _frame_kind(value)
     if kind in _FROM:
         return _with_types_back(_FROM[kind](value), given, _adapters()[kind].to_native, _FROM[kind])
     if hasattr(value, "__arrow_c_stream__") and kind not in {"pandas.Series", "polars.Series"}:

@@ -13,6 +13,7 @@ import fcntl
 import itertools
 import mmap
 import os
+import resource
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -43,6 +44,8 @@ class LocalStore:
         self._runtime: Runtime = runtime or SystemRuntime()
         self._keep_free_bytes = keep_free_bytes
         self._numbers = itertools.count()
+        # Each map holds a file descriptor; the other half is for sockets and for what the author's code opens.
+        self._most_maps = resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2
         self._maps: WeakValueDictionary[tuple[int, int], mmap.mmap] = WeakValueDictionary()
         try:
             Path(self._objects).mkdir(parents=True, exist_ok=True)
@@ -121,8 +124,8 @@ class LocalStore:
         inode = (status.st_dev, status.st_ino)
         mapped = self._maps.get(inode)
         if mapped is None:
-            if end - offset < _MAP_FROM_BYTES:
-                return memoryview(os.pread(fd, end - offset, offset))
+            if end - offset < _MAP_FROM_BYTES or len(self._maps) >= self._most_maps:
+                return memoryview(_copy(fd, offset, end))
             mapped = self._maps[inode] = mmap.mmap(fd, status.st_size, prot=mmap.PROT_READ)
         return memoryview(mapped)[offset:end]
 
@@ -264,3 +267,15 @@ class LocalWriter:
 
     def _blocked(self) -> Conflict:
         return Conflict(f"object {self._key}: the first words of this key are an object; choose another key")
+
+
+def _copy(fd: int, offset: int, end: int) -> bytes:
+    first = os.pread(fd, end - offset, offset)
+    if len(first) == end - offset:
+        return first
+    pieces = [first]  # Linux reads at most 2 GiB at once
+    while (at := offset + sum(map(len, pieces))) < end:
+        pieces.append(os.pread(fd, end - at, at))
+        if not pieces[-1]:
+            raise OSError(errno.EIO, "the file became shorter while it was read")
+    return b"".join(pieces)

@@ -186,3 +186,23 @@ def test_crash_points_stand_before_and_after_the_object_becomes_visible(tmp_path
     seen: list[tuple[str, list[str]]] = []
     put(LocalStore(tmp_path, Recording()), "k", b"")
     assert seen == [("objects.commit.before_rename", []), ("objects.commit.after_rename", ["k"])]
+
+
+def test_more_objects_can_be_held_than_there_are_file_descriptors(
+    store: LocalStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "_most_maps", 2)
+    for number in range(5):
+        put(store, f"k{number}", bytes([number]) * 100_000)
+    views = [store.read(f"k{number}", 1) for number in range(5)]
+    assert len(store._maps) == 2
+    assert [bytes(view[:1]) for view in views] == [bytes([number]) for number in range(5)]
+    assert all(view.readonly and len(view) == 99_999 for view in views)
+
+
+def test_short_reads_are_continued(store: LocalStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(store, "k", b"0123456789")
+    real = os.pread
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pread", lambda fd, length, offset: real(fd, min(length, 3), offset))
+        assert bytes(store.read("k", 1)) == b"123456789"

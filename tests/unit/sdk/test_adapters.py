@@ -286,6 +286,34 @@ def test_nan_of_pandas_is_null() -> None:
     assert from_native(frame).column("x").to_pylist() == [None, 1.0]
 
 
+@pytest.mark.parametrize("values", [[1.0, float("nan")], [float("nan")], [], [float("inf"), 1.0], [-0.0, 5.0]])
+@pytest.mark.parametrize("dtype", ["float64", "float32", "float16"])
+def test_only_nan_becomes_null(values: list[float], dtype: str) -> None:
+    column = from_native(pd.DataFrame({"x": np.array(values, dtype)})).column("x")
+    assert column.to_pylist() == [None if value != value else value for value in values]
+
+
+def test_every_second_row_of_a_matrix_is_taken_as_it_is() -> None:
+    frame = pd.DataFrame(np.arange(12.0).reshape(4, 3), columns=["a", "b", "c"]).iloc[::2]
+    assert from_native(frame).to_pydict() == {"a": [0, 6], "b": [1, 7], "c": [2, 8]}
+
+
+def test_periods_and_intervals_survive_in_a_process_that_had_not_imported_pandas(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"p": pd.period_range("2026-11", periods=2, freq="M"), "i": pd.interval_range(0, 2)})
+    ref = write_table(LocalStore(tmp_path), "k", from_native(frame))
+    script = (
+        "import sys; from pathlib import Path; from plugmesh.contracts.data import DataRef\n"
+        "from plugmesh.data.table import read_table; from plugmesh.objects.local import LocalStore\n"
+        "from module_sdk.adapters import adapter_for, from_native\n"
+        "table = read_table(LocalStore(Path(sys.argv[1])), DataRef.model_validate_json(sys.argv[2]))\n"
+        "frame = adapter_for('pd.DataFrame').to_native(table)\n"
+        "print(*frame.dtypes, *(column.type.extension_name for column in from_native(frame).columns))"
+    )
+    call = [sys.executable, "-c", script, str(tmp_path), ref.model_dump_json()]
+    done = subprocess.run(call, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[3])
+    assert done.stdout.split() == ["period[M]", "interval[int64,", "right]", "pandas.period", "pandas.interval"]
+
+
 PANDAS_VALUES: dict[str, tuple[Any, pa.DataType]] = {
     "str": (pd.Series(["a", None]), pa.large_string()),
     "Int64": (pd.Series([1, None], dtype="Int64"), pa.int64()),
