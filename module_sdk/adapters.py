@@ -5,14 +5,11 @@ The table is `_adapters()`. No frame library, and not pyarrow either, is importe
 
 from __future__ import annotations
 
-import ast
-import inspect
-import types
-import typing
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from module_sdk.frame_names import kind_of, name_of, shown
 from module_sdk.pandas_frames import from_pandas, still_holds, to_pandas
 from plugmesh.errors import ContractError, DataMismatch
 
@@ -22,8 +19,6 @@ if TYPE_CHECKING:
 BATCH_ROWS = 256 * 1024
 """Most rows of a batch that a module gets which asked for a stream."""
 
-_STREAMS = frozenset({"Iterator", "Iterable", "Generator"})
-_LIBRARIES = {"pa": "pyarrow", "pd": "pandas", "pl": "polars", "_duckdb": "duckdb"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,15 +41,15 @@ def adapter_for(annotation: Any) -> Adapter:
 
     Raises `ContractError`, with the list of what is possible, for anything else.
     """
-    name = _name_of(annotation)
     table = _adapters()
+    name = name_of(annotation, table)
     if name in table:
         return table[name]
     inner = name.removeprefix("Iterator[").removesuffix("]")
     if name.startswith("Iterator[") and inner in table and not table[inner].streams:
         return _stream_of(name, table[inner])
     raise ContractError(
-        f"a table cannot be handed over as {_shown(annotation)}: annotate the parameter with one of "
+        f"a table cannot be handed over as {shown(annotation)}: annotate the parameter with one of "
         f"{', '.join(table)}, an Iterator of one of them, or nothing (pyarrow.Table)"
     )
 
@@ -72,7 +67,7 @@ def from_native(value: Any, *, given: Sequence[pa.Table] = ()) -> pa.Table | pa.
         return value
     if isinstance(value, pa.RecordBatch):
         return pa.Table.from_batches([value])
-    kind = _frame_kind(value)
+    kind = kind_of(type(value), _adapters())
     if kind in _FROM:
         return _with_types_back(_FROM[kind](value), given, _adapters()[kind].to_native, _FROM[kind])
     if hasattr(value, "__arrow_c_stream__") and kind not in {"pandas.Series", "polars.Series"}:
@@ -232,73 +227,3 @@ def _cast_back(
         return column.cast(original.type) if same_kind else None
     except pa.ArrowException:  # values that the old type cannot hold: it was changed after all
         return None
-
-
-def _name_of(annotation: Any) -> str:
-    """`library.Class` or `Iterator[library.Class]` for what an annotation means; else a text that no adapter has."""
-    if annotation in (None, Any, inspect.Parameter.empty):
-        return "pyarrow.Table"
-    if isinstance(annotation, str):
-        return _name_in_text(annotation)
-    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
-    if origin is typing.Annotated:
-        return _name_of(arguments[0])
-    if origin in (typing.Union, types.UnionType):
-        rest = [argument for argument in arguments if argument is not types.NoneType]
-        return _name_of(rest[0]) if len(rest) == 1 else _shown(annotation)
-    plain = origin or annotation
-    if getattr(plain, "__module__", "") == "collections.abc" and plain.__name__ in _STREAMS:
-        return f"Iterator[{_name_of(arguments[0])}]" if arguments else "Iterator[pyarrow.RecordBatch]"
-    return _frame_kind_of_class(plain) if isinstance(plain, type) else _shown(annotation)
-
-
-def _name_in_text(text: str) -> str:
-    try:
-        return _name_in_tree(ast.parse(text.strip(), mode="eval").body)
-    except SyntaxError:
-        return text
-
-
-def _name_in_tree(tree: ast.expr) -> str:
-    if isinstance(tree, ast.BinOp) and isinstance(tree.op, ast.BitOr):  # DataFrame | None
-        return _name_in_tree(tree.left if ast.unparse(tree.right) == "None" else tree.right)
-    if isinstance(tree, ast.Subscript):
-        outer = ast.unparse(tree.value).rpartition(".")[2]
-        first = tree.slice.elts[0] if isinstance(tree.slice, ast.Tuple) else tree.slice
-        inner = _name_in_tree(first)
-        return inner if outer in {"Optional", "Annotated"} else f"Iterator[{inner}]" if outer in _STREAMS else outer
-    if isinstance(tree, ast.Constant) and isinstance(tree.value, str):
-        return _name_in_text(tree.value)
-    library, _, name = ast.unparse(tree).rpartition(".")
-    if name in _STREAMS:
-        return "Iterator[pyarrow.RecordBatch]"
-    library = _LIBRARIES.get(library, library).partition(".")[0]
-    return f"{library or _only_library_with(name)}.{name}"
-
-
-def _only_library_with(name: str) -> str:
-    """`Table` can only be pyarrow's; a bare `DataFrame` may be pandas' or polars' and stays without a library."""
-    libraries = [full.partition(".")[0] for full in _adapters() if full.rpartition(".")[2] == name]
-    return libraries[0] if len(libraries) == 1 else ""
-
-
-def _frame_kind(value: Any) -> str:
-    return _frame_kind_of_class(type(value))
-
-
-def _frame_kind_of_class(kind: type) -> str:
-    """`library.Class` of the first of the class's ancestors that an adapter is for, else of the class itself."""
-    names = [f"{_library_of(ancestor)}.{ancestor.__name__}" for ancestor in kind.__mro__]
-    known = _adapters()
-    return next((name for name in names if name in known), names[0])
-
-
-def _library_of(kind: type) -> str:
-    library = str(kind.__module__).partition(".")[0]
-    return _LIBRARIES.get(library, library)
-
-
-def _shown(annotation: Any) -> str:
-    if isinstance(annotation, str):
-        return annotation
-    return getattr(annotation, "__qualname__", None) or str(annotation)

@@ -85,7 +85,7 @@ class Caller:
         inputs: Mapping[str, Sequence[Any]],
         params: Mapping[str, Any],
         workspace: Workspace,
-        context: Context,
+        context: Context | None,
         *,
         local_files: bool = False,
     ) -> Prepared:

@@ -31,12 +31,13 @@ class Params:
         self.names = tuple(parameter.name for parameter in parameters)
         self._model = _model(place, parameters)
         self.schema = _schema(place, self._model)
-        self._defaults: dict[str, Any] | None = None
 
     def arguments(
         self, values: Mapping[str, Any], open_file: OpenFile | None = None, *, local_files: bool = False
     ) -> dict[str, Any]:
         """The keyword arguments for `values`. Raises `InvalidParams` with everything that is wrong."""
+        if not self.names and not values:
+            return {}
         context = {"local_files": local_files, **({} if open_file is None else {"open_file": open_file})}
         try:
             model = self._model.model_validate(dict(values), context=context)

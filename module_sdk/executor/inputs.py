@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from module_sdk.executor.compose import bytes_of
 from module_sdk.invoke import Caller
 from plugmesh.contracts.data import DataRef, FileRef, Reference, SpilledRef, ValueRef
 from plugmesh.contracts.messages import Assign
@@ -20,19 +21,23 @@ if TYPE_CHECKING:
 _CACHED_TABLES = 16
 _CACHED_BYTES = 64 * 1024
 _CACHED_COLUMNS = 16
+_CACHED_GROUPS = 4
+Small = tuple[object, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Given:
     """One input: the reference as it came, as the module sees it (columns bound), and what is handed over.
 
-    `columns` are the names handed over (`None` for a file or a value); `partial`: the table has others too.
+    `columns` are the names handed over (`None` for a file or a value), `bytes` is their size in the store;
+    `partial`: the table has other columns too.
     """
 
     reference: Reference
     ref: DataRef | FileRef | ValueRef
     value: Any
     columns: tuple[str, ...] | None = None
+    bytes: int = 0
     partial: bool = False
 
 
@@ -41,7 +46,7 @@ class Inputs:
 
     def __init__(self, store: ObjectStore) -> None:
         self._store = store
-        self._recent: OrderedDict[tuple[DataRef, tuple[str, ...] | None], pa.Table] = OrderedDict()
+        self._recent: OrderedDict[Small, tuple[pa.Table, tuple[str, ...], int]] = OrderedDict()
 
     def load(self, assign: Assign, caller: Caller) -> dict[str, list[Given]]:
         """What each port is given. Raises `DataMismatch`, `ObjectMissing`, `ObjectCorrupt`."""
@@ -70,21 +75,25 @@ class Inputs:
     def _table(
         self, caller: Caller, port: str, reference: Reference, ref: DataRef, wanted: tuple[str, ...] | None
     ) -> Given:
+        small = _small(ref, wanted)
+        recent = self._recent.get(small) if small is not None else None
+        if recent is not None:
+            table, columns, size = recent
+            return Given(reference, ref, table, columns, size, wanted is not None)
         from plugmesh.data.table import read_batches, read_table
 
         if caller.streams(port):
             reader = read_batches(self._store, ref, wanted)
-            return Given(reference, ref, reader, tuple(reader.schema.names), wanted is not None)
-        key = (ref, wanted)
-        cacheable = _is_small(ref)
-        table = self._recent.get(key) if cacheable else None
-        if table is None:
-            table = read_table(self._store, ref, wanted)
-            if cacheable:
-                self._recent[key] = table
-                if len(self._recent) > _CACHED_TABLES:
-                    self._recent.popitem(last=False)
-        return Given(reference, ref, table, tuple(table.column_names), wanted is not None)
+            columns = tuple(reader.schema.names)
+            return Given(reference, ref, reader, columns, bytes_of(ref, columns), wanted is not None)
+        table = read_table(self._store, ref, wanted)
+        columns = tuple(table.column_names)
+        size = bytes_of(ref, columns)
+        if small is not None and size <= _CACHED_BYTES and not caller.streams(port):
+            self._recent[small] = (table, columns, size)
+            if len(self._recent) > _CACHED_TABLES:
+                self._recent.popitem(last=False)
+        return Given(reference, ref, table, columns, size, wanted is not None)
 
 
 def _bind(ref: DataRef, bound: Mapping[str, str]) -> DataRef:
@@ -93,8 +102,17 @@ def _bind(ref: DataRef, bound: Mapping[str, str]) -> DataRef:
     return rename(ref, there) if there else ref
 
 
-def _is_small(ref: DataRef) -> bool:
+def _small(ref: DataRef, wanted: tuple[str, ...] | None) -> Small | None:
+    """What tells a small table from every other: where its bytes are, for keys are never used twice."""
     if len(ref.fragments) != 1 or ref.rows > _CACHED_BYTES:
-        return False
-    spans = [span for group in ref.fragments[0].groups for span in group.columns]
-    return len(spans) <= _CACHED_COLUMNS and sum(span.length for span in spans) <= _CACHED_BYTES
+        return None
+    groups = ref.fragments[0].groups
+    if len(groups) > _CACHED_GROUPS:
+        return None
+    places: list[object] = [ref.rows, ref.schema_ipc, wanted]
+    for group in groups:
+        if len(group.columns) > _CACHED_COLUMNS:
+            return None
+        places.append(group.key)
+        places.extend([span.offset for span in group.columns])
+    return tuple(places)

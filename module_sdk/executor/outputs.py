@@ -68,7 +68,7 @@ class Outputs:
         whole = not given.partial or declared.passes == source
         ref = given.ref if whole else select(given.ref, given.columns)
         written.rows += ref.rows
-        written.bytes_passed += bytes_of(ref)
+        written.bytes_passed += given.bytes if not given.partial else bytes_of(ref)
         written.passed[port] = given.columns
         return given.reference if whole else self._unbind(declared, ref)
 

@@ -13,7 +13,6 @@ from typing import Any
 from module_sdk.context import Context
 from module_sdk.decorator import code_digest
 from module_sdk.errors import FatalError
-from module_sdk.executor.compose import bytes_of
 from module_sdk.executor.failure import step_error
 from module_sdk.executor.inputs import Given, Inputs
 from module_sdk.executor.outputs import Outputs, Written
@@ -86,8 +85,7 @@ class Attempt:
         self._workspace: Workspace | None = None
         self._given: Mapping[str, Sequence[Given]] = {}
         self._caller: Caller | None = None
-        self._wall, self._cpu = time.perf_counter(), time.process_time()
-        self._peak = _peak_bytes()
+        self._wall, self._before = time.perf_counter(), resource.getrusage(resource.RUSAGE_SELF)
 
     @property
     def nonce(self) -> str:
@@ -101,7 +99,13 @@ class Attempt:
         caller = self._caller = self._runner.caller(assign)
         self._given = self._runner.inputs.load(assign, caller)
         workspace = self._workspace = Workspace(lambda: self._runner.store, self._key)
-        context = Context(
+        values = {port: [given.value for given in found] for port, found in self._given.items()}
+        context = self._context(workspace) if caller.module.signature.context is not None else None
+        return caller, caller.prepare(values, assign.params, workspace, context)
+
+    def _context(self, workspace: Workspace) -> Context:
+        assign = self.assign
+        return Context(
             workspace,
             run=assign.run,
             step=assign.step,
@@ -111,8 +115,6 @@ class Attempt:
             fingerprint=lambda: fingerprint(assign),
             is_cancelled=self._is_cancelled,
         )
-        values = {port: [given.value for given in found] for port, found in self._given.items()}
-        return caller, caller.prepare(values, assign.params, workspace, context)
 
     def finish(self, returned: Any, prepared: Prepared) -> Done:
         """Check and write what the function returned."""
@@ -186,27 +188,30 @@ class Attempt:
 
     def _stats(self, written: Written | None) -> AttemptStats:
         """`peak_memory_bytes` is by how much the attempt raised the highest memory this process ever had."""
-        given = {port: found for port, found in self._given.items() if any(one.columns is not None for one in found)}
-        read = {port: found[0].columns or () for port, found in given.items()}
-        tables = [one for found in given.values() for one in found if isinstance(one.ref, DataRef)]
-        lists = {
-            "read": read,
-            "written": written.written if written else {},
-            "passed": written.passed if written else {},
-        }
-        listed = sum(len(names) for ports in lists.values() for names in ports.values()) <= _LISTED_COLUMNS
-        return AttemptStats.model_construct(
+        before, after = self._before, resource.getrusage(resource.RUSAGE_SELF)
+        read: dict[str, tuple[str, ...]] = {}
+        rows_in = bytes_read = 0
+        for port, found in self._given.items():
+            for one in found:
+                if one.columns is not None and isinstance(one.ref, DataRef):
+                    read[port] = one.columns
+                    rows_in += one.ref.rows
+                    bytes_read += one.bytes
+        made = written or Written()
+        lists = (read, made.written, made.passed)
+        listed = sum(len(names) for ports in lists for names in ports.values()) <= _LISTED_COLUMNS
+        return AttemptStats(
             wall_s=round(time.perf_counter() - self._wall, 6),
-            cpu_s=round(time.process_time() - self._cpu, 6),
-            peak_memory_bytes=max(0, _peak_bytes() - self._peak),
-            rows_in=sum(one.ref.rows for one in tables if isinstance(one.ref, DataRef)),
-            rows_out=written.rows if written else 0,
-            bytes_read=sum(bytes_of(one.ref, one.columns) for one in tables if isinstance(one.ref, DataRef)),
-            bytes_written=written.bytes_written if written else 0,
-            bytes_passed=written.bytes_passed if written else 0,
-            read=lists["read"] if listed else None,
-            written=lists["written"] if listed else None,
-            passed=lists["passed"] if listed else None,
+            cpu_s=round(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, 6),
+            peak_memory_bytes=(after.ru_maxrss - before.ru_maxrss) * 1024,
+            rows_in=rows_in,
+            rows_out=made.rows,
+            bytes_read=bytes_read,
+            bytes_written=made.bytes_written,
+            bytes_passed=made.bytes_passed,
+            read=read if listed else None,
+            written=made.written if listed else None,
+            passed=made.passed if listed else None,
         )
 
 
@@ -248,7 +253,3 @@ def _content(ref: Reference) -> list[str]:
 def _is_short(ref: DataRef) -> bool:
     """Certainly shorter than what is spilled, without writing it out."""
     return len(ref.schema_ipc) < 4096 and sum(len(g.columns) for f in ref.fragments for g in f.groups) < 32
-
-
-def _peak_bytes() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

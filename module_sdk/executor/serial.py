@@ -33,7 +33,7 @@ class SerialExecutor:
         self._pending: deque[Frame] = deque()
         self._current = 0
         self._in_user_code = False
-        self._cancelled = self._looking = self._look_again = False
+        self._cancelled = self._looking = self._look_again = self._signalled = False
         self._flush_c = ctypes.CDLL(None).fflush
 
     def run(self, pending: Iterable[Frame] = ()) -> None:
@@ -80,7 +80,9 @@ class SerialExecutor:
             self._control.sendall(frame(Kind.PREPARING, number))
         self._in_user_code = True
         try:
-            self._look()  # for a cancel that came before now
+            if self._signalled or self._pending:
+                self._signalled = False
+                self._look()  # for a cancel that came before now
             caller, prepared = attempt.prepare()
             if cold:
                 self._control.sendall(frame(Kind.STARTED, number))
@@ -92,6 +94,8 @@ class SerialExecutor:
     def _interrupted(self, signum: int, at: FrameType | None) -> None:
         if self._in_user_code:
             self._look()
+        else:
+            self._signalled = True
 
     def _look(self) -> None:
         """Look for a cancel of the current attempt among what has arrived; everything else waits its turn."""

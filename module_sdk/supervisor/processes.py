@@ -59,7 +59,7 @@ class ProcessExecutor:
         self._ended = ended
         self._reader = FrameReader()
         self._unsent = bytearray()
-        self._ready = self._killed = False
+        self._ready = self._killed = self._unseen = False
         self._log = _open_log()
         self._socket, theirs = socket.socketpair()
         self._process = _spawn(theirs, self._log)
@@ -81,9 +81,9 @@ class ProcessExecutor:
 
     def cancel(self, number: int) -> None:
         self._write(frame(Kind.CANCEL, number))
-        if self._ready and not self.shared:
-            # It does not read while user code runs: the signal makes it look.
-            self._process.send_signal(signal.SIGUSR1)
+        self._unseen = not self._ready
+        if self._ready:
+            self._nudge()
 
     def kill(self) -> None:
         self._killed = True
@@ -91,6 +91,11 @@ class ProcessExecutor:
 
     def retire(self) -> None:
         self._write(frame(Kind.EXIT))
+
+    def _nudge(self) -> None:
+        """A serial executor does not read while user code runs: the signal makes it look."""
+        if not self.shared:
+            self._process.send_signal(signal.SIGUSR1)
 
     def _write(self, data: bytes) -> None:
         if self._unsent:
@@ -129,6 +134,8 @@ class ProcessExecutor:
         for kind, number, payload in self._reader.feed(data):
             if kind == Kind.READY:
                 self._ready = True
+                if self._unseen:  # a cancel came before it could be told by a signal
+                    self._nudge()
             self._listener.on_frame(self, kind, number, payload)
 
     def _exited(self) -> None:
