@@ -249,7 +249,8 @@ def _outputs(shape: Shape, steps: dict[str, dict[str, Any]], ended: dict[str, li
             continue
         ports = steps.get(source.node, {}).get("outputs", {})
         port = source.port or (next(iter(ports)) if len(ports) == 1 else None)
-        outputs[name] = {"step": source.node, "port": port, **ports.get(port, {})}
-        if port not in ports and name in ended:
+        there = port in ports
+        outputs[name] = {"step": source.node, "port": port if there else None, **ports.get(port, {})}
+        if not there and name in ended:
             outputs[name]["items"] = [summary(reference) for reference in ended[name]]
     return outputs
