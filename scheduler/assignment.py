@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
+from pydantic_core import to_json
+
 from plugmesh.contracts.data import DataRef, Reference
 from plugmesh.contracts.flow import Source
 from plugmesh.contracts.messages import Assign
 from plugmesh.contracts.module import ModuleContract, PortKind
 from plugmesh.contracts.run import StepError
-from plugmesh.data.reference import concat
-from plugmesh.errors import FlowInvalid, PlugmeshError
+from plugmesh.data.reference import SPILL_BYTES, concat, spill
+from plugmesh.errors import FlowInvalid, LimitExceeded, PlugmeshError
 from plugmesh.flows.binding import bind_inputs
 from plugmesh.flows.substitute import fill_params
+from plugmesh.objects.port import ObjectStore
 from scheduler.runstate import RunState, Step
 from scheduler.walk import port_of
+
+PARAMS_LIMIT_BYTES = 32 * 1024
+"""Params travel in the message itself, which has 64 KiB."""
 
 
 class Misfit(Exception):
@@ -32,6 +38,12 @@ def make_assign(run: RunState, step: Step, contract: ModuleContract, *, instance
     Raises `Misfit`, or `PlugmeshError` when params or inputs cannot be filled in.
     """
     node = run.plan.nodes[step.node]
+    params = fill_params(node.name, node.node, run.scope(step))
+    if (size := len(to_json(params))) > PARAMS_LIMIT_BYTES:
+        raise LimitExceeded(
+            f"the params of node {node.name!r} are {size} bytes of JSON, over the limit of {PARAMS_LIMIT_BYTES}: "
+            "put large values into a file and hand over the file"
+        )
     try:
         ports = bind_inputs(node.node, contract, node.name)
     except FlowInvalid as error:
@@ -47,12 +59,28 @@ def make_assign(run: RunState, step: Step, contract: ModuleContract, *, instance
         module=contract.name,
         version=contract.version,
         digest=contract.digest,
-        params=fill_params(node.name, node.node, run.scope(step)),
+        params=params,
         inputs={port: _references(run, contract, port, sources) for port, sources in ports.items()},
         bind=node.node.bind,
         prefix=attempt_prefix(run.namespace, run.id, step.id, epoch),
         timeout_s=node.node.timeout_s,
     )
+
+
+def spilled(message: Assign, store: ObjectStore, nonce: str) -> Assign:
+    """The same message with its large references moved to the object store. Blocking.
+
+    Raises `StoreFull`.
+    """
+    each = SPILL_BYTES // max(1, sum(len(references) for references in message.inputs.values()))
+    inputs = {
+        port: tuple(
+            spill(store, f"{message.prefix}/{nonce}-{port}-{number}.json", reference, limit_bytes=each)
+            for number, reference in enumerate(references)
+        )
+        for port, references in message.inputs.items()
+    }
+    return message.model_copy(update={"inputs": inputs})
 
 
 def _references(

@@ -15,23 +15,22 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from registry.registry import MemberChange, Registry
-
 from plugmesh.bus.port import Bus, Delivery
-from plugmesh.contracts.data import referenced_keys
+from plugmesh.contracts.data import MESSAGE_LIMIT_BYTES, referenced_keys
 from plugmesh.contracts.instance import dispatch_partition
-from plugmesh.contracts.messages import DISPATCH, EVENTS, split_attempt_id
-from plugmesh.contracts.run import Command, Receipt, Submission, shard_of
+from plugmesh.contracts.messages import DISPATCH, EVENTS, Assign, Cancel, Renewed, split_attempt_id
+from plugmesh.contracts.run import Command, Receipt, StepError, Submission, shard_of
 from plugmesh.contracts.run import RunState as State
-from plugmesh.errors import StateUnavailable
+from plugmesh.errors import LimitExceeded, PlugmeshError, StateUnavailable
 from plugmesh.objects.port import ObjectStore
 from plugmesh.runtime import Runtime
 from plugmesh.state.reads import Reader
 from plugmesh.state.records import Commit
 from plugmesh.state.store import State as Store
-from scheduler.assignment import attempt_prefix
+from registry.registry import MemberChange, Registry
+from scheduler.assignment import attempt_prefix, failure, spilled
 from scheduler.board import Board
-from scheduler.events import AttemptLost, CancelAsked, RunTimedOut, TimeCame
+from scheduler.events import AttemptFailed, AttemptLost, CancelAsked, RunTimedOut, TimeCame
 from scheduler.inbound import Inbound
 from scheduler.placing import Placing
 from scheduler.plans import Plans
@@ -209,6 +208,7 @@ class Engine:
             self._inbound.receive(payload, shard)
         self.board.positions[shard] = delivery.offset
         self.board.work.acks.append(delivery.ack)
+        self.board.work.heard.add(shard)
 
     def _submitted(self, item: _Submitted) -> None:
         submission = item.submission
@@ -313,7 +313,7 @@ class Engine:
         except Exception as error:  # noqa: BLE001  any error leaves the outcome unknown
             _log.exception("a commit failed; reading %d shards again", len(commit.positions))
             work.fail(StateUnavailable(f"the outcome is unknown, ask again with the same idempotency key: {error}"))
-            for shard in commit.positions:
+            for shard in sorted(work.heard.union(commit.positions)):  # what was heard must be heard again, too
                 self._shards.drop(shard)
             await self._runtime.sleep(_RELOAD_AFTER_S)
             await self._shards.acquire()
@@ -328,14 +328,43 @@ class Engine:
         self._runtime.point("engine.effects.before")
         work.resolve()
         for message in work.outgoing:
-            partition = dispatch_partition(message.instance)
-            await self._bus.publish(DISPATCH, partition, message.encode())
+            await self._dispatch(message)
         self._runtime.point("engine.effects.between")
         for run, row in work.announced:
             await self._bus.publish(EVENTS, run.shard, event_message(run, row, run.state))
         if work.discards:
             await self._runtime.run_sync(self._discard, work.discards)
         self._runtime.point("engine.effects.after")
+
+    async def _dispatch(self, message: Assign | Cancel | Renewed) -> None:
+        payload = message.encode()
+        if len(payload) > MESSAGE_LIMIT_BYTES and isinstance(message, Assign):
+            payload = await self._spilled(message)
+        try:
+            await self._bus.publish(DISPATCH, dispatch_partition(message.instance), payload)
+        except LimitExceeded as error:
+            if not isinstance(message, Assign):
+                raise
+            self._refuse(message, failure(error))
+
+    async def _spilled(self, message: Assign) -> bytes:
+        """A message with its references in the object store. Without room there it stays too large."""
+        try:
+            smaller = await self._runtime.run_sync(spilled, message, self._objects, self._runtime.new_id("in"))
+        except PlugmeshError as error:
+            _log.warning("the references for %s could not be spilled: %s", message.attempt, error)
+            return message.encode()
+        return smaller.encode()
+
+    def _refuse(self, message: Assign, error: StepError) -> None:
+        """Fail an attempt that cannot be sent to anyone."""
+        run = self.board.runs.get(message.run)
+        self.board.leases.end(message.attempt)
+        if run is not None:
+            jitter = self._runtime.random().random()
+            who = (message.step, message.epoch, message.instance)
+            self.board.happen(run, AttemptFailed(self._runtime.wall(), *who, error, jitter))
+            self._wake.set()
 
     def _discard(self, discards: list[tuple[RunState, Discard]]) -> None:
         for run, discard in discards:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from registry.registry import Registry
-
 from plugmesh.bus.port import EARLIEST, Bus, Delivery, Subscription
 from plugmesh.contracts.messages import LEASE_S, RESULTS
 from plugmesh.contracts.run import SHARDS, StepState
@@ -15,9 +13,10 @@ from plugmesh.errors import PlugmeshError
 from plugmesh.runtime import Runtime
 from plugmesh.state.records import Lease, StoredRun, Unfinished
 from plugmesh.state.store import State as Store
+from registry.registry import Registry
 from scheduler.assignment import Misfit, make_assign
-from scheduler.board import Board
-from scheduler.events import AttemptLost, CancelAsked
+from scheduler.board import Board, need_of
+from scheduler.events import AttemptLost, CancelAsked, ModuleFound
 from scheduler.placing import is_patient
 from scheduler.restore import restore
 from scheduler.runstate import RunState, Step
@@ -105,6 +104,8 @@ class Shards:
             self._board.wake(run.id, step.id, step.wake_at)
         if step.state is StepState.PARKED:
             self._board.park(run, step)
+            if self._board.placement.served(need_of(run, step)):  # its module came while nobody watched over it
+                self._board.happen(run, ModuleFound(self._runtime.wall(), step.id))
 
     def _expect(self, run: RunState, step: Step) -> None:
         """An attempt is out: its instance gets one whole lease to say so, and the message again when it is back."""

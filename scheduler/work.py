@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from plugmesh.contracts.data import MESSAGE_LIMIT_BYTES
 from plugmesh.contracts.messages import Assign, Cancel, Renewed
 from plugmesh.contracts.run import Command, Receipt, Submission
 from plugmesh.contracts.run import RunState as State
@@ -23,6 +24,7 @@ class Work:
     commands: list[tuple[asyncio.Future[None] | None, Command]] = field(default_factory=list)
     submissions: list[Submission] = field(default_factory=list)
     acks: list[Callable[[], None]] = field(default_factory=list)
+    heard: set[int] = field(default_factory=set)
     outgoing: list[Assign | Cancel | Renewed] = field(default_factory=list)
     discards: list[tuple[RunState, Discard]] = field(default_factory=list)
     announced: list[tuple[RunState, EventRow]] = field(default_factory=list)
@@ -120,6 +122,10 @@ def attempt_row(run: RunState, change: AttemptChange) -> AttemptRow:
 
 
 def event_message(run: RunState, row: EventRow, state: State) -> bytes:
-    """The `RunChanged` message of an event row; its changes are not encoded a second time."""
+    """The `RunChanged` message of an event row; its changes are not encoded a second time.
+
+    Changes that are too large for a message are left out: who needs them reads the event row.
+    """
     head = f'{{"v":"1.0","type":"run","run":"{run.id}","seq":{row.seq},"state":"{state.value}","at":{row.at!r},'
-    return f'{head}"changes":{row.changes}}}'.encode()
+    message = f'{head}"changes":{row.changes}}}'.encode()
+    return message if len(message) <= MESSAGE_LIMIT_BYTES else f'{head}"changes":[]}}'.encode()

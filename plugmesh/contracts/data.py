@@ -69,7 +69,7 @@ class ValueRef(Contract):
     """A small JSON value that travels itself (at most `VALUE_LIMIT_BYTES`)."""
 
     kind: Literal["value"] = "value"
-    value: JsonValue
+    value: JsonValue = None
 
 
 class SpilledRef(Contract):

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from plugmesh.bus.embedded import HubBus
+from plugmesh.contracts.data import ValueRef
 from plugmesh.contracts.instance import Beat, Offer, Registration, dispatch_partition
 from plugmesh.contracts.messages import (
     DISPATCH,
@@ -20,8 +21,8 @@ from plugmesh.contracts.messages import (
     decode_dispatch,
 )
 from plugmesh.contracts.module import InputPort, ModuleContract, OutputPort, PortKind, Traits, contract_key
-from plugmesh.contracts.data import ValueRef
 from plugmesh.contracts.run import RUN_TERMINAL, Command, Submission
+from plugmesh.errors import Conflict
 from plugmesh.hub.hub import Hub
 from plugmesh.objects.local import LocalStore
 from plugmesh.runtime import SystemRuntime
@@ -29,7 +30,6 @@ from plugmesh.state.reads import Reader
 from plugmesh.state.store import State
 from registry.registry import Registry
 from scheduler.engine import Engine
-
 from tests.waiting import wait_until
 
 STEP = ModuleContract(
@@ -62,7 +62,7 @@ class Instance:
             writer.write(contract.model_dump_json().encode())
             try:
                 writer.commit()
-            except Exception:
+            except Conflict:  # another instance of the test has put it there
                 writer.abort()
         partition = dispatch_partition(self.name)
         self.bus.subscribe(DISPATCH, (partition,), self._deliver)

@@ -3,11 +3,12 @@
 import asyncio
 
 import pytest
+
+from plugmesh.contracts.data import ValueRef
 from plugmesh.contracts.flow import Flow, Node, RetryPolicy, Source
-from plugmesh.contracts.messages import Failed, Returned
+from plugmesh.contracts.messages import Done, Failed, Returned
 from plugmesh.contracts.run import StepError
 from plugmesh.errors import ErrorClass
-
 from tests.integration.scheduler.mesh import OUT, STEP, Mesh
 from tests.waiting import wait_until
 
@@ -56,7 +57,10 @@ async def test_a_step_parks_until_its_module_comes(mesh):
 
 
 async def test_a_late_contract_that_does_not_fit_leaves_the_step_parked_and_names_the_port(mesh):
-    flow = Flow(name="x", nodes={"a": Node(module="test.step"), "b": Node(module="test.step", inputs={"nope": (Source(node="a"),)})})
+    flow = Flow(
+        name="x",
+        nodes={"a": Node(module="test.step"), "b": Node(module="test.step", inputs={"nope": (Source(node="a"),)})},
+    )
     run = await mesh.submit(flow)
     await mesh.instance()
     await wait_until(lambda: _state(mesh, run, "b", "parked"))
@@ -214,3 +218,32 @@ async def _state(mesh, run, step, state):
     row = (await mesh.steps(run)).get(step)
     return row is not None and row.state == state
 
+
+async def test_a_run_so_wide_that_its_changes_do_not_fit_a_message_still_runs(mesh):
+    await mesh.instance(slots=4)
+    run = await mesh.submit(wide(1500))
+    assert (await mesh.ended(run)).state == "succeeded"
+
+
+async def test_references_that_do_not_fit_a_message_are_spilled_to_the_object_store(mesh):
+    instance = await mesh.instance()
+    big = {"out": ValueRef(value="x" * 4000)}
+    instance.answer = lambda message: instance.send(message, Done(**instance.who(message), outputs=big))
+    flow = Flow(
+        name="map",
+        nodes={
+            "each": Node(module="test.step", map=list(range(40))),
+            "after": Node(module="test.step", inputs={"into": (Source(node="each"),)}),
+        },
+    )
+    run = await mesh.submit(flow)
+    await wait_until(lambda: instance.assigned and instance.assigned[-1].step == "after")
+    assert (await mesh.ended(run)).state in {"succeeded", "failed"}
+
+
+async def test_params_that_are_too_large_fail_the_step_and_say_so(mesh):
+    await mesh.instance()
+    run = await mesh.submit(Flow(name="x", nodes={"a": Node(module="test.step", params={"p": "x" * 40_000})}))
+    ended = await mesh.ended(run)
+    assert ended.state == "failed"
+    assert "over the limit" in ended.reason
