@@ -1,4 +1,4 @@
-"""A service: one child process that is kept there, replaced without a gap, and found again by the next server.
+"""A service: one child process that is kept there, replaced when its code changes, and found again by the next server.
 
 `look` does everything that is due, whatever happened; it is called after each change and when its time is over.
 """
@@ -55,7 +55,6 @@ class Service:
         self._title = name
         self._broken: Spec | None = None
         self._current: Running | None = None
-        self._next: Running | None = None
         self._leaving: list[Running] = []
         self._written: tuple[Kept, ...] = ()
         self._failures = 0
@@ -73,7 +72,7 @@ class Service:
     def settled(self) -> bool:
         """It serves what is wanted, or cannot."""
         if self._wanted is None or self._wanted == self._broken:
-            return self._next is None
+            return self._current is None
         return self.serving and self._current is not None and self._current.kept.spec == self._wanted
 
     def want(self, spec: Spec | None, title: str = "") -> None:
@@ -120,10 +119,8 @@ class Service:
         now = self._runtime.now()
         self._bury(now)
         self._see_joined()
-        if self._next is not None and self._next.kept.spec != self._wanted:
-            self._retire(self._next, now)
-            self._next = None
-        if self._wanted is None and self._current is not None:
+        if self._current is not None and self._current.kept.spec != self._wanted:
+            # At once, not when the next one has joined: an executor that it starts from now on would find other code.
             self._retire(self._current, now)
             self._current = None
         self._check_adopted(now)
@@ -137,33 +134,30 @@ class Service:
 
     def _bury(self, now: float) -> None:
         self._leaving = [running for running in self._leaving if not running.over]
-        if self._next is not None and self._next.over:
-            self._did_not_join(self._next, now)
-            self._next = None
-        if self._current is not None and self._current.over:
-            self._died(self._current, now)
-            self._current = None
+        ended = self._current
+        if ended is None or not ended.over:
+            return
+        self._current = None
+        if ended.joined or ended.adopted:
+            self._died(ended, now)
+        else:
+            self._did_not_join(ended, now)
 
     def _did_not_join(self, running: Running, now: float) -> None:
         code = running.exit_code
-        itself = code is not None and code >= 0
-        if itself and not self._retry:
+        if not self._retry and code is not None and code >= 0:
             self._broken = running.kept.spec
             later = "it is tried again when the file changes"
         else:
             later = f"trying again in {self._delay(now):.1g} s"
         words = running.last_words() or f"it ended with {code}"
-        kept = "; the version before goes on serving" if self._current is not None else ""
-        self._say(f"not plugged in: {self._title} ({later}{kept}):\n{_indented(words)}")
+        self._say(f"not plugged in: {self._title} ({later}):\n{_indented(words)}")
 
     def _died(self, running: Running, now: float) -> None:
         if now - running.since > STEADY_S:
             self._failures = 0
-        if running.joined or running.kill_at is None:
-            delay = self._delay(now)
-            self._say(
-                f"the process of {self._title} ended ({_how(running.exit_code)}); starting it again in {delay:.1g} s"
-            )
+        how = _how(running.exit_code)
+        self._say(f"the process of {self._title} ended ({how}); starting it again in {self._delay(now):.1g} s")
 
     def _delay(self, now: float) -> float:
         delay: float = min(MAX_DELAY_S, FIRST_DELAY_S * 2**self._failures)
@@ -172,37 +166,29 @@ class Service:
         return delay
 
     def _see_joined(self) -> None:
-        for running in (self._current, self._next):
-            if running is not None and not running.joined and self._has_joined(running.process.pid):
-                running.joined = True
-        if self._next is not None and self._next.joined:
-            if self._current is not None:
-                self._retire(self._current, self._runtime.now())
-            self._current, self._next = self._next, None
-            self._say(f"plugged in: {self._title} (process {self._current.process.pid})")
+        current = self._current
+        if current is not None and not current.joined and self._has_joined(current.process.pid):
+            current.joined = True
+            how = "joined again" if current.adopted else "plugged in"
+            self._say(f"{how}: {self._title} (process {current.process.pid})")
 
     def _check_adopted(self, now: float) -> None:
         current = self._current
-        if current is None or current.joined:
+        if current is None or current.joined or not current.adopted or now - current.since < ADOPT_S:
             return
-        if now - current.since >= ADOPT_S and current.kill_at is None:
-            self._say(f"{self._title}: process {current.process.pid} did not join again in {ADOPT_S:g} s; replacing it")
-            current.kill_at = now
-            current.kill()
+        self._say(f"{self._title}: process {current.process.pid} did not join again in {ADOPT_S:g} s; replacing it")
+        current.kill()
 
     def _due(self, now: float) -> bool:
         wanted = self._wanted
-        if wanted is None or wanted == self._broken or self._next is not None or now < self._resume_at:
-            return False
-        return self._current is None or self._current.kept.spec != wanted
+        return wanted is not None and wanted != self._broken and self._current is None and now >= self._resume_at
 
     def _start(self) -> None:
         assert self._wanted is not None
         kept = Kept(launch=self._runtime.new_id("launch"), spec=self._wanted)
         self._write(kept)
         self._mentioned = False
-        self._broken = None
-        self._next = start(kept, self._log, self._runtime, self._wake.set)
+        self._current = start(kept, self._log, self._runtime, self._wake.set)
 
     def _retire(self, running: Running, now: float) -> None:
         running.terminate(now + self._drain_s + KILL_AFTER_S)
@@ -210,17 +196,16 @@ class Service:
 
     def _next_look(self, now: float) -> float | None:
         times = [running.kill_at for running in self._leaving if running.kill_at is not None]
-        if self._current is not None and not self._current.joined:
-            times.append(self._current.since + ADOPT_S)
-        if self._next is not None:
-            slow = self._next.since + SLOW_S
-            if now < slow:
-                times.append(slow)
-            elif not self._mentioned:
+        current = self._current
+        if current is None and self._wanted is not None and self._wanted != self._broken:
+            times.append(self._resume_at)
+        if current is not None and not current.joined:
+            late = current.since + (ADOPT_S if current.adopted else SLOW_S)
+            if now < late:
+                times.append(late)
+            elif not self._mentioned and not current.adopted:
                 self._mentioned = True
                 self._say(f"{self._title} has not joined after {SLOW_S:g} s; its log is {self._log}")
-        if self._wanted is not None and self._current is None and self._next is None and self._wanted != self._broken:
-            times.append(self._resume_at)
         return max(0.01, min(times) - now) if times else None
 
     # -- what the server before left ---------------------------------------------------------------------------------
@@ -236,10 +221,9 @@ class Service:
                 self._retire(running, now)
             else:
                 self._current = running
-                self._say(f"{self._title}: process {process.pid} of the server before goes on")
 
     def _all(self) -> list[Running]:
-        return [running for running in (self._current, self._next, *self._leaving) if running is not None]
+        return [running for running in (self._current, *self._leaving) if running is not None]
 
     def _write(self, starting: Kept | None = None) -> None:
         kept = tuple(running.kept for running in self._all()) + ((starting,) if starting else ())

@@ -1,6 +1,5 @@
 """A mesh of real processes in a folder of its own, driven as a person drives it: by the `plugmesh` command."""
 
-import importlib
 import json
 import os
 import signal
@@ -15,6 +14,7 @@ from typing import Any
 
 from plugmesh.cli.process import ProcessId
 from plugmesh.cli.record import Record
+from tests.checker import check_invariants
 from tests.waiting import wait_until_sync
 
 PLUGMESH = str(Path(sys.prefix) / "bin" / "plugmesh")
@@ -110,7 +110,7 @@ class RealMesh:
                 process.kill()
                 process.wait()
         left = self._left_behind()
-        violations = check_invariants(self.data)
+        violations = check_invariants(self.data) if (self.data / "state.db").exists() else []
         assert not violations, f"{violations}{said}"
         assert not left, f"left behind: {left}{said}"
 
@@ -218,18 +218,6 @@ class RealMesh:
 
 def _opener() -> urllib.request.OpenerDirector:
     return urllib.request.build_opener(urllib.request.ProxyHandler({}))  # the machine's proxy is not for 127.0.0.1
-
-
-def check_invariants(data: Path) -> list[str]:
-    """The checker's violations, once there is a database."""
-    if not (data / "state.db").exists():
-        return []
-    try:
-        checker = importlib.import_module("tests.checker")
-    except ModuleNotFoundError:
-        return []
-    found: list[str] = checker.check_invariants(data)
-    return found
 
 
 def _environment(pid: int) -> list[bytes]:
