@@ -20,7 +20,6 @@ BATCH_ROWS = 256 * 1024
 """Most rows of a batch that a module gets which asked for a stream."""
 
 
-
 @dataclass(frozen=True, slots=True)
 class Adapter:
     """How one kind of frame is handed over.

@@ -14,7 +14,8 @@ import json
 import re
 from typing import TYPE_CHECKING
 
-from plugmesh.data.type_parser import SIMPLE, TypeParser
+from plugmesh.data.type_parser import TypeParser
+from plugmesh.data.type_words import SIMPLE
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -82,7 +82,7 @@ def test_watermark_stops_a_large_object_midway(
     store: LocalStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     writer = store.create("k")
-    monkeypatch.setattr(store, "_keep_free_bytes", 1 << 60)
+    monkeypatch.setattr(store._folder, "keep_free_bytes", 1 << 60)
     writer.write(b"small")
     with pytest.raises(StoreFull):
         writer.write(bytes(20 * 1024 * 1024))
