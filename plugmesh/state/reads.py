@@ -11,6 +11,7 @@ from plugmesh.contracts.run import Command
 from plugmesh.state import schema
 from plugmesh.state.database import Database
 from plugmesh.state.records import AttemptRow, EventRow, StepRow, StoredFile, StoredRun, Unfinished
+from plugmesh.state.statement import Statement, positional
 
 _run = schema.run
 _RUN_COLUMNS = list(_run.columns)
@@ -21,10 +22,28 @@ class Reader:
 
     def __init__(self, database: Database) -> None:
         self._connection = database.connect()
+        self._raw: Any = self._connection.connection.driver_connection
+        dialect = positional(self._connection.dialect)
+        self._ends_snapshots = not database.is_sqlite
+        step = schema.step
+        by_id = _with_seq().where(_run.c.id == sa.bindparam("b_id"))
+        self._run = Statement(by_id, dialect)
+        wanted = (step.c.run == sa.bindparam("b_run"), step.c.id > sa.bindparam("b_after"))
+        page = sa.select(step).where(*wanted).order_by(step.c.id).limit(sa.bindparam("b_limit"))
+        self._steps = Statement(page, dialect)
 
     def _rows(self, query: sa.Select[Any]) -> list[tuple[Any, ...]]:
         rows = [tuple(row) for row in self._connection.execute(query)]
         self._connection.rollback()  # ends the snapshot, so that the log can be reused
+        return rows
+
+    def _compiled(self, statement: Statement, values: dict[str, Any]) -> list[tuple[Any, ...]]:
+        """Rows of a hot question; on SQLite each statement is its own snapshot."""
+        cursor = self._raw.execute(statement.text, statement.values(values))
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+        cursor.close()
+        if self._ends_snapshots:
+            self._raw.rollback()
         return rows
 
     def _documents(self, query: sa.Select[Any]) -> list[dict[str, Any]]:
@@ -60,7 +79,7 @@ class Reader:
 
     def run(self, run: str) -> StoredRun | None:
         """One run by its id."""
-        rows = self._rows(_with_seq().where(_run.c.id == run))
+        rows = self._compiled(self._run, {"b_id": run})
         return StoredRun(*rows[0]) if rows else None
 
     def run_by_key(self, namespace: str, idempotency_key: str) -> StoredRun | None:
@@ -91,15 +110,19 @@ class Reader:
 
     def steps(self, run: StoredRun, *, after: str = "", limit: int = 1000) -> list[StepRow]:
         """Rows of a run's steps in the order of their ids."""
-        step = schema.step
-        query = sa.select(step).where(step.c.run == run.key, step.c.id > after).order_by(step.c.id).limit(limit)
-        return [StepRow(run.id, *row[1:]) for row in self._rows(query)]
+        rows = self._compiled(self._steps, {"b_run": run.key, "b_after": after, "b_limit": limit})
+        return [StepRow(run.id, *row[1:]) for row in rows]
 
     def step(self, run: StoredRun, step_id: str) -> StepRow | None:
         """One step's row; `None` as long as nothing happened to it."""
         step = schema.step
         rows = self._rows(sa.select(step).where(step.c.run == run.key, step.c.id == step_id))
         return StepRow(run.id, *rows[0][1:]) if rows else None
+
+    def run_counts(self) -> dict[str, int]:
+        """How many runs are in each state."""
+        query = sa.select(_run.c.state, sa.func.count()).group_by(_run.c.state)
+        return {str(state): int(count) for state, count in self._rows(query)}
 
     def step_counts(self, run: StoredRun) -> dict[str, int]:
         """How many step rows are in each state."""

@@ -20,17 +20,9 @@ from plugmesh.runtime import Runtime
 from plugmesh.state import schema
 from plugmesh.state.database import Database
 from plugmesh.state.records import Commit, Lease, StoredFile
+from plugmesh.state.statement import Statement, positional
 
 T = TypeVar("T")
-
-
-class Statement:
-    """An SQL text for one database and the order in which it takes its values."""
-
-    def __init__(self, clause: sa.sql.ClauseElement, dialect: sa.engine.Dialect) -> None:
-        compiled = clause.compile(dialect=dialect)
-        self.text = str(compiled)
-        self.names: tuple[str, ...] = tuple(getattr(compiled, "positiontup", None) or ())
 
 
 def _insert(table: sa.Table, dialect: sa.engine.Dialect, columns: Sequence[str]) -> Statement:
@@ -63,8 +55,7 @@ class Writer:
         self._compile(self.connection.dialect)
 
     def _compile(self, dialect: sa.engine.Dialect) -> None:
-        if dialect.name == "sqlite":
-            dialect = sqlite.dialect(paramstyle="qmark")
+        dialect = positional(dialect)
         columns = {table.name: [c.name for c in table.columns] for table in schema.metadata.sorted_tables}
         self._dialect = dialect
         self._event = _insert(schema.event, dialect, columns["event"])
@@ -100,7 +91,7 @@ class Writer:
         self._command = _upsert(command, dialect, columns["command"])
 
     def _execute(self, statement: Statement, values: dict[str, Any]) -> Any:
-        return self._raw.execute(statement.text, tuple(values[name] for name in statement.names))
+        return self._raw.execute(statement.text, statement.values(values))
 
     def transaction(self, name: str, body: Callable[[], T]) -> T:
         """Run `body` in one transaction. The crash points before and after the commit carry `name`."""
