@@ -22,26 +22,30 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Trap:
-    """End the process at the `nth` time that a process of this kind reaches this point."""
+    """At the `nth` time that a process of this kind reaches this point it dies, or (`fails`) the disk does."""
 
     kind: str
     point: str
     nth: int
+    fails: bool = False
 
 
 @dataclass(slots=True)
 class Plan:
-    """Everything that is to go wrong. Chances are per point, message or answer."""
+    """Everything that is to go wrong. Chances are per point, message or answer.
+
+    Points are counted, for traps, from `armed_at` on. At `until` everything is healed.
+    """
 
     faults: list[Fault] = field(default_factory=list)
     traps: list[Trap] = field(default_factory=list)
+    armed_at: float = 0.0
     weather: Weather = field(default_factory=Weather)
     crash: dict[str, float] = field(default_factory=dict)
     sql_error: float = 0.0
     executor_dies: float = 0.0
     answer_lost: float = 0.0
     until: float = 40.0
-    """Then everything is healed, and all that was submitted must end."""
 
 
 KINDS = (

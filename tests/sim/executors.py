@@ -105,8 +105,8 @@ class VirtualExecutor:
         point("executor.before_write")
         result = self._result(message, self._house.process.runtime.now() - started)
         await asyncio.sleep(self._dice.uniform(0.0002, 0.002))
-        del self._tasks[number]
-        self._say(Kind.RESULT, number, result)
+        if self._tasks.pop(number, None) is not None:  # else it was cancelled, or the executor died, meanwhile
+            self._say(Kind.RESULT, number, result)
 
     def _result(self, message: Assign, wall_s: float) -> bytes:
         stats = AttemptStats(wall_s=wall_s)

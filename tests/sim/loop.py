@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import heapq
+import traceback
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -112,4 +113,7 @@ class SimLoop(asyncio.BaseEventLoop):
         error = context.get("exception")
         if error is not None and not isinstance(error, Exception):
             return  # a simulated crash that went through a callback
-        failed(f"unhandled in the loop: {context.get('message')}: {error!r}")
+        task = context.get("future") or context.get("task")
+        name = task.get_name() if isinstance(task, asyncio.Task) else task
+        place = traceback.format_tb(error.__traceback__)[-2:] if error is not None else []
+        failed(f"unhandled in the loop: {context.get('message')}: {name!r}: {error!r} at {' '.join(place)}")

@@ -73,8 +73,9 @@ class Server:
     async def _start(self) -> None:
         runtime, ground = self.process.runtime, self.ground
         state = await open_state(ground.database, runtime)
+        mesh = await state.mesh_value("id", runtime.new_id("mesh"))
         objects = ground.store(self.process)
-        bus, discovery, hub = self._wire()
+        bus, discovery, hub = self._wire(mesh)
         self.registry = Registry(runtime, discovery, objects, bus, state)
         owner = runtime.new_id("scheduler")
         self.engine = Engine(runtime, state, bus=bus, registry=self.registry, objects=objects, owner=owner)
@@ -103,9 +104,9 @@ class Server:
         await self.engine.stop()
         await self.registry.stop()
 
-    def _wire(self) -> tuple[Bus, Discovery, Hub | None]:
+    def _wire(self, mesh: str) -> tuple[Bus, Discovery, Hub | None]:
         if self.ground.with_hub:
-            hub = Hub(self.process.runtime, mesh="sim", objects="sim://")
+            hub = Hub(self.process.runtime, mesh=mesh, objects="sim://")
             return HubBus(hub), hub.directory, hub
         link = Link(self.process)
         return SimBus(self.ground.broker, link), SimDiscovery(self.ground.book, link), None

@@ -18,7 +18,7 @@ from plugmesh.objects.port import ObjectStore
 from plugmesh.state import schema
 from tests.checker import Violation, check
 from tests.sim.bus import LogBroker
-from tests.sim.chaos import Fault, Plan
+from tests.sim.chaos import Fault, Plan, Trap
 from tests.sim.client import Client
 from tests.sim.database import SimDatabase
 from tests.sim.discovery import Book
@@ -94,19 +94,26 @@ class World:
         return MemoryStore(self.disk, process.runtime, process.check)
 
     def reached(self, process: SimProcess, point: str) -> None:
-        self.points[process.kind, point] += 1
-        if self._trapped(process.kind, point) or self._unlucky(self.plan.crash.get(process.kind, 0.0)):
+        if self.loop.time() >= self.plan.armed_at:
+            self.points[process.kind, point] += 1
+        trap = self._trap(process.kind, point)
+        if trap is not None and trap.fails:
+            self._fail(process, point)
+        if trap is not None or self._unlucky(self.plan.crash.get(process.kind, 0.0)):
             self.faults += 1
             process.kill(f"at {point}")
             raise Crashed(point)
         if point.startswith("state.") and self._unlucky(self.plan.sql_error):
-            self.faults += 1
-            self.note(process.name, f"SQL error at {point}")
-            raise sqlite3.OperationalError("disk I/O error (simulated)")
+            self._fail(process, point)
 
-    def _trapped(self, kind: str, point: str) -> bool:
-        count = self.points[kind, point]
-        return any((trap.kind, trap.point, trap.nth) == (kind, point, count) for trap in self.plan.traps)
+    def _fail(self, process: SimProcess, point: str) -> None:
+        self.faults += 1
+        self.note(process.name, f"SQL error at {point}")
+        raise sqlite3.OperationalError("disk I/O error (simulated)")
+
+    def _trap(self, kind: str, point: str) -> Trap | None:
+        here = (kind, point, self.points[kind, point])
+        return next((trap for trap in self.plan.traps if (trap.kind, trap.point, trap.nth) == here), None)
 
     def _unlucky(self, chance: float) -> bool:
         return not self._healed and chance > 0 and self.dice.random() < chance
@@ -199,8 +206,11 @@ class World:
                 victim.link.freeze(fault.seconds)
 
     async def _restart(self, server: Server) -> None:
-        if server.ready:
-            await server.stop()
+        try:
+            if server.ready:
+                await server.stop()
+        except sqlite3.OperationalError as error:
+            server.process.kill(f"stopped, but {error}")
         server.process.kill("stopped in order")
 
     def _heal(self) -> None:
