@@ -20,7 +20,11 @@ def configure_logging(level: str, *, as_json: bool) -> None:
     if as_json:
         shown += [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     else:
-        shown.append(structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0))
+        # Plain tracebacks: the other ones show local variables, and with them people's data.
+        plain = structlog.dev.plain_traceback
+        shown.append(
+            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0, exception_formatter=plain)
+        )
     handler = logging.StreamHandler()
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=before, processors=shown))
     root = logging.getLogger()
