@@ -16,6 +16,7 @@ from module_sdk.executor.output import FileSink, MemorySink, Output, Sink
 from module_sdk.executor.runner import Attempt, Runner, unreadable
 from module_sdk.family import end_children, has_children
 from module_sdk.frames import Frame, FrameReader, Kind, frame
+from module_sdk.steplog import StepLog
 from module_sdk.testing import gather
 from plugmesh.contracts.messages import Assign, Done, Failed
 from plugmesh.errors import PlugmeshError
@@ -89,7 +90,15 @@ class ConcurrentExecutor:
         self._output.end_lines()
         if not self._tasks and has_children():
             end_children()
-        self._send(frame(Kind.RESULT, number, attempt.encode(result, sink.take())))
+        self._send(frame(Kind.RESULT, number, attempt.encode(result, self._log_of(sink))))
+
+    def _log_of(self, sink: MemorySink) -> StepLog | None:
+        """An attempt's log. What threads and C code wrote belongs to nobody; the last one to end gets it."""
+        own = sink.take()
+        rest = self._log.take() if not self._tasks else None
+        if own is None or rest is None:
+            return own or rest
+        return StepLog(own.data + rest.data, own.lines + rest.lines, own.cut or rest.cut)
 
     async def _work(self, attempt: Attempt, number: int) -> Done:
         cold = not self._runner.is_loaded(attempt.assign)

@@ -82,8 +82,21 @@ class Outputs:
             written.bytes_written += bytes_of(ref)
         else:
             ref = self._beside(written, port, value, partner=partner, kept=kept, unsent=unsent)
+        self._check_streamed(declared, value, ref)
         written.rows += ref.rows
         return self._unbind(declared, ref)
+
+    def _check_streamed(self, declared: OutputPort, value: Any, ref: DataRef) -> None:
+        """`rows="same"` of a stream can only be checked when all of it was read."""
+        if hasattr(value, "num_rows") or self.caller.module.contract.traits.rows != "same":
+            return
+        given = self._passing_input(declared) or next(iter(self._tables()), None)
+        if given is not None and isinstance(given.ref, DataRef) and given.ref.rows != ref.rows:
+            raise WrongReturn(
+                f'{self.caller.ref}: it promises rows="same", but its input has {given.ref.rows} rows and what it yielded '
+                f"for the output {declared.name!r} has {ref.rows}: yield every row once and in order",
+                declared.name,
+            )
 
     def _beside(
         self,

@@ -32,6 +32,7 @@ from plugmesh.runtime import Runtime
 TIGHT_SPILL_BYTES = 1024
 """References longer than this leave a message that is too long with longer ones."""
 _LISTED_COLUMNS = 200
+_SHORT_CHARS = 1000
 _log = logging.getLogger("module_sdk")
 
 
@@ -147,10 +148,22 @@ class Attempt:
         if log is not None:
             result = result.model_copy(update={"log": self._keep(log)})
         text = result.encode()
-        if len(text) > MESSAGE_LIMIT_BYTES and isinstance(result, Done):
-            outputs = {port: self._spilled(port, ref, TIGHT_SPILL_BYTES) for port, ref in result.outputs.items()}
-            text = result.model_copy(update={"outputs": outputs}).encode()
-        return text
+        if len(text) <= MESSAGE_LIMIT_BYTES:
+            return text
+        try:
+            return self._shortened(result).encode()
+        except PlugmeshError as error:  # the store is full
+            return self.fail(error).encode()
+
+    def _shortened(self, result: Done | Failed) -> Done | Failed:
+        if isinstance(result, Failed):
+            error = result.error.model_copy(update={"traceback": "", "message": result.error.message[:_SHORT_CHARS]})
+            return result.model_copy(update={"error": error})
+        outputs = {
+            port: spill(self._runner.store, self._key(f"{port}-tight-ref"), ref, limit_bytes=TIGHT_SPILL_BYTES)
+            for port, ref in result.outputs.items()
+        }
+        return result.model_copy(update={"outputs": outputs})
 
     def _done(self, written: Written, stats: AttemptStats) -> Done:
         assign = self.assign
@@ -163,13 +176,10 @@ class Attempt:
             stats=stats,
         )
 
-    def _spilled(self, port: str, ref: Reference, limit_bytes: int | None = None) -> Reference:
-        if not isinstance(ref, DataRef) or (limit_bytes is None and _is_short(ref)):
+    def _spilled(self, port: str, ref: Reference) -> Reference:
+        if not isinstance(ref, DataRef) or _is_short(ref):
             return ref
-        key = self._key(f"{port}-ref")
-        if limit_bytes is None:
-            return spill(self._runner.store, key, ref)
-        return spill(self._runner.store, key, ref, limit_bytes=limit_bytes)
+        return spill(self._runner.store, self._key(f"{port}-ref"), ref)
 
     def _keep(self, log: StepLog) -> LogRef | None:
         key = self._key("log") + ".jsonl"

@@ -11,7 +11,7 @@ import socket
 import sys
 from importlib.metadata import PackageNotFoundError, version
 
-from module_sdk.family import become_subreaper
+from module_sdk.family import become_subreaper, end_children
 from module_sdk.launch import Launch, sources_of
 from module_sdk.supervisor.processes import Processes
 from module_sdk.supervisor.settings import Settings
@@ -23,6 +23,8 @@ from plugmesh.objects.open import open_store
 from plugmesh.runtime import Runtime
 from plugmesh.runtime_loader import load_runtime
 
+REFUSED = 1
+"""Exit code when the mesh refuses this process."""
 HURRIED = 130
 """Exit code after a second signal."""
 
@@ -46,6 +48,7 @@ def main() -> None:
         sys.exit(f"plugmesh: {error}")
     except KeyboardInterrupt:  # before the mesh was there
         sys.exit(HURRIED)
+    end_children()  # what attempts started, if it is not gone yet
     sys.exit(code)
 
 
@@ -66,13 +69,14 @@ async def _serve(launch: Launch, runtime: Runtime) -> int:
     def stop() -> None:
         if draining:
             _notice("ending at once")
+            end_children()
             os._exit(HURRIED)
         _notice("draining: what has started is finished first; press Ctrl-C again to end at once")
         draining.append(runtime.spawn(supervisor.drain(), "drain"))
 
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop)
-    joined.link.listen(lambda up: _link_changed(supervisor, up))
+    joined.link.listen(lambda up: _link_changed(supervisor, joined, up))
     await supervisor.start()
     for item in launch.served:
         _notice(f"{item.contract.ref} is on the mesh {launch.url}")
@@ -124,8 +128,15 @@ def _supervisor(launch: Launch, runtime: Runtime, joined: Joined) -> Supervisor:
     )
 
 
-def _link_changed(supervisor: Supervisor, up: bool) -> None:
+def _link_changed(supervisor: Supervisor, joined: Joined, up: bool) -> None:
     supervisor.link_changed(up)
+    if supervisor.ended.is_set():
+        return
+    if joined.link.failure is not None:  # it will not come back: the mesh refuses this process
+        _notice(f"plugmesh: {joined.link.failure}")
+        supervisor.exit_code = REFUSED
+        supervisor.ended.set()
+        return
     _log.info(
         "connected to the mesh" if up else "the mesh cannot be reached; work goes on, and so do attempts to reconnect"
     )

@@ -37,6 +37,17 @@ def failed(head: Head, error: StepError, *, convicting: bool = False, log: LogRe
     ).encode()
 
 
+def not_started(head: Head, error: OSError) -> StepError:
+    """The machine has no room for one more process."""
+    return StepError(
+        error_class=ErrorClass.TRANSIENT,
+        type=type(error).__name__,
+        code="no-executor",
+        message=f"{head.module}@{head.version}: no process could be started for the step: {error}; "
+        "free memory or processes on this host, or serve with fewer slots",
+    )
+
+
 def died(head: Head, exit: Exit) -> StepError:
     """The executor ended by itself while it ran this attempt alone."""
     return StepError(

@@ -58,6 +58,7 @@ class Held:
     received_at: float
     concurrent: bool
     executor: Executor | None = None
+    handed_at: float | None = None
     started_at: float | None = None
     told_accepted: bool = False
     told_started: bool = False

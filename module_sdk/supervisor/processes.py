@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from contextlib import ExitStack
 
 from module_sdk.family import children, describe_status, end_children, end_group
 from module_sdk.frames import FrameReader, Kind, frame
@@ -60,10 +61,14 @@ class ProcessExecutor:
         self._reader = FrameReader()
         self._unsent = bytearray()
         self._ready = self._killed = self._unseen = False
-        self._log = _open_log()
-        self._socket, theirs = socket.socketpair()
-        self._process = _spawn(theirs, self._log)
-        theirs.close()
+        with ExitStack() as unless_started:
+            self._log = _open_log()
+            unless_started.callback(os.close, self._log)
+            self._socket, theirs = socket.socketpair()
+            unless_started.callback(self._socket.close)
+            with theirs:
+                self._process = _spawn(theirs, self._log)
+            unless_started.pop_all()
         self._socket.setblocking(False)
         self._pidfd = os.pidfd_open(self._process.pid)
         self._loop = asyncio.get_running_loop()

@@ -10,6 +10,7 @@ from plugmesh.contracts.messages import LEASE_S, RENEW_S
 @dataclass(frozen=True, slots=True)
 class Settings:
     """`settle_s`: an attempt that ended by then was never reported as accepted or started, its result says both.
+    `prepare_s`: an attempt with a timeout may need that much more until its module's file is imported.
     `idle_s`: executors without work end after it. `orphan_exit_s`: the process ends when its link has been down
     that long and it holds nothing (`None`: it waits for ever)."""
 
@@ -19,6 +20,7 @@ class Settings:
     settle_s: float = 0.01
     limits_s: float = 0.05
     shared_grace_s: float = 2.0
+    prepare_s: float = 60.0
     idle_s: float = 60.0
     drain_s: float = 60.0
     orphan_exit_s: float | None = None

@@ -267,14 +267,22 @@ class Supervisor:
                 self._limited.pop(attempt.number, None)
                 self._unsettled.pop(attempt.number, None)
                 continue
-            running[attempt.number] = attempt
-            alone = attempt.key[:2] in self._suspects
-            executor = self._pool.take(attempt, alone=alone)
-            attempt.executor = executor
-            attempt.started_at = self._runtime.now() if self._pool.is_ready(executor) else None
-            executor.assign(attempt.number, attempt.payload)
-            attempt.payload = b""
-            self._watch(attempt)
+            try:
+                executor = self._pool.take(attempt, alone=attempt.key[:2] in self._suspects)
+            except OSError as error:
+                self._finish(attempt, answers.failed(attempt.head, answers.not_started(attempt.head, error)))
+                continue
+            self._hand(attempt, executor)
+
+    def _hand(self, attempt: Held, executor: Executor) -> None:
+        """Give a queued attempt to its executor."""
+        self._attempts.running[attempt.number] = attempt
+        attempt.executor = executor
+        attempt.handed_at = self._runtime.now()
+        attempt.started_at = attempt.handed_at if self._pool.is_ready(executor) else None
+        executor.assign(attempt.number, attempt.payload)
+        attempt.payload = b""
+        self._watch(attempt)
 
     def on_frame(self, executor: Executor, kind: int, number: int, payload: bytes) -> None:
         """An executor says something (see `Listener`)."""
@@ -455,8 +463,10 @@ class Supervisor:
                 self._forget(attempt)
             else:
                 self._end(attempt, Ending.LEASE_LOST)
-        elif head.timeout_s is not None and now >= (attempt.started_at or now) + head.timeout_s:
-            self._end(attempt, Ending.TIMED_OUT)
+        elif head.timeout_s is not None and attempt.handed_at is not None:
+            begin = attempt.started_at
+            if now >= head.timeout_s + (attempt.handed_at + self._settings.prepare_s if begin is None else begin):
+                self._end(attempt, Ending.TIMED_OUT)
 
     async def _beats(self) -> None:
         while True:

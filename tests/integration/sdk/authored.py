@@ -118,6 +118,12 @@ def batches(rows: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         yield batch.select(["x"])
 
 
+@module("t.loses_rows", outputs={"out": {"...": "rows"}}, rows="same")
+def loses_rows(rows: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    for batch in rows:
+        yield batch.slice(1)
+
+
 @module("t.files", outputs={"copy": "file", "path": "value"})
 def files(doc: File, *, ctx: Context) -> dict[str, object]:
     with doc.path.open("rb") as stream, ctx.create_file("copy.txt", "text/plain") as out:

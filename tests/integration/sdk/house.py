@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pyarrow as pa
 
@@ -39,7 +39,6 @@ from tests.waiting import wait_until
 AUTHORED = Path(__file__).with_name("authored.py")
 INSTANCE = "inst-test"
 SHARD = 3
-M = TypeVar("M")
 
 
 class House:
@@ -122,9 +121,9 @@ class House:
     def of(self, assign: Assign) -> list[Any]:
         return [m for m in self.messages if not isinstance(m, Renew) and m.attempt == assign.attempt]
 
-    async def told(self, assign: Assign, kind: type[M]) -> M:
-        """The first message of a kind about an attempt."""
-        return await wait_until(lambda: next((m for m in self.of(assign) if isinstance(m, kind)), None))
+    async def told(self, assign: Assign, kind: type[Any]) -> None:
+        """Wait for a message of a kind about an attempt."""
+        await wait_until(lambda: any(isinstance(message, kind) for message in self.of(assign)))
 
     def read(self, reference: Any) -> pa.Table:
         assert isinstance(reference, DataRef)

@@ -79,9 +79,10 @@ class MeshServer:
 
     async def instance(self, module: str) -> Registration:
         """Wait for an instance that serves `module`."""
-        return (
-            await wait_until(lambda: self._entry(module), 30, message=f"{module} is served\n{self.printed()}")
-        ).registration
+        await wait_until(lambda: self._entry(module), 30, message=f"{module} is served\n{self.printed()}")
+        entry = self._entry(module)
+        assert entry is not None
+        return entry.registration
 
     def printed(self) -> str:
         """What the processes wrote to their terminal."""

@@ -112,6 +112,13 @@ async def test_a_stream_is_read_and_written_batch_by_batch(shared_house: House) 
     assert shared_house.read(done.outputs["out"]).to_pydict() == {"x": [1, 2, 3]}
 
 
+async def test_a_stream_that_loses_rows_breaks_its_promise(shared_house: House) -> None:
+    failed = await shared_house.failed(await shared_house.assign("t.loses_rows", {"rows": [shared_house.table()]}))
+    assert failed.error.code == "wrong-return"
+    assert "3 rows" in failed.error.message
+    assert failed.error.port == "out"
+
+
 async def test_files_are_read_and_made(shared_house: House) -> None:
     writer = shared_house.store.create("in/doc")
     writer.write(b"hello")

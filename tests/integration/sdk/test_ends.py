@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
+from module_sdk.launch import Source
 from module_sdk.supervisor.settings import Settings
 from plugmesh.contracts.data import DataRef
 from plugmesh.contracts.messages import Accepted, Cancel, Done, Failed, Recall, Renewed, Returned, Started
@@ -166,14 +169,37 @@ async def test_when_a_shared_process_dies_nobody_is_convicted_and_the_guilty_the
 
 
 async def test_a_file_that_was_changed_since_it_was_served_is_not_run(house: House, tmp_path: Path) -> None:
-    from module_sdk.launch import Source
-
     source, _ = house.processes._sources["t.same@0.1.0"]
     assert isinstance(source, Source)
     house.processes._sources["t.same@0.1.0"] = (source, "sha256:other")
     failed = await house.failed(await house.assign("t.same", {"rows": [house.table()]}))
     assert failed.error.code == "code-changed"
     assert "authored.py" in failed.error.message
+
+
+async def test_a_file_whose_import_hangs_ends_with_the_timeout(open_house: Open, tmp_path: Path) -> None:
+    house = await open_house(settings=Settings(prepare_s=0.2))
+    hangs = tmp_path / "hangs.py"
+    hangs.write_text("import time\nwhile True:\n    time.sleep(0.01)\n")
+    house.processes._sources["t.same@0.1.0"] = (Source(file=str(hangs)), "")
+    failed = await house.failed(await house.assign("t.same", {"rows": [house.table()]}, timeout_s=0.1))
+    assert failed.error.code == "timeout"
+
+
+async def test_a_machine_without_room_for_a_process_fails_the_attempt_only(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = {"rows": [house.table()]}
+    with monkeypatch.context() as patched:
+        patched.setattr("subprocess.Popen", _no_room)
+        failed = await house.failed(await house.assign("t.same", rows))
+    assert (failed.error.code, failed.error.error_class) == ("no-executor", ErrorClass.TRANSIENT)
+    assert "fewer slots" in failed.error.message
+    await house.done(await house.assign("t.same", rows))
+
+
+def _no_room(*_: object, **__: object) -> None:
+    raise BlockingIOError(11, "Resource temporarily unavailable")
 
 
 async def test_outputs_of_two_attempts_never_meet(house: House) -> None:
