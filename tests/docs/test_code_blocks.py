@@ -1,6 +1,5 @@
 """Every code block of README.md and docs/ does what a reader would do with it. CONTRIBUTING.md tells the rules."""
 
-import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 
@@ -28,9 +27,6 @@ def run_page(tmp_path: Path, free_port: Callable[[], int]) -> RunPage:
     return run
 
 
-@pytest.mark.skipif(
-    importlib.util.find_spec("plugmesh.cli.main") is None, reason="the plugmesh command is not there yet"
-)
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_the_code_blocks_of_the_page_run(path: Path, run_page: RunPage) -> None:
     run_page(path)

@@ -1,6 +1,5 @@
 """The wheel's own command runs a mesh in a folder whose files bear the names of our server folders."""
 
-import importlib.util
 import json
 import os
 import signal
@@ -11,10 +10,6 @@ from pathlib import Path
 import pytest
 
 from tests.waiting import wait_until_sync
-
-pytestmark = pytest.mark.skipif(
-    importlib.util.find_spec("plugmesh.cli.main") is None, reason="the plugmesh command is not there yet"
-)
 
 MODULE = '''
 import pyarrow as pa
