@@ -20,7 +20,8 @@ from plugmesh.cli.mesh import RUN, Mesh, data_folder
 from plugmesh.cli.options import ServerOptions
 from plugmesh.cli.services import Services
 from plugmesh.errors import ConfigurationError, Conflict, PlugmeshError
-from plugmesh.runtime import Runtime, SystemRuntime
+from plugmesh.runtime import Runtime
+from plugmesh.runtime_loader import VARIABLE, load_runtime
 from registry.registry import MemberChange
 
 PALETTE_S = 10.0
@@ -34,8 +35,8 @@ _say = logging.getLogger(NOTICES).info
 def run_server(options: ServerOptions) -> int:
     """Serve until a signal or a failure; the exit code."""
     configure_logging(options.log_level, as_json=options.json_logs)
-    runtime = SystemRuntime()
     try:
+        runtime = load_runtime({VARIABLE: options.runtime})
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return runner.run(_run(options, runtime))
     except (ConfigurationError, Conflict) as error:

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from plugmesh.cli.options import DEFAULT_DRAIN_S, DEFAULT_PORT, ServerOptions
+from plugmesh.runtime_loader import VARIABLE
 
 _MOST_SLOTS = 8
 
@@ -55,7 +56,7 @@ def up(
     builtins: Annotated[bool, typer.Option("--builtins/--no-builtins", help="Serve the built-in modules.")] = True,
     log_level: Annotated[LogLevel, typer.Option(help="How much the server logs.")] = LogLevel.WARNING,
     json_logs: Annotated[bool, typer.Option("--json-logs", help="Log JSON lines.")] = False,
-    runtime: Annotated[str, typer.Option(envvar="PLUGMESH_RUNTIME", hidden=True)] = "",
+    runtime: Annotated[str, typer.Option(envvar=VARIABLE, hidden=True)] = "",
 ) -> None:
     """Start a mesh on this machine and leave it running.
 
