@@ -75,6 +75,10 @@ class Held:
         limits = (head.timeout_s, head.deadline, self.kill_at, self.lease_until)
         return any(limit is not None for limit in limits)
 
+    def is_late(self, wall: float) -> bool:
+        """Whether its deadline has passed, in Unix time: its result is useless."""
+        return self.head.deadline is not None and wall >= self.head.deadline
+
     @property
     def id(self) -> str:
         """The attempt's text id."""

@@ -10,40 +10,39 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Coroutine, Sequence
-from itertools import islice
-from typing import Any
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from pydantic import ValidationError
 
 from module_sdk.frames import Kind
 from module_sdk.supervisor import answers
 from module_sdk.supervisor.attempts import Attempts, Ending, Head, Held
+from module_sdk.supervisor.clocks import Clocks
 from module_sdk.supervisor.executor import Executor, Executors, Exit
+from module_sdk.supervisor.outbox import Outbox
 from module_sdk.supervisor.pool import Pool
+from module_sdk.supervisor.presence import Presence
 from module_sdk.supervisor.settings import Settings
 from plugmesh.bus.port import Bus, Delivery, Subscription
-from plugmesh.contracts.instance import Beat, Registration
+from plugmesh.contracts.instance import Registration
 from plugmesh.contracts.messages import (
     DISPATCH,
-    RESULTS,
     Cancel,
     LogRef,
     Recall,
     Refused,
-    Renew,
     Renewed,
     decode_dispatch,
     split_attempt_id,
 )
 from plugmesh.contracts.module import ModuleContract, ModuleKind, contract_key
+from plugmesh.contracts.run import StepError
 from plugmesh.discovery.port import Discovery
-from plugmesh.errors import Conflict, NotReachable, PlugmeshError
+from plugmesh.errors import Conflict, PlugmeshError
 from plugmesh.objects.port import ObjectStore
 from plugmesh.runtime import Runtime
 
-HELD_IN_BEAT = 256
-IDS_IN_RENEW = 500
 SUSPECTS = 1024
 ALL_REFUSED = 3
 """Exit code when the mesh refused every module."""
@@ -66,7 +65,7 @@ class Supervisor:
         settings: Settings | None = None,
         notice: Callable[[str], None] = _log.info,
     ) -> None:
-        self._runtime, self._bus, self._discovery, self._objects = runtime, bus, discovery, objects
+        self._runtime, self._bus, self._objects = runtime, bus, objects
         self._registration = registration
         self._settings = settings or Settings()
         self._notice = notice
@@ -74,15 +73,15 @@ class Supervisor:
         self._refused: set[tuple[str, str]] = set()
         self._attempts = Attempts()
         self._pool = Pool(executors, self)
+        self._outbox = Outbox(runtime, bus)
+        self._clocks = Clocks(runtime, self._settings, self, self._outbox.send)
+        self._presence = Presence(
+            runtime, discovery, registration, self._attempts, self._outbox, self._settings, self._look_around
+        )
         self._terms: dict[int, int] = {}
-        self._unsettled: dict[int, Held] = {}
-        self._limited: dict[int, Held] = {}
         self._suspects: OrderedDict[tuple[str, str], None] = OrderedDict()
-        self._renewing: set[int] = set()
-        self._settling = self._limiting = self._draining = False
         self._down_since: float | None = None
         self._subscription: Subscription | None = None
-        self._tasks: list[asyncio.Task[None]] = []
         self._changed = asyncio.Event()
         self.ended = asyncio.Event()
         self.exit_code = 0
@@ -96,17 +95,15 @@ class Supervisor:
         partition = self._registration.partition
         end = await self._bus.end(DISPATCH, partition)
         self._subscription = self._bus.subscribe(DISPATCH, [partition], self._deliver, end)
-        await self._register()
+        await self._presence.enter()
         self._runtime.point("supervisor.registered")
-        self._spawn(self._beats(), "beats")
-        self._spawn(self._renewals(), "renewals")
 
     async def drain(self) -> None:
         """Take nothing new, give back what has not started, finish the rest, leave; `ended` is set at the end."""
-        if self._draining:
+        if self._presence.draining:
             return
-        self._draining = True
-        self._spawn(self._discovery.beat(self._beat()), "beat")
+        self._presence.draining = True
+        self._runtime.spawn(self._presence.beat(), "beat")
         for attempt in list(self._attempts.queue):
             self._give_back(attempt, "draining")
         deadline = self._runtime.now() + self._settings.drain_s
@@ -114,7 +111,7 @@ class Supervisor:
             self._changed.clear()
             await self._wait_for_change(deadline)
         for attempt in list(self._attempts.running.values()):
-            self._end(attempt, Ending.DRAINED)
+            self.end(attempt, Ending.DRAINED)
         while any(attempt.ending is Ending.DRAINED for attempt in self._attempts.held.values()):
             self._changed.clear()
             await self._wait_for_change(deadline + self._settings.shared_grace_s)
@@ -124,12 +121,10 @@ class Supervisor:
 
     async def stop(self) -> None:
         """Leave at once: executors are killed, results that are not acknowledged are lost with this process."""
-        for task in self._tasks:
-            task.cancel()
         if self._subscription is not None:
             self._subscription.close()
         self._pool.kill_all()
-        await self._discovery.deregister(self._registration.instance)
+        await self._presence.leave()
         self.ended.set()
 
     def link_changed(self, up: bool) -> None:
@@ -172,22 +167,22 @@ class Supervisor:
         if self._attempts.ended(key):
             kept = self._attempts.result_of(key)
             if kept is not None:
-                self._send(*kept)
+                self._outbox.send(*kept)
             return
         newest = self._attempts.newest(key)
         if newest is not None:
             if newest.key[2] > head.epoch:
                 return
-            self._forget(newest)
+            self.forget(newest)
         refusal = self._refusal(head)
         if refusal is not None:
-            self._send(head.shard, answers.returned(head, refusal))
+            self._outbox.send(head.shard, answers.returned(head, refusal))
             return
         contract = self._contracts[head.module, head.version]
         attempt = self._attempts.add(head, payload, self._runtime.now(), concurrent=contract.traits.concurrent)
         if contract.kind is ModuleKind.SINK and not contract.traits.idempotent:
             attempt.lease_until = attempt.received_at + self._settings.lease_s
-        self._watch(attempt)
+        self._clocks.watch(attempt)
         self._fill()
 
     def _refusal(self, head: Head) -> str | None:
@@ -195,7 +190,7 @@ class Supervisor:
         module = (head.module, head.version)
         if module not in self._contracts or module in self._refused:
             return "unknown-module"
-        if self._draining:
+        if self._presence.draining:
             return "draining"
         room = self._registration.slots + self._registration.prefetch
         return "busy" if self._attempts.unended() >= room else None
@@ -204,10 +199,10 @@ class Supervisor:
         """The assignment came twice: the scheduler does not know what became of it."""
         if attempt.result is not None:
             return  # it is being sent, for as long as that takes
-        self._send(attempt.shard, answers.accepted(attempt.head))
+        self._outbox.send(attempt.shard, answers.accepted(attempt.head))
         attempt.told_accepted = True
         if attempt.started_at is not None:
-            self._send(attempt.shard, answers.started(attempt.head))
+            self._outbox.send(attempt.shard, answers.started(attempt.head))
             attempt.told_started = True
 
     def _other(self, message: object) -> None:
@@ -231,14 +226,14 @@ class Supervisor:
         elif attempt.executor is not None and attempt.ending is None:
             attempt.ending, attempt.reason = Ending.CANCELLED, message.reason
             attempt.kill_at = self._runtime.now() + message.grace_s
-            self._watch(attempt)
+            self._clocks.watch(attempt)
             attempt.executor.cancel(attempt.number)
 
     def _renewed(self, message: Renewed) -> None:
         for identity in message.superseded:
             attempt = self._attempts.held.get(split_attempt_id(identity))
             if attempt is not None:
-                self._forget(attempt)
+                self.forget(attempt)
         until = self._runtime.now() + self._settings.lease_s
         for identity in message.attempts:
             attempt = self._attempts.held.get(split_attempt_id(identity))
@@ -262,10 +257,9 @@ class Supervisor:
         queue, running = self._attempts.queue, self._attempts.running
         while queue and len(running) < self._registration.slots:
             attempt = queue.popleft()
-            if attempt.head.deadline is not None and self._runtime.wall() >= attempt.head.deadline:
+            if attempt.is_late(self._runtime.wall()):
                 self._attempts.forget(attempt)
-                self._limited.pop(attempt.number, None)
-                self._unsettled.pop(attempt.number, None)
+                self._clocks.drop(attempt)
                 continue
             try:
                 executor = self._pool.take(attempt, alone=attempt.key[:2] in self._suspects)
@@ -282,7 +276,7 @@ class Supervisor:
         attempt.started_at = attempt.handed_at if self._pool.is_ready(executor) else None
         executor.assign(attempt.number, attempt.payload)
         attempt.payload = b""
-        self._watch(attempt)
+        self._clocks.watch(attempt)
 
     def on_frame(self, executor: Executor, kind: int, number: int, payload: bytes) -> None:
         """An executor says something (see `Listener`)."""
@@ -314,10 +308,10 @@ class Supervisor:
             if attempt.ending is Ending.DRAINED:
                 self._finish(attempt, answers.returned(attempt.head, "draining"))
             elif attempt.ending is not None:
-                self._spawn(self._report(attempt, answers.ended(attempt, exit), exit), "report")
+                self._runtime.spawn(self._report(attempt, answers.ended(attempt, exit), exit), "report")
             elif len(victims) == 1 and not exit.killed:
                 error = answers.died(attempt.head, exit)
-                self._spawn(self._report(attempt, error, exit, convicting=True), "report")
+                self._runtime.spawn(self._report(attempt, error, exit, convicting=True), "report")
             else:
                 # Nobody knows which of them it was: none is convicted; if none is to blame yet, each runs alone next.
                 if not blamed and not exit.killed:
@@ -325,7 +319,7 @@ class Supervisor:
                 self._finish(attempt, answers.returned(attempt.head, "executor-lost"))
         self._fill()
 
-    async def _report(self, attempt: Held, error: Any, exit: Exit, *, convicting: bool = False) -> None:
+    async def _report(self, attempt: Held, error: StepError, exit: Exit, *, convicting: bool = False) -> None:
         log = await self._upload(attempt, exit)
         self._finish(attempt, answers.failed(attempt.head, error, convicting=convicting, log=log))
 
@@ -354,16 +348,20 @@ class Supervisor:
             return
         attempt.result = payload
         self._attempts.running.pop(attempt.number, None)
-        self._unsettled.pop(attempt.number, None)
-        self._limited.pop(attempt.number, None)
-        self._spawn(self._publish(attempt.shard, payload, attempt), "result")
+        self._clocks.drop(attempt)
+        self._outbox.send(attempt.shard, payload, partial(self._acknowledged, attempt))
+
+    def _acknowledged(self, attempt: Held) -> None:
+        """Its result cannot be lost any more."""
+        self._attempts.forget(attempt)
+        self._changed.set()
 
     def _give_back(self, attempt: Held, reason: str) -> None:
         """It has not started: return it."""
         self._attempts.queue.remove(attempt)
         self._finish(attempt, answers.returned(attempt.head, reason))
 
-    def _end(self, attempt: Held, ending: Ending) -> None:
+    def end(self, attempt: Held, ending: Ending) -> None:
         """End a running attempt: its executor is killed; beside others it is first asked."""
         executor = attempt.executor
         if executor is None:
@@ -371,18 +369,17 @@ class Supervisor:
         attempt.ending = ending
         if len(self._pool.attempts_of(executor)) > 1 and attempt.kill_at is None:
             attempt.kill_at = self._runtime.now() + self._settings.shared_grace_s
-            self._watch(attempt)
+            self._clocks.watch(attempt)
             executor.cancel(attempt.number)
         else:
             executor.kill()
 
-    def _forget(self, attempt: Held) -> None:
+    def forget(self, attempt: Held) -> None:
         """It is no longer ours: stop it, say nothing."""
         executor = attempt.executor
         running = attempt.number in self._attempts.running
         self._attempts.forget(attempt, keep_result=False)
-        self._unsettled.pop(attempt.number, None)
-        self._limited.pop(attempt.number, None)
+        self._clocks.drop(attempt)
         self._changed.set()
         if running and executor is not None:
             if len(self._pool.attempts_of(executor)) > 1:
@@ -391,112 +388,9 @@ class Supervisor:
                 executor.kill()
         self._fill()
 
-    def _send(self, shard: int, payload: bytes) -> None:
-        self._spawn(self._publish(shard, payload, None), "answer")
-
-    async def _publish(self, shard: int, payload: bytes, attempt: Held | None) -> None:
-        """Returns when the message is safe; the bus sends it again across reconnects."""
-        self._runtime.point("supervisor.before-publish")
-        try:
-            await self._bus.publish(RESULTS, shard, payload)
-        except PlugmeshError as error:
-            _log.warning("a result was not sent: %s", error)
-            return
-        self._runtime.point("supervisor.after-publish")
-        if attempt is not None:
-            self._attempts.forget(attempt)
-            self._changed.set()
-
-    # -- clocks --------------------------------------------------------------------------------------------------
-
-    def _watch(self, attempt: Held) -> None:
-        """Let the clocks look at it."""
-        if not (attempt.told_accepted and attempt.told_started):
-            self._unsettled[attempt.number] = attempt
-            if not self._settling:
-                self._settling = True
-                self._spawn(self._settle(), "settle")
-        if attempt.limited:
-            self._limited[attempt.number] = attempt
-            if not self._limiting:
-                self._limiting = True
-                self._spawn(self._limit(), "limits")
-
-    async def _settle(self) -> None:
-        """Tell what was accepted and started, of attempts that did not end at once."""
-        while self._unsettled:
-            await self._runtime.sleep(self._settings.settle_s)
-            young = self._runtime.now() - self._settings.settle_s * 0.9
-            for attempt in list(self._unsettled.values()):
-                if attempt.received_at <= young and not attempt.told_accepted:
-                    attempt.told_accepted = True
-                    self._send(attempt.shard, answers.accepted(attempt.head))
-                if attempt.executor is None and attempt.told_accepted:
-                    del self._unsettled[attempt.number]  # looked at again when it runs
-                elif attempt.started_at is not None and attempt.started_at <= young:
-                    attempt.told_started = True
-                    self._send(attempt.shard, answers.started(attempt.head))
-                    del self._unsettled[attempt.number]
-        self._settling = False
-
-    async def _limit(self) -> None:
-        """End what is over its time."""
-        while self._limited:
-            await self._runtime.sleep(self._settings.limits_s)
-            now, wall = self._runtime.now(), self._runtime.wall()
-            for attempt in list(self._limited.values()):
-                self._check_limits(attempt, now, wall)
-        self._limiting = False
-
-    def _check_limits(self, attempt: Held, now: float, wall: float) -> None:
-        head = attempt.head
-        if head.deadline is not None and wall >= head.deadline:
-            self._forget(attempt)
-        elif attempt.kill_at is not None and now >= attempt.kill_at:
-            attempt.kill_at = None
-            if attempt.executor is not None:
-                attempt.executor.kill()
-        elif attempt.ending is not None:
-            return
-        elif attempt.lease_until is not None and now >= attempt.lease_until:
-            if attempt.executor is None:
-                self._forget(attempt)
-            else:
-                self._end(attempt, Ending.LEASE_LOST)
-        elif head.timeout_s is not None and attempt.handed_at is not None:
-            begin = attempt.started_at
-            if now >= head.timeout_s + (attempt.handed_at + self._settings.prepare_s if begin is None else begin):
-                self._end(attempt, Ending.TIMED_OUT)
-
-    async def _beats(self) -> None:
-        while True:
-            await self._discovery.beat(self._beat())
-            await self._runtime.sleep(self._settings.beat_s)
-            self._pool.retire_idle(self._runtime.now() - self._settings.idle_s)
-            self._check_orphaned()
-
-    def _beat(self) -> Beat:
-        attempts = self._attempts
-        held = tuple(attempt.id for attempt in islice(attempts.held.values(), HELD_IN_BEAT))
-        running = len(attempts.running)
-        return Beat(instance=self._registration.instance, held=held, running=running, draining=self._draining)
-
-    async def _renewals(self) -> None:
-        while True:
-            await self._runtime.sleep(self._settings.renew_s)
-            for shard, ids in self._attempts.by_shard().items():
-                if shard not in self._renewing:  # one at a time, while the mesh cannot be reached
-                    self._renewing.add(shard)
-                    self._spawn(self._renew(shard, ids), "renew")
-
-    async def _renew(self, shard: int, ids: list[str]) -> None:
-        for start in range(0, len(ids), IDS_IN_RENEW):
-            some = tuple(ids[start : start + IDS_IN_RENEW])
-            renew = Renew(instance=self._registration.instance, shard=shard, attempts=some)
-            await self._publish(shard, renew.encode(), None)
-        self._renewing.discard(shard)
-
-    def _check_orphaned(self) -> None:
+    def _look_around(self) -> None:
+        """After each beat: end executors without work, and this process if nobody needs it."""
+        self._pool.retire_idle(self._runtime.now() - self._settings.idle_s)
         limit = self._settings.orphan_exit_s
         if limit is None or self._down_since is None or self._attempts.held:
             return
@@ -511,20 +405,6 @@ class Supervisor:
             _put(self._objects, contract_key(contract.digest), contract.encode())
         except Conflict:  # another instance brought it
             return
-
-    async def _register(self) -> None:
-        while True:
-            try:
-                await self._discovery.register(self._registration)
-                return
-            except NotReachable as error:
-                _log.info("not registered yet: %s", error)
-                await self._runtime.sleep(self._settings.beat_s / 4)
-
-    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
-        task = self._runtime.spawn(work, name)
-        if name in ("beats", "renewals"):
-            self._tasks.append(task)
 
     async def _wait_for_change(self, deadline: float) -> None:
         """Until something ended, or the time is over."""
