@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
 from pathlib import Path
 
+import module_sdk
 from plugmesh.server_path import server_path
 
 ORPHAN_EXIT_S = 60.0
@@ -27,6 +29,15 @@ def builtins_command(slots: int, drain_s: float) -> tuple[str, ...]:
     """Serve the built-in modules for a server."""
     place = ("--package", "modules.builtins", "--path", str(server_path()))
     return (*_SDK, *place, "--slots", str(slots), *_for_a_server(drain_s))
+
+
+def builtins_source() -> str:
+    """A digest of the code that serves the built-in modules: in a checkout it changes without a new version."""
+    folders = (server_path() / "modules", Path(module_sdk.__file__).parent)
+    digest = hashlib.sha256()
+    for file in sorted(file for folder in folders for file in folder.rglob("*.py")):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
 
 
 def _for_a_server(drain_s: float) -> tuple[str, ...]:

@@ -11,10 +11,12 @@ from pathlib import Path
 from watchfiles import awatch
 
 from plugmesh.cli.service import Service
+from plugmesh.runtime import Runtime
 
 STEP_MS = 50
 """Changes that follow each other more quickly than this are looked at together."""
 DEBOUNCE_MS = 400
+AWAY_S = 1.0
 _DECLARES = re.compile(r"^\s*(from|import)\s+module_sdk\b", re.MULTILINE)
 
 
@@ -22,9 +24,14 @@ class ModulesFolder:
     """Looks after one service a file. `wanted(service, file, source)` says what a service is to run."""
 
     def __init__(
-        self, folder: Path, open_service: Callable[[str], Service], wanted: Callable[[Service, Path, str], None]
+        self,
+        folder: Path,
+        open_service: Callable[[str], Service],
+        wanted: Callable[[Service, Path, str], None],
+        runtime: Runtime,
     ) -> None:
         self._folder = folder
+        self._runtime = runtime
         self._open_service = open_service
         self._wanted = wanted
         self._services: dict[str, Service] = {}
@@ -43,7 +50,15 @@ class ModulesFolder:
                 service.want(None)
 
     async def watch(self, stop: asyncio.Event) -> None:
-        """Look again at each change, until `stop`."""
+        """Look again at each change, until `stop`. A folder that is taken away may come back."""
+        while not stop.is_set():
+            if self._folder.is_dir():
+                await self._watch(stop)
+            else:
+                await self._runtime.sleep(AWAY_S)
+            self.look()
+
+    async def _watch(self, stop: asyncio.Event) -> None:
         async for _ in awatch(
             self._folder,
             stop_event=stop,
@@ -53,6 +68,8 @@ class ModulesFolder:
             ignore_permission_denied=True,
         ):
             self.look()
+            if not self._folder.is_dir():
+                return
 
 
 def module_files(folder: Path) -> dict[Path, str]:

@@ -90,7 +90,7 @@ class Service:
         self._adopt()
         while True:
             self._wake.clear()
-            pause = self.look()
+            pause = self._look_safely()
             if self._stopping and not self._all():
                 return
             with suppress(TimeoutError):
@@ -113,6 +113,13 @@ class Service:
             running.kill()
 
     # -- what is due -------------------------------------------------------------------------------------------------
+
+    def _look_safely(self) -> float | None:
+        try:
+            return self.look()
+        except OSError as error:  # no room on the disk, or no process can be started
+            self._say(f"{self._title} cannot be looked after ({error}); trying again in {MAX_DELAY_S:g} s")
+            return MAX_DELAY_S
 
     def look(self) -> float | None:
         """Do what is due; returns after how many seconds to look again, if nothing happens before."""

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from plugmesh import __version__
-from plugmesh.cli.children import builtins_command, file_command
+from plugmesh.cli.children import builtins_command, builtins_source, file_command
 from plugmesh.cli.folder import ModulesFolder
 from plugmesh.cli.record import Spec
 from plugmesh.cli.service import Service
 from plugmesh.runtime import Runtime
 
 BUILTINS = "builtins"
+_log = logging.getLogger(__name__)
 
 
 class Services:
@@ -45,9 +47,10 @@ class Services:
         """Find what the server before left, start what is missing, end what is not wanted any more."""
         service = self._open(self._folder, BUILTINS, retry=True)
         if builtins:
-            service.want(self._spec(builtins_command(self._slots, self._drain_s)), "the built-in modules")
+            spec = self._spec(builtins_command(self._slots, self._drain_s), builtins_source())
+            service.want(spec, "the built-in modules")
         for place in folders:
-            watched = ModulesFolder(place, self._open_file, self._want_file)
+            watched = ModulesFolder(place, self._open_file, self._want_file, self._runtime)
             watched.look()
             self._watching.append(self._runtime.spawn(watched.watch(self._stop), f"watch {place}"))
         known = {service.name for service in self._running}
@@ -74,7 +77,9 @@ class Services:
         await self._end_watching()
         for service in self._running:
             service.stop()
-        await asyncio.gather(*self._running.values())
+        for ended in await asyncio.gather(*self._running.values(), return_exceptions=True):
+            if isinstance(ended, Exception):
+                _log.error("a service could not be stopped in order", exc_info=ended)
 
     async def abandon(self) -> None:
         """Leave the processes to the next server; without one they end by themselves."""

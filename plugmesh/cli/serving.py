@@ -19,7 +19,7 @@ from plugmesh.cli.logs import NOTICES, configure_logging
 from plugmesh.cli.mesh import RUN, Mesh, data_folder
 from plugmesh.cli.options import ServerOptions
 from plugmesh.cli.services import Services
-from plugmesh.errors import ConfigurationError, Conflict, PlugmeshError
+from plugmesh.errors import ConfigurationError, Conflict, PlugmeshError, StateUnavailable
 from plugmesh.runtime import Runtime
 from plugmesh.runtime_loader import VARIABLE, load_runtime
 from registry.registry import MemberChange
@@ -114,8 +114,11 @@ class Server:
         hurry.cancel()
         self._web_stop.set()
         await web
-        async with asyncio.timeout(STOP_S):
-            await self._mesh.stop()
+        try:
+            async with asyncio.timeout(STOP_S):
+                await self._mesh.stop()
+        except TimeoutError:
+            raise StateUnavailable(f"the parts of the server did not stop within {STOP_S:g} s") from None
 
     async def _hurry(self) -> None:
         await self._asked.wait()

@@ -12,6 +12,18 @@ from tests.e2e.conftest import MakeMesh
 from tests.e2e.real_mesh import RealMesh
 from tests.waiting import wait_until_sync
 
+FAILING_ENGINE = """
+from pathlib import Path
+from plugmesh.runtime import SystemRuntime
+
+class Failing(SystemRuntime):
+    def point(self, name):
+        if name == "engine.effects.before" and Path("trip").exists():
+            raise RuntimeError("the test says so")
+
+make = Failing
+"""
+
 
 def begun(gate: Path) -> list[int]:
     """The processes that began to count behind a gate."""
@@ -122,6 +134,25 @@ def test_two_meshes_live_beside_each_other(make_mesh: MakeMesh) -> None:
     one.start("module", "serve", "hello.py")
     wait_until_sync(lambda: one.module_names() == {"only.one"}, 30, message=one.said())
     assert two.module_names() == set()
+
+
+def test_a_server_whose_engine_fails_ends_with_a_message_and_the_next_one_goes_on(mesh: RealMesh) -> None:
+    builtins = mesh.builtins()
+    mesh.stop()
+    (mesh.folder / "failing.py").write_text(FAILING_ENGINE)
+    mesh.up("--runtime", f"{mesh.folder / 'failing.py'}:make")
+    (mesh.folder / "flow.yaml").write_text(flow_of("to.come"))
+    (mesh.folder / "trip").touch()
+    mesh.start("run", "flow.yaml", "--follow")
+    assert mesh.server.wait(timeout=60) == 1
+    assert "the server ended because a part of it failed (the test says so)" in mesh.said()
+    assert mesh.builtins().alive
+    assert mesh.builtins() != builtins
+    builtins = mesh.builtins()
+    mesh.up()
+    assert mesh.builtins() == builtins
+    [run] = mesh.ask("/api/v1/runs")["runs"]
+    mesh.wait_for_step(run["id"], "it", "parked")
 
 
 @pytest.mark.full

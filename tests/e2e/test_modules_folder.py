@@ -1,33 +1,38 @@
 """`plugmesh up --modules DIR`: the files of a folder are plugged in, replaced and taken away as they change."""
 
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.conftest import _is_free
 from tests.e2e.authors import SLOW, flow_of, greet
-from tests.e2e.conftest import MakeMesh
 from tests.e2e.real_mesh import RealMesh
 from tests.waiting import wait_until_sync
 
 BROKEN = "from module_sdk import module\n\n@module('is.broken'\ndef f(): ...\n"
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    made = tmp_path / "authors"
-    made.mkdir()
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("authors")
+    (made / "first.py").write_text(greet("is.first"))
+    (made / "_private.py").write_text(greet("is.private"))
+    (made / "words.py").write_text("WORD = 'a file without modules'\n")
     return made
 
 
-@pytest.fixture
-def mesh(make_mesh: MakeMesh, folder: Path) -> RealMesh:
-    (folder / "first.py").write_text(greet("is.first"))
-    (folder / "_private.py").write_text(greet("is.private"))
-    (folder / "words.py").write_text("WORD = 'a file without modules'\n")
-    return make_mesh("--no-builtins", "--modules", str(folder))
+@pytest.fixture(scope="module")
+def mesh(folder: Path, tmp_path_factory: pytest.TempPathFactory, _ports: Iterator[int]) -> Iterator[RealMesh]:
+    """One mesh for all tests of this file; each has a module file of its own."""
+    mesh = RealMesh(tmp_path_factory.mktemp("mesh"), next(port for port in _ports if _is_free(port)))
+    mesh.up("--no-builtins", "--modules", str(folder))
+    yield mesh
+    assert mesh.stop() == 0
+    until(mesh, lambda: not mesh.family())
+    mesh.close()
 
 
 def versions(mesh: RealMesh, name: str) -> list[str]:
@@ -47,8 +52,6 @@ def test_files_come_change_and_go_while_the_mesh_runs(mesh: RealMesh, folder: Pa
     until(mesh, lambda: versions(mesh, "is.second") == ["0.2.0"])
     (folder / "second.py").unlink()
     until(mesh, lambda: mesh.module_names() == {"is.first"})
-    assert mesh.stop() == 0
-    until(mesh, lambda: not mesh.family())
 
 
 def test_a_file_with_an_error_is_named_with_its_line_and_plugged_in_once_it_is_right(
@@ -62,21 +65,24 @@ def test_a_file_with_an_error_is_named_with_its_line_and_plugged_in_once_it_is_r
 
 
 def test_an_error_in_a_changed_file_parks_its_steps_until_the_file_is_right(mesh: RealMesh, folder: Path) -> None:
-    (folder / "first.py").write_text(BROKEN)
-    until(mesh, lambda: "not plugged in: first.py" in mesh.said() and mesh.module_names() == set())
-    run = mesh.submit(flow_of("is.first", text="still wanted"))
+    (folder / "third.py").write_text(greet("is.third"))
+    until(mesh, lambda: "is.third" in mesh.module_names())
+    (folder / "third.py").write_text(BROKEN)
+    until(mesh, lambda: "not plugged in: third.py" in mesh.said() and "is.third" not in mesh.module_names())
+    run = mesh.submit(flow_of("is.third", text="still wanted"))
     mesh.wait_for_step(run, "it", "parked")
-    (folder / "first.py").write_text(greet("is.first"))
+    (folder / "third.py").write_text(greet("is.third"))
     mesh.finish(run)
     assert mesh.rows(run, "out") == [{"text": "still wanted"}]
 
 
 def test_another_contract_under_the_same_version_is_refused_with_the_difference(mesh: RealMesh, folder: Path) -> None:
-    (folder / "first.py").write_text(
-        greet("is.first").replace('text: str = "hello"', 'text: str = "hello", n: int = 1')
-    )
-    until(mesh, lambda: "not plugged in: first.py" in mesh.said())
-    assert "refused" in mesh.said()
+    (folder / "fourth.py").write_text(greet("is.fourth"))
+    until(mesh, lambda: "is.fourth" in mesh.module_names())
+    changed = greet("is.fourth").replace('text: str = "hello"', 'text: str = "hello", n: int = 1')
+    (folder / "fourth.py").write_text(changed)
+    until(mesh, lambda: "not plugged in: fourth.py" in mesh.said())
+    assert "is.fourth@0.1.0 is refused" in mesh.said()
     assert "Give it a new version" in mesh.said()
 
 
@@ -92,25 +98,23 @@ def test_a_changed_file_takes_over_while_the_step_of_the_one_before_finishes(mes
     assert len(Path(f"{gate}.begun").read_text().split()) == 1
 
 
-def test_files_that_changed_or_went_while_no_server_was_there_are_seen_by_the_next(
-    mesh: RealMesh, folder: Path
-) -> None:
-    (folder / "second.py").write_text(greet("is.second"))
-    until(mesh, lambda: mesh.module_names() == {"is.first", "is.second"})
-    first, second = mesh.child("first"), mesh.child("second")
-    assert first
-    assert second
+def test_files_that_came_or_went_while_no_server_was_there_are_seen_by_the_next(mesh: RealMesh, folder: Path) -> None:
+    (folder / "goes.py").write_text(greet("is.going"))
+    until(mesh, lambda: "is.going" in mesh.module_names())
+    first, going = mesh.child("first"), mesh.child("goes")
+    assert first, mesh.said()
+    assert going
     mesh.kill_server()
-    (folder / "second.py").unlink()
-    (folder / "third.py").write_text(greet("is.third"))
+    (folder / "goes.py").unlink()
+    (folder / "comes.py").write_text(greet("is.coming"))
     mesh.up("--no-builtins", "--modules", str(folder))
-    until(mesh, lambda: mesh.module_names() == {"is.first", "is.third"})
+    until(mesh, lambda: "is.coming" in mesh.module_names() and "is.going" not in mesh.module_names())
     assert mesh.child("first") == first
-    until(mesh, lambda: not second.alive)
+    until(mesh, lambda: not going.alive)
 
 
 def test_a_process_of_a_file_that_dies_is_started_again(mesh: RealMesh) -> None:
     first = mesh.child("first")
-    assert first
+    assert first, mesh.said()
     first.send(signal.SIGKILL)
     until(mesh, lambda: mesh.child("first") not in {None, first} and "is.first" in mesh.module_names())
