@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from plugmesh.contracts.run import Command
+from plugmesh.contracts.run import RUN_TERMINAL, Command
 from plugmesh.state import schema
 from plugmesh.state.database import Database
 from plugmesh.state.records import AttemptRow, EventRow, StepRow, StoredFile, StoredRun, Unfinished
@@ -99,6 +99,8 @@ class Reader:
             query = query.where(_run.c.flow == flow)
         if states:
             query = query.where(_run.c.state.in_(list(states)))
+            if RUN_TERMINAL.isdisjoint(states):
+                query = query.where(_run.c.ended_at.is_(None))  # lets the index of unfinished runs serve
         if before is not None:
             query = query.where(_run.c.key < before)
         return [StoredRun(*row) for row in self._rows(query)]

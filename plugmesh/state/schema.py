@@ -71,7 +71,10 @@ run = Table(
     Column("ended_at", Double),
     UniqueConstraint("namespace", "idempotency_key"),
 )
-Index("run_unfinished", run.c.shard, sqlite_where=run.c.ended_at.is_(None), postgresql_where=run.c.ended_at.is_(None))
+_unfinished = run.c.ended_at.is_(None)
+Index("run_unfinished", run.c.shard, sqlite_where=_unfinished, postgresql_where=_unfinished)
+Index("run_unfinished_newest", run.c.key, sqlite_where=_unfinished, postgresql_where=_unfinished)
+"""Reload asks by shard, lists ask for the newest; neither may read the runs that have ended."""
 Index("run_recent", run.c.namespace, run.c.submitted_at)
 
 event = Table(

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+import sqlalchemy
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
@@ -197,4 +198,16 @@ def test_a_database_of_a_newer_plugmesh_is_refused(tmp_path):
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
         with pytest.raises(ConfigurationError, match="newer version"):
             upgrade(connection)
+    database.close()
+
+
+def test_a_list_of_unfinished_runs_does_not_read_the_finished_ones(tmp_path):
+    database = Database(f"sqlite:///{tmp_path}/state.db")
+    with database.connect() as connection:
+        upgrade(connection)
+        asked: list[str] = []
+        sqlalchemy.event.listen(database.engine, "before_cursor_execute", lambda *given: asked.append(given[2]))
+        Reader(database).runs(namespace=None, flow=None, states=("queued", "running"), before=None, limit=1)
+        plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {asked[-1]}", ("queued", "running", 0, 1, 0)).all()
+        assert "run_unfinished_newest" in str(plan)
     database.close()
