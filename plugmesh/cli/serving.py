@@ -26,6 +26,8 @@ from registry.registry import MemberChange
 
 PALETTE_S = 10.0
 """The server is called ready when its own modules are there, and after this time in any case."""
+BREAK_S = 1.0
+"""Requests get so long to finish when a part has failed."""
 STOP_S = 10.0
 """Stopping the parts must not take longer: a database that hangs must not keep the process."""
 _log = logging.getLogger(__name__)
@@ -128,9 +130,10 @@ class Server:
         """Stop without trust in any part; the modules go on and find the next server."""
         await self._services.abandon()
         self._web_stop.set()
+        await asyncio.wait({web}, timeout=BREAK_S)  # who waits for the part that failed waits in vain
+        web.cancel()
         try:
             async with asyncio.timeout(STOP_S):
-                await asyncio.gather(web, return_exceptions=True)
                 await self._mesh.stop()
         except Exception as error:  # noqa: BLE001  the process ends because of another error, which is told
             _log.warning("not everything could be stopped: %s", str(error) or type(error).__name__)

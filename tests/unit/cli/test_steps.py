@@ -1,0 +1,55 @@
+"""Runs and steps in words."""
+
+import pytest
+
+from plugmesh.cli.session import problem_line
+from plugmesh.cli.steps import duration, output_text, result, run_line, waiting_lines
+
+
+@pytest.mark.parametrize(
+    ("end", "text"),
+    [(0.0, "0 ms"), (0.25, "250 ms"), (3.21, "3.2 s"), (119.0, "119.0 s"), (125.4, "2 min 5 s"), (None, "")],
+)
+def test_durations_have_the_unit_that_fits(end: float | None, text: str) -> None:
+    assert duration(0.0, end) == text
+
+
+def test_a_clock_that_went_back_gives_no_negative_duration() -> None:
+    assert duration(5.0, 4.0) == "0 ms"
+
+
+@pytest.mark.parametrize(
+    ("output", "text"),
+    [
+        ({"kind": "table", "rows": 336776, "bytes": 5}, "336,776 rows"),
+        ({"kind": "file", "name": "a.csv", "bytes": 1200}, "a.csv, 1,200 bytes"),
+        ({"kind": "value", "value": 3}, "3"),
+    ],
+)
+def test_an_output_is_shown_by_what_it_is(output: dict[str, object], text: str) -> None:
+    assert output_text("out", output) == text
+    assert output_text("other", output) == f"other: {text}"
+
+
+def test_a_failed_step_shows_its_error_and_the_place_in_the_file() -> None:
+    step = {"error": {"type": "ValueError", "message": "no", "where": "shop.py:7"}, "outputs": {}}
+    assert result(step) == "ValueError: no (at shop.py:7)"
+
+
+def test_an_open_run_says_what_it_waits_for() -> None:
+    steps = [
+        {"id": "a", "state": "succeeded", "reason": None},
+        {"id": "b", "state": "parked", "reason": "nobody serves x.y", "wake_at": None},
+    ]
+    assert waiting_lines({"steps": steps}) == ["b is parked: nobody serves x.y"]
+
+
+def test_a_run_is_one_line() -> None:
+    run = {"id": "run-1", "state": "failed", "reason": "step 'a': no", "started_at": 1.0, "ended_at": 3.0}
+    assert run_line(run) == "run-1 failed after 2.0 s: step 'a': no"
+
+
+def test_a_problem_reads_as_compilers_write_them() -> None:
+    problem = {"line": 3, "column": 9, "severity": "error", "message": "no such node", "hint": "did you mean 'read'?"}
+    assert problem_line(problem, "f.yaml") == "f.yaml:3:9: error: no such node (did you mean 'read'?)"
+    assert problem_line({"where": "inputs.a", "message": "missing"}, "f.yaml") == "inputs.a: missing"
