@@ -28,12 +28,15 @@ class Served:
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """Everything a supervisor needs to know. `path` is put first on `sys.path` of executors, never of the supervisor."""
+    """Everything a supervisor needs to know. `path` is put first on `sys.path` of executors, never of the supervisor.
+
+    `ahead`: attempts queued per slot beyond the one that runs, when steps are short.
+    """
 
     served: tuple[Served, ...]
     url: str
     slots: int = 1
-    prefetch: int = 8
+    ahead: int = 8
     labels: dict[str, str] = field(default_factory=dict)
     path: tuple[str, ...] = ()
     idle_s: float = 60.0
@@ -60,7 +63,7 @@ class Launch:
         return cls(served=served, **document)
 
 
-_PLAIN = ("url", "slots", "prefetch", "labels", "path", "idle_s", "drain_s", "orphan_exit_s")
+_PLAIN = ("url", "slots", "ahead", "labels", "path", "idle_s", "drain_s", "orphan_exit_s")
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,7 +80,7 @@ class Inputs:
         if recent is not None:
             table, columns, size = recent
             return Given(reference, ref, table, columns, size, wanted is not None)
-        from plugmesh.data.table import read_batches, read_table
+        from plugmesh.data.table import read_batches, read_table  # takes pyarrow along
 
         if caller.streams(port):
             reader = read_batches(self._store, ref, wanted)

@@ -177,7 +177,7 @@ class Outputs:
         return self.caller.columns.output(port, self.assign.params)
 
     def _write(self, port: str, value: pa.Table | pa.RecordBatchReader, rows: Sequence[int] | None) -> DataRef:
-        from plugmesh.data.table import write_table
+        from plugmesh.data.table import write_table  # takes pyarrow along
 
         return write_table(self.store, self.key(port), value, boundaries=rows)
 

@@ -54,7 +54,7 @@ def main() -> None:
 
 def _run(launch: Launch, runtime: Runtime) -> int:
     try:
-        import uvloop
+        import uvloop  # not there in the base install
     except ImportError:
         return asyncio.run(_serve(launch, runtime))
     return uvloop.run(_serve(launch, runtime))
@@ -105,7 +105,7 @@ def _supervisor(launch: Launch, runtime: Runtime, joined: Joined) -> Supervisor:
         host=socket.gethostname(),
         pid=os.getpid(),
         slots=launch.slots,
-        prefetch=launch.prefetch,
+        prefetch=launch.ahead * launch.slots,
         partition=dispatch_partition(instance),
         labels=launch.labels,
         offers=tuple(

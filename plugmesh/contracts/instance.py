@@ -32,7 +32,7 @@ class Registration(Versioned):
     host: str
     pid: int = 0
     slots: int = Field(default=1, ge=1, le=1024)
-    prefetch: int = Field(default=8, ge=0, le=1024)
+    prefetch: int = Field(default=8, ge=0, le=16_384)
     partition: int = Field(ge=0, lt=DISPATCH_PARTITIONS)
     labels: dict[str, str] = {}
     offers: tuple[Offer, ...]
