@@ -27,7 +27,12 @@ def upgrade(connection: sa.Connection) -> None:
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     config.attributes["connection"] = connection
+    if connection.dialect.name == "sqlite":
+        # All or nothing: a process that is killed halfway must not leave tables that the next one stumbles over. The
+        # driver begins nothing by itself here, and Alembic leaves a transaction that it finds to its caller.
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
     command.upgrade(config, "head")
+    connection.commit()
 
 
 def _current(connection: sa.Connection) -> str | None:
