@@ -56,7 +56,8 @@ class ModulesFolder:
                 await self._watch(stop)
             else:
                 await self._runtime.sleep(AWAY_S)
-            self.look()
+            if not stop.is_set():
+                self.look()
 
     async def _watch(self, stop: asyncio.Event) -> None:
         async for _ in awatch(

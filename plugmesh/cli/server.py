@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 
+from plugmesh.cli.exits import ExitCode
 from plugmesh.cli.options import ServerOptions
 from plugmesh.server_path import server_path
 
@@ -22,4 +23,7 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:  # before the server looks after signals itself
+        sys.exit(ExitCode.INTERRUPTED)

@@ -77,6 +77,8 @@ class Service:
 
     def want(self, spec: Spec | None, title: str = "") -> None:
         """From now on a process of `spec` is wanted; `None`: none at all. `title` is what people call it."""
+        if self._stopping:
+            return
         self._wanted = spec
         self._title = title or self._title
         self._wake.set()
@@ -99,8 +101,8 @@ class Service:
 
     def stop(self) -> None:
         """Let it finish and end; `run` returns when it has."""
-        self._stopping = True
         self.want(None)
+        self._stopping = True
 
     def abandon(self) -> None:
         """Leave the processes to the next server."""

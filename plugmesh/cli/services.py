@@ -74,9 +74,10 @@ class Services:
             for service in self._running:
                 service.kill()
             return
-        await self._end_watching()
+        self._stop.set()
         for service in self._running:
             service.stop()
+        await self._end_watching()
         for ended in await asyncio.gather(*self._running.values(), return_exceptions=True):
             if isinstance(ended, Exception):
                 _log.error("a service could not be stopped in order", exc_info=ended)

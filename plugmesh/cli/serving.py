@@ -84,11 +84,11 @@ class Server:
 
     async def run(self, folders: list[Path]) -> int:
         """Serve to the end; the exit code. Raises what broke."""
+        self._handle_signals()
         self._services.start(folders, builtins=self._options.builtins)  # they need longer to start than the rest
         self._mesh.registry.watch(self._members_changed)
         await self._mesh.start()
         web = self._runtime.spawn(self._web(), "web")
-        self._handle_signals()
         welcome = self._runtime.spawn(self._welcome(folders), "banner")
         failed = self._runtime.spawn(self._mesh.engine.failed(), "engine failure")
         asked = self._runtime.spawn(_wait(self._asked), "stop signal")

@@ -118,6 +118,23 @@ def test_a_mesh_that_is_stopped_lets_steps_finish_and_leaves_nobody(mesh: RealMe
     assert len(begun(gate)) == 1
 
 
+def test_a_second_signal_ends_the_mesh_without_waiting_for_its_steps(mesh: RealMesh) -> None:
+    (mesh.folder / "modules").mkdir()
+    mesh.stop()
+    (mesh.folder / "modules" / "slow.py").write_text(SLOW)
+    mesh.up("--modules", str(mesh.folder / "modules"), "--drain-s", "600")
+    gate = mesh.folder / "gate"
+    run = mesh.submit(flow_of("slow.count", gate=str(gate)))
+    wait_until_sync(lambda: begun(gate), 30, message=mesh.said())
+    mesh.server.send_signal(signal.SIGINT)
+    wait_until_sync(lambda: "stopping" in mesh.said(), 30)
+    mesh.server.send_signal(signal.SIGINT)
+    assert mesh.server.wait(timeout=60) == 0
+    wait_until_sync(lambda: not mesh.family(), message="processes are left")
+    mesh.up()
+    assert mesh.show(run)["state"] == "running", "it goes on when the lease of its step has ended"
+
+
 def test_open_runs_go_on_after_a_stop_and_a_start(mesh: RealMesh) -> None:
     run = mesh.submit(flow_of("to.come"))
     mesh.wait_for_step(run, "it", "parked")
