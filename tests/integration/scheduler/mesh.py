@@ -159,8 +159,8 @@ class Mesh:
         return {row.id: row for row in await self.state.read(Reader.steps, await self.run(run))}
 
     async def ended(self, run: str):
-        async def is_over() -> bool:
-            return (await self.run(run)).state in RUN_TERMINAL
-
-        await wait_until(is_over)
+        await wait_until(lambda: self._is_over(run))
         return await self.run(run)
+
+    async def _is_over(self, run):
+        return (await self.run(run)).state in RUN_TERMINAL

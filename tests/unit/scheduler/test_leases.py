@@ -1,5 +1,7 @@
 """Leases, departures, timers and durations: pure parts with the clock passed in."""
 
+from typing import Any
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -9,45 +11,45 @@ from scheduler.roster import BACK_WITHIN_S, Departures
 from scheduler.timers import Timers
 
 
-def assign(step="a", epoch=1, instance="i"):
+def assign(step: str = "a", epoch: int = 1, instance: str = "i") -> Assign:
     return Assign(
         instance=instance, shard=0, term=1, run="r", step=step, epoch=epoch, namespace="default", module="m",
         version="1.0.0", digest="d", prefix="p",
     )  # fmt: skip
 
 
-def held(now=0.0, **fields):
+def held(now: float = 0.0, **fields: Any) -> Leases:
     leases = Leases()
     leases.assign(assign(**fields), now, patient=False)
     return leases
 
 
-def test_an_attempt_that_is_not_accepted_in_time_is_overdue():
+def test_an_attempt_that_is_not_accepted_in_time_is_overdue() -> None:
     leases = held()
     assert leases.overdue(ACCEPT_S - 0.01) == {}
     assert "did not accept" in leases.overdue(ACCEPT_S)["r/a/1"]
 
 
-def test_acceptance_begins_the_lease():
+def test_acceptance_begins_the_lease() -> None:
     leases = held()
     leases.accept("r/a/1", 2.0)
     assert leases.overdue(2.0 + LEASE_S - 0.01) == {}
     assert "lease ended" in leases.overdue(2.0 + LEASE_S)["r/a/1"]
 
 
-def test_a_renewal_by_another_instance_is_refused():
+def test_a_renewal_by_another_instance_is_refused() -> None:
     leases = held()
     assert not leases.renew("j", "r/a/1", 1.0)
     assert leases.renew("i", "r/a/1", 1.0)
 
 
-def test_a_renewal_of_an_ended_attempt_is_refused():
+def test_a_renewal_of_an_ended_attempt_is_refused() -> None:
     leases = held()
     leases.end("r/a/1")
     assert not leases.renew("i", "r/a/1", 1.0)
 
 
-def test_ending_twice_frees_one_slot_once():
+def test_ending_twice_frees_one_slot_once() -> None:
     leases = held()
     leases.assign(assign("b"), 0.0, patient=False)
     leases.end("r/a/1")
@@ -55,14 +57,14 @@ def test_ending_twice_frees_one_slot_once():
     assert leases.load("i") == 1
 
 
-def test_a_judge_that_was_away_gives_everyone_a_whole_lease():
+def test_a_judge_that_was_away_gives_everyone_a_whole_lease() -> None:
     leases = held()
     leases.accept("r/a/1", 0.0)
     leases.grace(100.0)
     assert leases.overdue(100.0 + LEASE_S - 0.01) == {}
 
 
-def test_what_was_not_accepted_is_what_is_sent_again():
+def test_what_was_not_accepted_is_what_is_sent_again() -> None:
     leases = held()
     leases.assign(assign("b"), 0.0, patient=False)
     leases.accept("r/a/1", 0.0)
@@ -70,7 +72,7 @@ def test_what_was_not_accepted_is_what_is_sent_again():
 
 
 @given(st.lists(st.tuples(st.sampled_from(["assign", "accept", "end"]), st.integers(0, 5), st.sampled_from("ij"))))
-def test_the_load_is_always_the_number_of_attempts_that_are_out(actions):
+def test_the_load_is_always_the_number_of_attempts_that_are_out(actions: list[tuple[str, int, str]]) -> None:
     leases = Leases()
     out: dict[str, str] = {}
     for action, number, instance in actions:
@@ -87,16 +89,18 @@ def test_the_load_is_always_the_number_of_attempts_that_are_out(actions):
             assert leases.load(name) == list(out.values()).count(name)
 
 
-def test_an_instance_that_is_back_in_time_is_not_lost():
-    departures, lost = Departures(), []
+def test_an_instance_that_is_back_in_time_is_not_lost() -> None:
+    departures = Departures()
+    lost: list[str] = []
     departures.left("i", 0.0)
     departures.back("i")
     departures.lost(99.0, lost.append)
     assert lost == []
 
 
-def test_an_instance_that_stays_away_is_lost_once():
-    departures, lost = Departures(), []
+def test_an_instance_that_stays_away_is_lost_once() -> None:
+    departures = Departures()
+    lost: list[str] = []
     departures.left("i", 0.0)
     departures.left("i", 0.9)
     departures.lost(BACK_WITHIN_S - 0.01, lost.append)
@@ -107,7 +111,7 @@ def test_an_instance_that_stays_away_is_lost_once():
 
 
 @given(st.lists(st.floats(0, 100)), st.floats(0, 100))
-def test_timers_come_due_in_order(times, now):
+def test_timers_come_due_in_order(times: list[float], now: float) -> None:
     timers = Timers()
     for when in times:
         timers.set(when, "r")

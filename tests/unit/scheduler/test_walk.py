@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plugmesh.contracts.data import ValueRef
+from plugmesh.contracts.flow import Flow
 from plugmesh.contracts.run import RUN_TERMINAL, STEP_GOOD, STEP_TERMINAL, RunState, StepState
-from plugmesh.state.records import StoredRun
+from plugmesh.state.records import StepRow, StoredRun
 from scheduler.changes import RunChange, StepChange, changes_json, read_changes
 from scheduler.events import (
     Assigned,
@@ -24,7 +25,8 @@ from scheduler.events import (
 )
 from scheduler.restore import restore_run
 from scheduler.runstate import InvalidTransition
-from scheduler.walk import MAP_WINDOW, Discard, Ended, Ready, Stop, Supersede, Wake, advance
+from scheduler.runstate import RunState as Run
+from scheduler.walk import MAP_WINDOW, Discard, Ended, Outcome, Ready, Stop, Supersede, Wake, advance
 from scheduler.work import step_row
 from tests.unit.scheduler.walking import FATAL, OUT, TRANSIENT, Driver, flow_of, flows, new_run
 
@@ -32,28 +34,28 @@ CHAIN = flow_of({"a": (), "b": ("a",)}, shown="b")
 DIAMOND = flow_of({"a": (), "b": ("a",), "c": ("a",), "d": ("b", "c")}, shown="d")
 
 
-def begun(flow):
+def begun(flow: Flow) -> Run:
     run = new_run(flow)
     advance(run, Begin(1.0))
     return run
 
 
-def assign(run, step, instance="i"):
+def assign(run: Run, step: str, instance: str = "i") -> None:
     advance(run, Assigned(2.0, step, instance, "1.0.0"))
 
 
-def done(run, step, epoch=1, instance="i"):
+def done(run: Run, step: str, epoch: int = 1, instance: str = "i") -> Outcome:
     return advance(run, AttemptDone(3.0, step, epoch, instance, OUT))
 
 
-def test_roots_become_ready_when_the_run_begins():
+def test_roots_become_ready_when_the_run_begins() -> None:
     run = new_run(DIAMOND)
     outcome = advance(run, Begin(1.0))
     assert [effect.step.id for effect in outcome.effects if isinstance(effect, Ready)] == ["a"]
-    assert run.state is RunState.RUNNING
+    assert run.state.value == "running"
 
 
-def test_a_child_is_ready_only_when_all_parents_succeeded():
+def test_a_child_is_ready_only_when_all_parents_succeeded() -> None:
     run = begun(DIAMOND)
     assign(run, "a")
     done(run, "a")
@@ -65,27 +67,27 @@ def test_a_child_is_ready_only_when_all_parents_succeeded():
     assert run.steps["d"].state is StepState.READY
 
 
-def test_the_run_succeeds_with_its_outputs():
+def test_the_run_succeeds_with_its_outputs() -> None:
     run = begun(CHAIN)
     for step in "ab":
         assign(run, step)
         outcome = done(run, step)
-    assert run.state is RunState.SUCCEEDED
+    assert run.state.value == "succeeded"
     assert run.outputs == {"result": (ValueRef(value=1),)}
     assert isinstance(outcome.effects[-1], Ended)
 
 
-def test_an_output_that_the_module_did_not_give_fails_the_run_and_says_so():
+def test_an_output_that_the_module_did_not_give_fails_the_run_and_says_so() -> None:
     run = begun(CHAIN)
     assign(run, "a")
     done(run, "a")
     assign(run, "b")
     advance(run, AttemptDone(3.0, "b", 1, "i", {"x": OUT["out"], "y": OUT["out"]}))
-    assert run.state is RunState.FAILED
+    assert run.state.value == "failed"
     assert "x, y" in str(run.reason)
 
 
-def test_a_result_of_an_older_epoch_is_stale_and_its_outputs_are_discarded():
+def test_a_result_of_an_older_epoch_is_stale_and_its_outputs_are_discarded() -> None:
     run = begun(CHAIN)
     assign(run, "a")
     advance(run, AttemptLost(3.0, "a", 1, "gone"))
@@ -95,21 +97,21 @@ def test_a_result_of_an_older_epoch_is_stale_and_its_outputs_are_discarded():
     assert [type(effect) for effect in outcome.effects] == [Discard]
 
 
-def test_a_result_from_another_instance_than_the_assigned_one_is_stale():
+def test_a_result_from_another_instance_than_the_assigned_one_is_stale() -> None:
     run = begun(CHAIN)
     assign(run, "a", "i")
     done(run, "a", instance="j")
     assert run.steps["a"].state is StepState.ASSIGNED
 
 
-def test_the_accepted_result_repeated_changes_nothing():
+def test_the_accepted_result_repeated_changes_nothing() -> None:
     run = begun(CHAIN)
     assign(run, "a")
     done(run, "a")
     assert done(run, "a").changes == ()
 
 
-def test_a_lost_attempt_costs_no_retry_and_is_superseded():
+def test_a_lost_attempt_costs_no_retry_and_is_superseded() -> None:
     run = begun(CHAIN)
     assign(run, "a")
     outcome = advance(run, AttemptLost(3.0, "a", 1, "gone"))
@@ -118,7 +120,7 @@ def test_a_lost_attempt_costs_no_retry_and_is_superseded():
     assert Supersede("a", 1, "i") in outcome.effects
 
 
-def test_a_returned_attempt_costs_nothing():
+def test_a_returned_attempt_costs_nothing() -> None:
     run = begun(CHAIN)
     assign(run, "a")
     advance(run, AttemptReturned(3.0, "a", 1, "i", "busy"))
@@ -126,7 +128,7 @@ def test_a_returned_attempt_costs_nothing():
     assert (step.state, step.failures, step.losses) == (StepState.READY, 0, 0)
 
 
-def test_a_transient_failure_waits_for_a_drawn_delay_then_is_ready_again():
+def test_a_transient_failure_waits_for_a_drawn_delay_then_is_ready_again() -> None:
     run = begun(CHAIN)
     assign(run, "a")
     outcome = advance(run, AttemptFailed(10.0, "a", 1, "i", TRANSIENT, jitter=0.5))
@@ -136,16 +138,16 @@ def test_a_transient_failure_waits_for_a_drawn_delay_then_is_ready_again():
     assert run.steps["a"].state is StepState.READY
 
 
-def test_the_retry_budget_ends_in_failure():
+def test_the_retry_budget_ends_in_failure() -> None:
     run = begun(CHAIN)
     for epoch in (1, 2):
         assign(run, "a")
         advance(run, AttemptFailed(10.0, "a", epoch, "i", TRANSIENT, jitter=0.0))
         advance(run, TimeCame(10.0, "a"))
-    assert run.state is RunState.FAILED
+    assert run.state.value == "failed"
 
 
-def test_a_fatal_failure_skips_what_is_below_and_leaves_the_rest():
+def test_a_fatal_failure_skips_what_is_below_and_leaves_the_rest() -> None:
     run = begun(flow_of({"a": (), "b": ("a",), "c": ("b",), "other": ()}))
     assign(run, "a")
     advance(run, AttemptFailed(3.0, "a", 1, "i", FATAL, jitter=0.0))
@@ -154,53 +156,53 @@ def test_a_fatal_failure_skips_what_is_below_and_leaves_the_rest():
     assert run.steps["other"].state is StepState.READY
     assign(run, "other")
     done(run, "other")
-    assert run.state is RunState.FAILED
+    assert run.state.value == "failed"
     assert "'a'" in str(run.reason)
     assert "no use" in str(run.reason)
 
 
-def test_after_a_cancel_nothing_is_accepted():
+def test_after_a_cancel_nothing_is_accepted() -> None:
     run = begun(CHAIN)
     assign(run, "a")
     outcome = advance(run, CancelAsked(3.0, "me", "enough"))
-    assert run.state is RunState.CANCELLING
+    assert run.state.value == "cancelling"
     assert Stop("a", 1, "i", "cancelled") in outcome.effects
     done(run, "a")
-    assert run.state is RunState.CANCELLED
+    assert run.state.value == "cancelled"
     assert run.results == {}
 
 
-def test_a_cancel_with_nothing_running_ends_at_once():
+def test_a_cancel_with_nothing_running_ends_at_once() -> None:
     run = begun(CHAIN)
     advance(run, CancelAsked(3.0, "me", ""))
-    assert run.state is RunState.CANCELLED
+    assert run.state.value == "cancelled"
 
 
-def test_a_run_out_of_time_ends_at_once_and_stops_its_attempts():
+def test_a_run_out_of_time_ends_at_once_and_stops_its_attempts() -> None:
     run = begun(CHAIN)
     assign(run, "a")
     outcome = advance(run, RunTimedOut(3.0))
-    assert run.state is RunState.TIMED_OUT
+    assert run.state.value == "timed_out"
     assert any(isinstance(effect, Stop) for effect in outcome.effects)
     assert not run.steps
 
 
-def test_a_parked_step_fails_when_its_patience_ends():
+def test_a_parked_step_fails_when_its_patience_ends() -> None:
     run = begun(CHAIN)
     advance(run, NoModule(2.0, "a", "no live instance serves test.step", until=9.0))
     advance(run, TimeCame(8.9, "a"))
     assert run.steps["a"].state is StepState.PARKED
     advance(run, TimeCame(9.0, "a"))
-    assert run.state is RunState.FAILED
+    assert run.state.value == "failed"
     assert "no live instance" in str(run.reason)
 
 
-def test_a_map_over_nothing_succeeds_at_once():
+def test_a_map_over_nothing_succeeds_at_once() -> None:
     run = begun(flow_of({"a": (), "b": ("a",)}, mapped={"a": []}))
     assert run.steps["b"].state is StepState.READY
 
 
-def test_a_map_issues_a_window_and_goes_on_as_elements_end():
+def test_a_map_issues_a_window_and_goes_on_as_elements_end() -> None:
     run = begun(flow_of({"a": ()}, mapped={"a": list(range(MAP_WINDOW + 10))}))
     assert len(run.steps) == MAP_WINDOW
     assign(run, "a.0")
@@ -208,18 +210,18 @@ def test_a_map_issues_a_window_and_goes_on_as_elements_end():
     assert f"a.{MAP_WINDOW}" in run.steps
 
 
-def test_a_failed_element_fails_the_node_once_the_others_have_ended():
+def test_a_failed_element_fails_the_node_once_the_others_have_ended() -> None:
     run = begun(flow_of({"a": (), "b": ("a",)}, mapped={"a": [1, 2]}))
     assign(run, "a.0")
     assign(run, "a.1")
     advance(run, AttemptFailed(3.0, "a.0", 1, "i", FATAL, jitter=0.0))
-    assert run.state is RunState.RUNNING
+    assert run.state.value == "running"
     done(run, "a.1")
-    assert run.state is RunState.FAILED
+    assert run.state.value == "failed"
     assert run.status(1) is StepState.SKIPPED
 
 
-def test_results_are_freed_when_every_reader_has_ended():
+def test_results_are_freed_when_every_reader_has_ended() -> None:
     run = begun(CHAIN)
     assign(run, "a")
     done(run, "a")
@@ -229,7 +231,7 @@ def test_results_are_freed_when_every_reader_has_ended():
     assert 0 not in run.results
 
 
-def test_a_forbidden_transition_is_refused_in_one_place():
+def test_a_forbidden_transition_is_refused_in_one_place() -> None:
     run = new_run(CHAIN)
     with pytest.raises(InvalidTransition):
         run.apply(StepChange("a", StepState.RUNNING, 1.0))
@@ -238,7 +240,7 @@ def test_a_forbidden_transition_is_refused_in_one_place():
 
 
 @given(flows(), st.integers(0, 2**32))
-def test_every_run_ends_whatever_happens(flow, seed):
+def test_every_run_ends_whatever_happens(flow: Flow, seed: int) -> None:
     driver = Driver(new_run(flow), seed)
     driver.finish()
     assert driver.run.state in RUN_TERMINAL
@@ -247,14 +249,14 @@ def test_every_run_ends_whatever_happens(flow, seed):
 
 
 @given(flows(), st.integers(0, 2**32))
-def test_without_faults_every_run_succeeds(flow, seed):
+def test_without_faults_every_run_succeeds(flow: Flow, seed: int) -> None:
     driver = Driver(new_run(flow), seed, hostile=False)
     driver.finish()
     assert driver.run.state is RunState.SUCCEEDED
 
 
 @given(flows(), st.integers(0, 2**32))
-def test_a_child_runs_only_on_accepted_parents(flow, seed):
+def test_a_child_runs_only_on_accepted_parents(flow: Flow, seed: int) -> None:
     driver = Driver(new_run(flow), seed)
     driver.finish()
     good: set[str] = set()
@@ -269,7 +271,7 @@ def test_a_child_runs_only_on_accepted_parents(flow, seed):
 
 
 @given(flows(), st.integers(0, 2**32))
-def test_a_step_reaches_a_terminal_state_exactly_once(flow, seed):
+def test_a_step_reaches_a_terminal_state_exactly_once(flow: Flow, seed: int) -> None:
     driver = Driver(new_run(flow), seed)
     driver.finish()
     ends = [c.step for c in driver.changes if isinstance(c, StepChange) and c.state in STEP_TERMINAL]
@@ -277,7 +279,7 @@ def test_a_step_reaches_a_terminal_state_exactly_once(flow, seed):
 
 
 @given(flows(), st.integers(0, 2**32))
-def test_nothing_is_assigned_after_a_cancel(flow, seed):
+def test_nothing_is_assigned_after_a_cancel(flow: Flow, seed: int) -> None:
     driver = Driver(new_run(flow), seed)
     driver.finish()
     cancelled = False
@@ -288,7 +290,7 @@ def test_nothing_is_assigned_after_a_cancel(flow, seed):
 
 
 @given(flows(), st.integers(0, 2**32))
-def test_replaying_the_events_as_json_gives_the_same_rows(flow, seed):
+def test_replaying_the_events_as_json_gives_the_same_rows(flow: Flow, seed: int) -> None:
     driver = Driver(new_run(flow), seed)
     driver.finish()
     again = new_run(flow)
@@ -299,7 +301,7 @@ def test_replaying_the_events_as_json_gives_the_same_rows(flow, seed):
 
 
 @given(flows(), st.integers(0, 2**32), st.integers(1, 60))
-def test_a_run_restored_from_its_rows_goes_on_like_the_one_in_memory(flow, seed, after):
+def test_a_run_restored_from_its_rows_goes_on_like_the_one_in_memory(flow: Flow, seed: int, after: int) -> None:
     driver = Driver(new_run(flow), seed)
     driver.happen(Begin(driver.at))
     for _ in range(after):
@@ -322,11 +324,11 @@ def test_a_run_restored_from_its_rows_goes_on_like_the_one_in_memory(flow, seed,
     assert back.state in RUN_TERMINAL
 
 
-def rows(run):
+def rows(run: Run) -> list[StepRow]:
     return sorted(step_row(run, step) for step in run.touched.values())
 
 
-def restored(run):
+def restored(run: Run) -> Run:
     stored = StoredRun(
         key=1, id=run.id, shard=0, namespace="default", flow="test", revision=1, state=run.state.value,
         reason=run.reason, inputs="{}", params="{}", labels="{}", outputs=None, idempotency_key=None, actor="me",

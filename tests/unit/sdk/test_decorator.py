@@ -121,8 +121,7 @@ def test_the_kind_of_a_module_follows_from_its_ports() -> None:
         return rows
 
     @module("d", outputs={})
-    def silent_sink(rows):  # type: ignore[no-untyped-def]
-        ...
+    def silent_sink(rows): ...
 
     kinds = [m.contract.kind.value for m in (source, sink, gate, silent_sink)]
     assert kinds == ["source", "sink", "control", "sink"]

@@ -39,7 +39,7 @@ def step_row(run="r-1", state="ready", epoch=0):
 
 
 def commit_of(*submissions, owner="me", term=1):
-    positions = {shard_of(each.run): (term, None) for each in submissions}
+    positions: dict[int, tuple[int, str | None]] = {shard_of(each.run): (term, None) for each in submissions}
     return Commit(owner=owner, positions=positions, inserts=list(submissions), at=2.0)
 
 
