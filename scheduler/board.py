@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import logging
+
 from plugmesh.contracts.messages import Cancel, Renewed, attempt_id
+from plugmesh.contracts.run import RunState as State
 from plugmesh.contracts.run import StepState
 from plugmesh.runtime import Runtime
 from scheduler.durations import Durations
 from scheduler.events import Begin, Event
-from scheduler.leases import Leases
+from scheduler.leases import Held, Leases
 from scheduler.placement import Need, Placement
 from scheduler.roster import Departures
 from scheduler.runstate import RunState, Step
 from scheduler.timers import Timers
-from scheduler.walk import Discard, Effect, Ended, Ready, Stop, Supersede, Wake, advance
+from scheduler.walk import Discard, Effect, Ended, Ready, Stop, Supersede, Wake, advance, give_up
 from scheduler.work import Work
+
+_log = logging.getLogger(__name__)
 
 
 class Board:
@@ -29,13 +34,18 @@ class Board:
         self.placement = Placement(self.durations)
         self.timers = Timers()
         self.departures = Departures()
-        self.parked: dict[tuple[str, str], Need] = {}
+        self.parked: dict[str, dict[str, Need]] = {}
         self.dirty: dict[str, RunState] = {}
         self.work = Work()
 
     def happen(self, run: RunState, event: Event, *, lazy: bool = False) -> None:
         """Walk one run, and note what follows. A `lazy` event waits for the next commit instead of causing one."""
-        outcome = advance(run, event)
+        try:
+            outcome = advance(run, event)
+        except Exception as error:  # noqa: BLE001  one run that went wrong must not stop all the others
+            _log.exception("run %s: %s failed in the scheduler; the run ends", run.id, type(event).__name__)
+            reason = f"the scheduler failed with this run, which is a bug: {type(error).__name__}: {error}"
+            outcome = give_up(run, self._runtime.wall(), reason)
         if outcome.changes:
             self.dirty[run.id] = run
             self.work.eager = self.work.eager or not lazy
@@ -73,6 +83,17 @@ class Board:
         message = Renewed(instance=instance, shard=shard, term=self.terms.get(shard, 0), superseded=attempts)
         self.work.outgoing.append(message)
 
+    def remind(self, held: Held) -> None:
+        """Say again what the instance of an attempt may have missed: the assignment, or that it is to stop."""
+        run = self.runs.get(held.message.run)
+        if run is None:
+            return
+        if run.state is State.CANCELLING:
+            attempt, address = held.message.attempt, self.address(run)
+            self.work.outgoing.append(Cancel(instance=held.instance, attempt=attempt, reason="cancelled", **address))
+        elif held.accept_by is not None:
+            self.work.outgoing.append(held.message)
+
     # -- runs ----------------------------------------------------------------------------------------------------------
 
     def admit(self, run: RunState, timeout_s: float | None, now: float) -> None:
@@ -88,15 +109,14 @@ class Board:
     def forget(self, run: RunState) -> None:
         """A run has ended or its shard was lost; its last changes are still committed."""
         self.runs.pop(run.id, None)
-        for key in [key for key in self.parked if key[0] == run.id]:
-            del self.parked[key]
+        self.parked.pop(run.id, None)
 
     def drop_shard(self, shard: int) -> None:
         """Forget all of a shard without writing anything."""
         gone = [run for run in self.runs.values() if run.shard == shard]
         for run in gone:
             self.forget(run)
-            self.dirty.pop(run.id, None)
+        self.dirty = {run.id: run for run in self.dirty.values() if run.shard != shard}  # also those that have ended
         for attempt in self.leases.of_runs(run.id for run in gone):
             self.leases.end(attempt)
         self.terms.pop(shard, None)
@@ -106,16 +126,22 @@ class Board:
 
     def line_up(self, run: RunState, step: Step) -> None:
         """Put a ready step in line for an instance."""
-        self.parked.pop((run.id, step.id), None)
+        self.unpark(run.id, step.id)
         self.placement.add(need_of(run, step), run.plan.nodes[step.node].depth, run.id, step.id)
 
     def park(self, run: RunState, step: Step) -> None:
         """Note that a step waits for a module."""
-        self.parked[run.id, step.id] = need_of(run, step)
+        self.parked.setdefault(run.id, {})[step.id] = need_of(run, step)
+
+    def unpark(self, run: str, step: str) -> None:
+        """A step does not wait for a module any more."""
+        steps = self.parked.get(run)
+        if steps is not None and steps.pop(step, None) is not None and not steps:
+            del self.parked[run]
 
     def wake(self, run: str, step: str, at: float) -> None:
         """Look at a step again at the Unix time `at`."""
-        self.timers.set(self._runtime.now() + max(0.0, at - self._runtime.wall()), run, step)
+        self.timers.set(self._runtime.now() + max(0.0, at - self._runtime.wall()), run, step, at)
 
     def is_ready(self, run_id: str, step_id: str) -> bool:
         """The step is still in line."""

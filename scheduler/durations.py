@@ -22,12 +22,12 @@ class Durations:
     def ahead(self, module: str) -> int:
         """Attempts to queue per slot beyond the one that runs.
 
-        8 while steps are shorter than 5 ms (the round trip is then longer than the step), 1 up to 100 ms and while
-        nothing is known, 0 above: a step that waits behind a long one would be faster elsewhere.
+        8 while steps are shorter than 5 ms (the round trip is then longer than the step), 1 up to 100 ms, 0 above and
+        while nothing is known: a step that waits behind a long one would be faster elsewhere.
         """
         mean = self._mean_s.get(module)
         if mean is None:
-            return 1
+            return 0
         if mean < _SHORT_S:
             return _DEEP
         return 1 if mean < _LONG_S else 0

@@ -21,6 +21,7 @@ from plugmesh.contracts.instance import dispatch_partition
 from plugmesh.contracts.messages import DISPATCH, EVENTS, Assign, Cancel, Renewed, split_attempt_id
 from plugmesh.contracts.run import Command, Receipt, StepError, Submission, shard_of
 from plugmesh.contracts.run import RunState as State
+from plugmesh.discovery.port import Watch
 from plugmesh.errors import LimitExceeded, PlugmeshError, StateUnavailable
 from plugmesh.objects.port import ObjectStore
 from plugmesh.runtime import Runtime
@@ -61,7 +62,19 @@ class _Commanded:
     done: asyncio.Future[None]
 
 
-_Item: TypeAlias = Delivery | MemberChange | _Submitted | _Commanded
+@dataclass(frozen=True, slots=True)
+class _Heard:
+    """What arrived while the shard was owned with `term`."""
+
+    term: int
+    delivery: Delivery
+
+
+class _Tick:
+    """Time to judge. It waits in line like everything else: what arrived before it counts before anyone is judged."""
+
+
+_Item: TypeAlias = _Heard | MemberChange | _Submitted | _Commanded | _Tick
 
 
 class Engine:
@@ -78,14 +91,15 @@ class Engine:
         self._inbound = Inbound(runtime, self.board)
         self._placing = Placing(runtime, self.board, registry)
         self._shards = Shards(
-            runtime, store, bus=bus, registry=registry, board=self.board, owner=owner, deliver=self._put
+            runtime, store, bus=bus, registry=registry, board=self.board, owner=owner, deliver=self._hear
         )
         self._plans = Plans()
         self._keys: dict[tuple[str, str], str] = {}
         self._tasks: list[asyncio.Task[None]] = []
-        self._stopping = False
+        self._watch: Watch | None = None
+        self._stopping = self._stopped = False
         self._ticked_at = 0.0
-        self._tick_due = False
+        self._tick_due = self._late = False
         self.commits = 0
 
     # -- life --------------------------------------------------------------------------------------------------------
@@ -112,12 +126,15 @@ class Engine:
     async def stop(self) -> None:
         """Finish the cycle at hand, write what is left, give the shards back."""
         self._stopping = True
-        self._watch.close()
+        if self._watch is not None:
+            self._watch.close()
         self._wake.set()
-        engine, *others = self._tasks
-        for task in others:
+        for task in self._tasks[1:]:
             task.cancel()
-        await asyncio.gather(engine, *others, return_exceptions=True)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._stopped = True
+        while self._inbox:
+            _turn_away(self._inbox.popleft(), "this scheduler has stopped: submit again when it is back")
         await self._shards.release()
 
     async def submit(self, submission: Submission) -> Receipt:
@@ -129,18 +146,16 @@ class Engine:
                 return earlier
             self._keys[key] = submission.run
         future: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
+        if submission.idempotency_key is not None:
+            future.add_done_callback(lambda _: self._keys.pop(key, None))
         self._put(_Submitted(submission, future))
-        try:
-            return await future
-        finally:
-            if submission.idempotency_key is not None:
-                self._keys.pop((submission.namespace, submission.idempotency_key), None)
+        return await asyncio.shield(future)  # who does not wait for the answer any more has submitted all the same
 
     async def command(self, command: Command) -> None:
         """See `Intake.command`."""
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._put(_Commanded(command, future))
-        await future
+        await asyncio.shield(future)
 
     async def _earlier(self, namespace: str, key: str) -> Receipt | None:
         while (namespace, key) in self._keys:  # the same key is being submitted right now: its outcome decides
@@ -153,26 +168,34 @@ class Engine:
     # -- the cycle ---------------------------------------------------------------------------------------------------
 
     def _put(self, item: _Item) -> None:
+        if self._stopped:
+            _turn_away(item, "this scheduler has stopped: submit again when it is back")
+            return
         self._inbox.append(item)
         self._wake.set()
 
+    def _hear(self, term: int, delivery: Delivery) -> None:
+        self._put(_Heard(term, delivery))
+
     async def _run(self) -> None:
-        while not (self._stopping and not self._inbox):
+        while True:
             await self._wake.wait()
             self._wake.clear()
+            stopping = self._stopping  # then this cycle writes what is left
             await self.cycle()
             if self._inbox:
                 self._wake.set()
                 await asyncio.sleep(0)  # the commit may have been instant: let others run between two cycles
+            elif stopping:
+                return
 
     async def cycle(self) -> None:
         """One round: everything in the inbox (at most `CYCLE_ITEMS`), one commit, the effects."""
-        for _ in range(min(len(self._inbox), CYCLE_ITEMS)):
-            self._take(self._inbox.popleft())
         flush = self._stopping
-        if self._tick_due:
-            self._tick_due, flush = False, True
-            self._judge()
+        for _ in range(min(len(self._inbox), CYCLE_ITEMS)):
+            item = self._inbox.popleft()
+            flush = flush or isinstance(item, _Tick)
+            self._take(item)
         self._placing.place(self._inbound.resting)
         work, self.board.work = self.board.work, Work()
         if work.eager or work.submissions or work.commands or flush:
@@ -191,21 +214,27 @@ class Engine:
 
     def _take(self, item: _Item) -> None:
         match item:
-            case Delivery():
-                self._deliver(item)
+            case _Heard():
+                self._deliver(item.term, item.delivery)
             case _Submitted():
                 self._submitted(item)
             case _Commanded():
                 self._commanded(item)
             case MemberChange():
                 self._member_changed(item)
+            case _Tick():
+                self._tick_due = False
+                self._judge()
 
-    def _deliver(self, delivery: Delivery) -> None:
+    def _deliver(self, term: int, delivery: Delivery) -> None:
         shard = delivery.partition
-        if shard not in self.board.terms:
-            return  # dropped meanwhile: it comes again after the reload
+        if self.board.terms.get(shard) != term:
+            return  # dropped meanwhile: it comes again after the reload, and in order
         for payload in delivery.messages:
-            self._inbound.receive(payload, shard)
+            try:
+                self._inbound.receive(payload, shard)
+            except Exception:  # noqa: BLE001  it would come again and again: better that its lease ends
+                _log.exception("a message was dropped, the scheduler failed with it: %.200r", payload)
         self.board.positions[shard] = delivery.offset
         self.board.work.acks.append(delivery.ack)
         self.board.work.heard.add(shard)
@@ -215,12 +244,17 @@ class Engine:
         shard = shard_of(submission.run)
         if shard not in self.board.terms:
             message = f"shard {shard} is being taken over: submit again in a moment"
-            item.receipt.set_exception(StateUnavailable(message))
+            _turn_away(item, message)
+            return
+        try:
+            plan = self._plans.of(submission.flow)
+        except Exception as error:  # noqa: BLE001  nothing is written yet: only its sender learns of it
+            item.receipt.set_exception(error)
             return
         run = RunState(
             submission.run,
             shard,
-            self._plans.of(submission.flow),
+            plan,
             namespace=submission.namespace,
             inputs=submission.inputs,
             params=submission.params,
@@ -232,6 +266,9 @@ class Engine:
 
     def _commanded(self, item: _Commanded) -> None:
         command = item.command
+        if (shard := shard_of(command.run)) not in self.board.terms:
+            _turn_away(item, f"shard {shard} is being taken over: ask again in a moment")
+            return
         run = self.board.runs.get(command.run)
         if run is not None:
             self.board.happen(run, CancelAsked(self._runtime.wall(), command.actor, command.reason))
@@ -248,8 +285,8 @@ class Engine:
             return
         self.board.departures.back(change.instance)
         if before is None or before.connected is False:
-            again = [held.message for held in self.board.leases.unaccepted(change.instance)]
-            self.board.work.outgoing.extend(again)  # what was sent while it was away did not arrive
+            for held in self.board.leases.of_instance(change.instance):
+                self.board.remind(held)  # what was sent while it was away did not arrive
 
     # -- time --------------------------------------------------------------------------------------------------------
 
@@ -257,21 +294,28 @@ class Engine:
         while True:
             await self._runtime.sleep(TICK_S)
             now = self._runtime.now()
-            if now - self._ticked_at > TICK_S + LATE_S:
-                self.board.leases.grace(now)
+            self._late = self._late or self._was_stopped(now)
             self._ticked_at = now
             board = self.board
+            if self._tick_due:
+                continue
             if board.leases or board.dirty or len(board.placement) or len(board.departures) or len(board.timers):
                 self._tick_due = True
-                self._wake.set()
+                self._put(_Tick())
+
+    def _was_stopped(self, now: float) -> bool:
+        return now - self._ticked_at > TICK_S + LATE_S
 
     def _judge(self) -> None:
-        """What is over by now: timers, leases, departures, patience. The inbox was drained just before."""
+        """What is over by now: timers, leases, departures, patience. What arrived before was taken before."""
         board, now, wall = self.board, self._runtime.now(), self._runtime.wall()
+        if self._late or self._was_stopped(now):
+            self._late = False
+            board.leases.grace(now)
         for timer in board.timers.due(now):
             run = board.runs.get(timer.run)
             if run is not None:
-                board.happen(run, TimeCame(wall, timer.step) if timer.step else RunTimedOut(wall))
+                board.happen(run, TimeCame(max(wall, timer.due), timer.step) if timer.step else RunTimedOut(wall))
         overdue = board.leases.overdue(now)
         for attempt, reason in overdue.items():
             held = board.leases.get(attempt)
@@ -316,7 +360,10 @@ class Engine:
             for shard in sorted(work.heard.union(commit.positions)):  # what was heard must be heard again, too
                 self._shards.drop(shard)
             await self._runtime.sleep(_RELOAD_AFTER_S)
-            await self._shards.acquire()
+            try:
+                await self._shards.acquire()
+            except Exception:  # noqa: BLE001  the same that broke the commit; it is tried again every few seconds
+                _log.exception("the shards could not be read again yet")
             self._wake.set()
             return False
         self.commits += 1
@@ -342,10 +389,11 @@ class Engine:
             payload = await self._spilled(message)
         try:
             await self._bus.publish(DISPATCH, dispatch_partition(message.instance), payload)
-        except LimitExceeded as error:
-            if not isinstance(message, Assign):
-                raise
-            self._refuse(message, failure(error))
+        except PlugmeshError as error:
+            if isinstance(message, Assign) and isinstance(error, LimitExceeded):
+                self._refuse(message, failure(error))
+                return
+            _log.warning("a message to %s was not sent, leases will tell: %s", message.instance, error)
 
     async def _spilled(self, message: Assign) -> bytes:
         """A message with its references in the object store. Without room there it stays too large."""
@@ -372,7 +420,24 @@ class Engine:
             for reference in discard.outputs.values():
                 for key in referenced_keys(reference):
                     if key.startswith(own):
-                        self._objects.delete(key)
+                        self._delete(key)
+
+    def _delete(self, key: str) -> None:
+        try:
+            self._objects.delete(key)
+        except (PlugmeshError, OSError) as error:
+            _log.warning("the object %s of a stale attempt could not be deleted: %s", key, error)
+
+
+def _turn_away(item: _Item, reason: str) -> None:
+    """Tell who waits for it that nothing was done."""
+    future: asyncio.Future[Receipt] | asyncio.Future[None]
+    match item:
+        case _Submitted(_, future) | _Commanded(_, future):
+            if not future.done():
+                future.set_exception(StateUnavailable(reason))
+        case _:
+            return
 
 
 def _modules_of(change: MemberChange) -> frozenset[str]:

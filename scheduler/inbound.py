@@ -49,7 +49,9 @@ class Inbound:
             case Accepted() | Started():
                 self._alive(message, run, shard)
             case Done() | Failed() | Returned():
-                self._board.leases.end(message.attempt)
+                held = self._board.leases.get(message.attempt)
+                if held is not None and held.instance == message.instance:
+                    self._board.leases.end(message.attempt)
                 if run is not None and _known(run, message.step):
                     self._ended(message, run)
 
@@ -58,7 +60,9 @@ class Inbound:
         current = step is not None and step.live and step.epoch == message.epoch
         if not current or not self._board.leases.renew(message.instance, message.attempt, self._runtime.now()):
             self._board.supersede(message.instance, shard, (message.attempt,))
-        elif run is not None and isinstance(message, Started):
+            return
+        self._remind_of_cancel(message.attempt)
+        if run is not None and isinstance(message, Started):
             at = self._runtime.wall()
             event = AttemptStarted(at, message.step, message.epoch, message.instance)
             self._board.happen(run, event, lazy=True)
@@ -92,6 +96,14 @@ class Inbound:
             instance=message.instance, shard=shard, term=term, attempts=tuple(kept), superseded=tuple(superseded)
         )
         self._board.work.outgoing.append(reply)
+        for attempt in kept:
+            self._remind_of_cancel(attempt)
+
+    def _remind_of_cancel(self, attempt: str) -> None:
+        """Whoever still works for a run that is being cancelled has not heard of it."""
+        held = self._board.leases.get(attempt)
+        if held is not None:
+            self._board.remind(held)
 
     def _is_current(self, attempt: str) -> bool:
         try:

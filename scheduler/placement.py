@@ -6,6 +6,7 @@ import heapq
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from plugmesh.errors import FlowInvalid
 from registry.versions import choose, parse_reference
 from scheduler.durations import Durations
 
@@ -151,7 +152,10 @@ class Placement:
         return found
 
     def _find(self, need: Need) -> tuple[str, tuple[Seat, ...]]:
-        name, requirement = parse_reference(need.module)
+        try:
+            name, requirement = parse_reference(need.module)
+        except FlowInvalid:  # validation says so; here it only means that nobody serves it
+            return "", ()
         fitting = [
             seat
             for seat in self._seats

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from registry.registry import Registry
+import logging
 
 from plugmesh.contracts.module import ModuleContract, ModuleKind
 from plugmesh.errors import PlugmeshError
 from plugmesh.runtime import Runtime
+from registry.registry import Registry
 from scheduler.assignment import Misfit, failure, make_assign
 from scheduler.board import Board, need_of
 from scheduler.events import Assigned, ModuleFound, NoModule, Unassignable
 from scheduler.placement import Need, Placed
 from scheduler.roster import seat_of
 from scheduler.runstate import RunState, Step
+
+_log = logging.getLogger(__name__)
 
 PARK_AFTER_S = 1.0
 """A step parks when nobody has served its module for this long: an instance that only restarts is waited for."""
@@ -57,7 +60,9 @@ class Placing:
         except Misfit as error:
             self.park_step(run, step, f"{contract.ref} is live but does not fit: {error}")
             return
-        except PlugmeshError as error:
+        except Exception as error:  # noqa: BLE001  values that nobody foresaw fail their own step, not the scheduler
+            if not isinstance(error, PlugmeshError):
+                _log.exception("run %s: the assignment of %s could not be made", run.id, step.id)
             board.happen(run, Unassignable(at, step.id, failure(error)))
             return
         board.happen(run, Assigned(at, step.id, placed.seat.instance, placed.version))
@@ -87,11 +92,15 @@ class Placing:
 
     def unpark(self, modules: frozenset[str]) -> None:
         """Wake steps that are parked for one of these modules, if someone now serves it."""
+        if not modules:
+            return
         board, at = self._board, self._runtime.wall()
-        for (run_id, step_id), need in list(board.parked.items()):
-            if need.name in modules and board.placement.served(need):
-                board.parked.pop((run_id, step_id), None)
-                board.happen(board.runs[run_id], ModuleFound(at, step_id))
+        parked = [(run, step, need) for run, steps in board.parked.items() for step, need in steps.items()]
+        for run_id, step_id, need in parked:
+            run = board.runs.get(run_id)
+            if run is not None and need.name in modules and board.placement.served(need):
+                board.unpark(run_id, step_id)
+                board.happen(run, ModuleFound(at, step_id))
 
     def _why(self, need: Need) -> str:
         wanted = f"{need.name}@{need.pinned}" if need.pinned else need.module

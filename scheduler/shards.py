@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable
+from functools import partial
 
 from plugmesh.bus.port import EARLIEST, Bus, Delivery, Subscription
 from plugmesh.contracts.messages import LEASE_S, RESULTS
@@ -39,19 +41,25 @@ class Shards:
         registry: Registry,
         board: Board,
         owner: str,
-        deliver: Callable[[Delivery], None],
+        deliver: Callable[[int, Delivery], None],
     ) -> None:
         self._runtime, self._store, self._bus = runtime, store, bus
         self._registry, self._board, self.owner, self._deliver = registry, board, owner, deliver
         self._subscriptions: dict[int, Subscription] = {}
+        self._acquiring = asyncio.Lock()
 
     async def acquire(self) -> None:
-        """Take every shard that is free, and load it."""
-        held = frozenset(self._board.terms)
-        if len(held) == SHARDS:
-            return
-        for lease in await self._store.acquire(self.owner, SHARD_LEASE_S, held):
-            await self._load(lease)
+        """Take every shard that is free, and load it. One that cannot be loaded is left for the next time."""
+        async with self._acquiring:  # two at once would load the same shard twice
+            held = frozenset(self._board.terms)
+            if len(held) == SHARDS:
+                return
+            for lease in await self._store.acquire(self.owner, SHARD_LEASE_S, held):
+                try:
+                    await self._load(lease)
+                except Exception:  # noqa: BLE001  the other shards must not wait for this one
+                    _log.exception("shard %d could not be loaded; its runs stand still until it can", lease.shard)
+                    self.drop(lease.shard)
 
     async def renew(self) -> None:
         """Prolong the leases; drop shards that someone else has taken."""
@@ -82,7 +90,8 @@ class Shards:
             self._take_over(stored, run)
         self._carry_out(unfinished)
         start = lease.position or EARLIEST
-        self._subscriptions[lease.shard] = self._bus.subscribe(RESULTS, (lease.shard,), self._deliver, start)
+        deliver = partial(self._deliver, lease.term)
+        self._subscriptions[lease.shard] = self._bus.subscribe(RESULTS, (lease.shard,), deliver, start)
 
     def _take_over(self, stored: StoredRun, run: RunState) -> None:
         now, wall = self._runtime.now(), self._runtime.wall()
@@ -120,6 +129,10 @@ class Shards:
             self._board.happen(run, AttemptLost(self._runtime.wall(), step.id, step.epoch, str(error)))
             return
         self._board.leases.assign(message, self._runtime.now(), patient=is_patient(contract), accept_s=LEASE_S)
+        member = self._registry.members().get(message.instance)
+        held = self._board.leases.get(message.attempt)
+        if held is not None and member is not None and member.connected is not False:
+            self._board.remind(held)  # nobody knows whether the message has left this process
 
     def _carry_out(self, unfinished: Unfinished) -> None:
         for command in unfinished.commands:

@@ -8,11 +8,16 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, order=True)
 class Timer:
-    """At `when`, look at this step of this run (an empty step: at the run itself)."""
+    """At `when`, look at this step of this run (an empty step: at the run itself).
+
+    `due` is the Unix time that was asked for. It counts, and not what the clock on the wall shows at `when`: that one
+    may have been set back meanwhile.
+    """
 
     when: float
     run: str
     step: str = ""
+    due: float = 0.0
 
 
 class Timers:
@@ -24,9 +29,9 @@ class Timers:
     def __len__(self) -> int:
         return len(self._heap)
 
-    def set(self, when: float, run: str, step: str = "") -> None:
+    def set(self, when: float, run: str, step: str = "", due: float = 0.0) -> None:
         """Add a timer."""
-        heapq.heappush(self._heap, Timer(when, run, step))
+        heapq.heappush(self._heap, Timer(when, run, step, due))
 
     def due(self, now: float) -> list[Timer]:
         """Take what is due."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -105,6 +106,23 @@ def advance(run: RunState, event: Event) -> Outcome:
     return Outcome(tuple(walk.changes), tuple(walk.effects))
 
 
+def give_up(run: RunState, at: float, reason: str) -> Outcome:
+    """End a run with which the walk itself has failed: whatever state it is in, it must not harm the others."""
+    walk = _Walk(run, at)
+    if run.state is State.QUEUED:
+        walk.change(RunChange(State.RUNNING, at))
+    if not run.ended:
+        end = State.CANCELLED if run.state is State.CANCELLING else State.FAILED
+        walk.change(RunChange(end, at, reason=reason))
+    for step in list(run.steps.values()):
+        if step.live:
+            walk.effects.append(Stop(step.id, step.epoch, step.instance or "", reason))
+        with suppress(Exception):  # its state may be the very thing that is wrong
+            walk.move(step, StepState.CANCELLED, reason=reason)
+    walk.effects.append(Ended())
+    return Outcome(tuple(walk.changes), tuple(walk.effects))
+
+
 class _Walk:
     """One call of `advance`."""
 
@@ -135,8 +153,9 @@ class _Walk:
     def stale(self, event: AttemptDone | AttemptFailed) -> None:
         """Record an outcome that comes too late, unless it repeats the one that was accepted."""
         step = self.run.steps.get(event.step)
-        if step is None and event.epoch == self.run.accepted_epoch(event.step):
-            return
+        latest = self.run.accepted_epoch(event.step) if step is None else step.epoch
+        if event.epoch > latest or (step is None and event.epoch == latest):
+            return  # of an attempt that never was, or the accepted one
         log = event.log
         self.change(AttemptChange(event.step, event.epoch, AttemptState.STALE, self.at, event.instance, log=log))
         if isinstance(event, AttemptDone):
@@ -380,6 +399,8 @@ def _cancel_asked(walk: _Walk, event: CancelAsked) -> None:
 
 
 def _run_timed_out(walk: _Walk, event: RunTimedOut) -> None:
+    if walk.run.state is State.CANCELLING:
+        return  # it ends as cancelled, once its attempts have stopped
     reason = "the run's own time is over"
     walk.change(RunChange(State.TIMED_OUT, walk.at, reason=reason))
     _end_all(walk, reason, stop_live=False)
