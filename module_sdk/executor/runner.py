@@ -12,7 +12,7 @@ from typing import Any
 
 from module_sdk.context import Context
 from module_sdk.decorator import code_digest
-from module_sdk.errors import FatalError
+from module_sdk.errors import TransientError
 from module_sdk.executor.failure import step_error
 from module_sdk.executor.inputs import Given, Inputs
 from module_sdk.executor.outputs import Outputs, Written
@@ -36,8 +36,11 @@ _SHORT_CHARS = 1000
 _log = logging.getLogger("module_sdk")
 
 
-class CodeChanged(FatalError):
-    """A module's file was changed after it was put on the mesh: start it again, with a new version."""
+class CodeChanged(TransientError):
+    """A module's file was changed after it was put on the mesh: start it again, with a new version.
+
+    Transient, because a watched folder is about to replace the process.
+    """
 
     code = "code-changed"
 
