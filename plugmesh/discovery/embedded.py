@@ -51,7 +51,7 @@ class LinkDiscovery:
     async def deregister(self, instance: str) -> None:
         self._registered.pop(instance, None)
         self._beats.pop(instance, None)
-        with suppress(NotReachable, TimeoutError):  # whoever is away will find out by the missing beats
+        with suppress(PlugmeshError, TimeoutError):  # whoever is away will find out by the missing beats
             async with asyncio.timeout(LEAVE_S):
                 await self._link.ask("dereg", instance)
 

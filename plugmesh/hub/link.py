@@ -16,7 +16,15 @@ from typing import Protocol
 
 from pydantic import ValidationError
 
-from plugmesh.errors import InvalidMessage, LinkLost, NotReachable, PlugmeshError, ProtocolMismatch, Unauthorized
+from plugmesh.errors import (
+    Conflict,
+    InvalidMessage,
+    LinkLost,
+    NotReachable,
+    PlugmeshError,
+    ProtocolMismatch,
+    Unauthorized,
+)
 from plugmesh.hub.outbox import Outbox
 from plugmesh.hub.transport import Transport
 from plugmesh.hub.wire import Hello, Problem, Welcome, line
@@ -81,7 +89,7 @@ class HubLink:
 
     async def up(self) -> Welcome:
         """Wait until the link is up. Raises what ended it for good: `ProtocolMismatch`, `Unauthorized`,
-        `NotReachable` after `close`."""
+        `Conflict` (another mesh is there), `NotReachable` after `close`."""
         await self._up.wait()
         if self.failure is not None:
             raise self.failure
@@ -148,8 +156,8 @@ class HubLink:
                 transport = await self._dial()
                 await self._connected(transport)
                 failures = 0
-            except (ProtocolMismatch, Unauthorized) as error:
-                _log.error("the hub refuses this process: %s", error)
+            except (ProtocolMismatch, Unauthorized, Conflict) as error:
+                _log.error("this process cannot stay on its link: %s", error)
                 self._fail(error)
                 return self._tell(False)
             except PlugmeshError as error:
@@ -167,6 +175,7 @@ class HubLink:
             async with asyncio.timeout(WELCOME_S):
                 await transport.send(line("hello", self._hello))
                 welcome, rest = _read_welcome(await transport.receive())
+                self._check_same_mesh(welcome)
         except TimeoutError as error:
             await transport.close()
             raise NotReachable(f"the hub did not answer the hello within {WELCOME_S:g} s") from error
@@ -187,6 +196,15 @@ class HubLink:
             self._lost()
             writer.cancel()
             await transport.close()
+
+    def _check_same_mesh(self, welcome: Welcome) -> None:
+        """Another mesh at the same address knows nothing of what this process holds, and keeps its objects elsewhere."""
+        known = self.welcome
+        if known is not None and (known.mesh, known.objects) != (welcome.mesh, welcome.objects):
+            raise Conflict(
+                f"another mesh answers at this address now ({welcome.mesh} with objects in {welcome.objects}, "
+                f"it was {known.mesh} with {known.objects}): start this process again to join it"
+            )
 
     def _resume(self, outbox: Outbox, welcome: Welcome) -> None:
         new_boot = self.welcome is None or self.welcome.boot != welcome.boot
