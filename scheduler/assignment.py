@@ -64,6 +64,7 @@ def make_assign(run: RunState, step: Step, contract: ModuleContract, *, instance
         bind=node.node.bind,
         prefix=attempt_prefix(run.namespace, run.id, step.id, epoch),
         timeout_s=node.node.timeout_s,
+        deadline=run.deadline,
     )
 
 

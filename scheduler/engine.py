@@ -16,29 +16,26 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from plugmesh.bus.port import Bus, Delivery
-from plugmesh.contracts.data import MESSAGE_LIMIT_BYTES, referenced_keys
-from plugmesh.contracts.instance import dispatch_partition
-from plugmesh.contracts.messages import DISPATCH, EVENTS, Assign, Cancel, Renewed, split_attempt_id
-from plugmesh.contracts.run import Command, Receipt, StepError, Submission, shard_of
+from plugmesh.contracts.messages import split_attempt_id
+from plugmesh.contracts.run import Command, Receipt, Submission, shard_of
 from plugmesh.contracts.run import RunState as State
 from plugmesh.discovery.port import Watch
-from plugmesh.errors import LimitExceeded, PlugmeshError, StateUnavailable
+from plugmesh.errors import StateUnavailable
 from plugmesh.objects.port import ObjectStore
 from plugmesh.runtime import Runtime
 from plugmesh.state.reads import Reader
 from plugmesh.state.records import Commit
 from plugmesh.state.store import State as Store
 from registry.registry import MemberChange, Registry
-from scheduler.assignment import attempt_prefix, failure, spilled
 from scheduler.board import Board
-from scheduler.events import AttemptFailed, AttemptLost, CancelAsked, RunTimedOut, TimeCame
+from scheduler.events import AttemptLost, CancelAsked, RunTimedOut, TimeCame
 from scheduler.inbound import Inbound
+from scheduler.outbound import Outbound
 from scheduler.placing import Placing
 from scheduler.plans import Plans
 from scheduler.runstate import RunState
 from scheduler.shards import RENEW_EVERY_S, Shards
-from scheduler.walk import Discard
-from scheduler.work import Work, event_message, make_commit
+from scheduler.work import Work, make_commit
 
 _log = logging.getLogger(__name__)
 
@@ -83,12 +80,13 @@ class Engine:
     def __init__(
         self, runtime: Runtime, store: Store, *, bus: Bus, registry: Registry, objects: ObjectStore, owner: str
     ) -> None:
-        self._runtime, self._store, self._bus = runtime, store, bus
-        self._registry, self._objects = registry, objects
+        self._runtime, self._store = runtime, store
+        self._registry = registry
         self.board = Board(runtime)
         self._inbox: deque[_Item] = deque()
         self._wake = asyncio.Event()
         self._inbound = Inbound(runtime, self.board)
+        self._outbound = Outbound(runtime, self.board, bus, objects, self._wake.set)
         self._placing = Placing(runtime, self.board, registry)
         self._shards = Shards(
             runtime, store, bus=bus, registry=registry, board=self.board, owner=owner, deliver=self._hear
@@ -210,7 +208,7 @@ class Engine:
             )
             if commit and not await self._commit(work, commit):
                 return
-        await self._effects(work)
+        await self._outbound.send(work)
 
     def _take(self, item: _Item) -> None:
         match item:
@@ -251,6 +249,7 @@ class Engine:
         except Exception as error:  # noqa: BLE001  nothing is written yet: only its sender learns of it
             item.receipt.set_exception(error)
             return
+        timeout_s = submission.timeout_s or submission.flow.timeout_s
         run = RunState(
             submission.run,
             shard,
@@ -258,9 +257,10 @@ class Engine:
             namespace=submission.namespace,
             inputs=submission.inputs,
             params=submission.params,
+            deadline=None if timeout_s is None else self._runtime.wall() + timeout_s,
         )
         self.board.work.submissions.append(submission)
-        self.board.admit(run, submission.timeout_s or submission.flow.timeout_s, self._runtime.now())
+        self.board.admit(run, timeout_s, self._runtime.now())
         self.board.begin(run)
         self.board.work.receipts.append((item.receipt, Receipt(run=run.id, state=run.state)))
 
@@ -370,63 +370,6 @@ class Engine:
         for run, _ in work.announced:
             run.key = keys.get(run.id, run.key)
         return True
-
-    async def _effects(self, work: Work) -> None:
-        self._runtime.point("engine.effects.before")
-        work.resolve()
-        for message in work.outgoing:
-            await self._dispatch(message)
-        self._runtime.point("engine.effects.between")
-        for run, row in work.announced:
-            await self._bus.publish(EVENTS, run.shard, event_message(run, row, run.state))
-        if work.discards:
-            await self._runtime.run_sync(self._discard, work.discards)
-        self._runtime.point("engine.effects.after")
-
-    async def _dispatch(self, message: Assign | Cancel | Renewed) -> None:
-        payload = message.encode()
-        if len(payload) > MESSAGE_LIMIT_BYTES and isinstance(message, Assign):
-            payload = await self._spilled(message)
-        try:
-            await self._bus.publish(DISPATCH, dispatch_partition(message.instance), payload)
-        except PlugmeshError as error:
-            if isinstance(message, Assign) and isinstance(error, LimitExceeded):
-                self._refuse(message, failure(error))
-                return
-            _log.warning("a message to %s was not sent, leases will tell: %s", message.instance, error)
-
-    async def _spilled(self, message: Assign) -> bytes:
-        """A message with its references in the object store. Without room there it stays too large."""
-        try:
-            smaller = await self._runtime.run_sync(spilled, message, self._objects, self._runtime.new_id("in"))
-        except PlugmeshError as error:
-            _log.warning("the references for %s could not be spilled: %s", message.attempt, error)
-            return message.encode()
-        return smaller.encode()
-
-    def _refuse(self, message: Assign, error: StepError) -> None:
-        """Fail an attempt that cannot be sent to anyone."""
-        run = self.board.runs.get(message.run)
-        self.board.leases.end(message.attempt)
-        if run is not None:
-            jitter = self._runtime.random().random()
-            who = (message.step, message.epoch, message.instance)
-            self.board.happen(run, AttemptFailed(self._runtime.wall(), *who, error, jitter))
-            self._wake.set()
-
-    def _discard(self, discards: list[tuple[RunState, Discard]]) -> None:
-        for run, discard in discards:
-            own = attempt_prefix(run.namespace, run.id, discard.step, discard.epoch) + "/"
-            for reference in discard.outputs.values():
-                for key in referenced_keys(reference):
-                    if key.startswith(own):
-                        self._delete(key)
-
-    def _delete(self, key: str) -> None:
-        try:
-            self._objects.delete(key)
-        except (PlugmeshError, OSError) as error:
-            _log.warning("the object %s of a stale attempt could not be deleted: %s", key, error)
 
 
 def _turn_away(item: _Item, reason: str) -> None:

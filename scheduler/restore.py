@@ -30,6 +30,7 @@ def restore(unfinished: Unfinished, plans: Mapping[int, Plan] | None = None) -> 
 
 def restore_run(stored: StoredRun, plan: Plan, rows: Sequence[StepRow]) -> RunState:
     """One run, from its own row and its steps' rows in any order."""
+    timeout_s = stored.timeout_s or plan.flow.timeout_s
     run = RunState(
         stored.id,
         stored.shard,
@@ -37,6 +38,7 @@ def restore_run(stored: StoredRun, plan: Plan, rows: Sequence[StepRow]) -> RunSt
         namespace=stored.namespace,
         inputs=_REFERENCES.validate_json(stored.inputs),
         params=json.loads(stored.params),
+        deadline=None if timeout_s is None else (stored.started_at or stored.submitted_at) + timeout_s,
         key=stored.key,
         seq=stored.seq,
     )

@@ -84,7 +84,10 @@ class MapState:
 
 
 class RunState:
-    """State of one run. `touched` has the steps changed since the last commit, `changes` what changed them."""
+    """State of one run. `deadline` is the Unix time at which it times out.
+
+    `touched` has the steps changed since the last commit, `changes` what changed them.
+    """
 
     def __init__(
         self,
@@ -95,11 +98,13 @@ class RunState:
         namespace: str = "default",
         inputs: Mapping[str, Reference] | None = None,
         params: Mapping[str, Any] | None = None,
+        deadline: float | None = None,
         key: int = 0,
         seq: int = 0,
     ) -> None:
         self.id, self.shard, self.plan, self.namespace = run, shard, plan, namespace
         self.key, self.seq = key, seq
+        self.deadline = deadline
         self.inputs: Mapping[str, Reference] = inputs or {}
         self.params: Mapping[str, Any] = params or {}
         self.state = State.QUEUED

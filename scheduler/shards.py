@@ -13,7 +13,7 @@ from plugmesh.contracts.run import SHARDS, StepState
 from plugmesh.contracts.run import RunState as State
 from plugmesh.errors import PlugmeshError
 from plugmesh.runtime import Runtime
-from plugmesh.state.records import Lease, StoredRun, Unfinished
+from plugmesh.state.records import Lease, Unfinished
 from plugmesh.state.store import State as Store
 from registry.registry import Registry
 from scheduler.assignment import Misfit, make_assign
@@ -86,17 +86,16 @@ class Shards:
         unfinished = await self._store.unfinished(lease.shard)
         board = self._board
         board.terms[lease.shard] = lease.term
-        for stored, run in zip(unfinished.runs, restore(unfinished), strict=True):
-            self._take_over(stored, run)
+        for run in restore(unfinished):
+            self._take_over(run)
         self._carry_out(unfinished)
         start = lease.position or EARLIEST
         deliver = partial(self._deliver, lease.term)
         self._subscriptions[lease.shard] = self._bus.subscribe(RESULTS, (lease.shard,), deliver, start)
 
-    def _take_over(self, stored: StoredRun, run: RunState) -> None:
+    def _take_over(self, run: RunState) -> None:
         now, wall = self._runtime.now(), self._runtime.wall()
-        timeout_s = stored.timeout_s or run.plan.flow.timeout_s
-        left = None if timeout_s is None else timeout_s - (wall - (stored.started_at or stored.submitted_at))
+        left = None if run.deadline is None else run.deadline - wall
         self._board.admit(run, left, now)
         if run.state is State.QUEUED:
             self._board.begin(run)

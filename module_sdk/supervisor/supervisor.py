@@ -392,10 +392,10 @@ class Supervisor:
         """After each beat: end executors without work, and this process if nobody needs it."""
         self._pool.retire_idle(self._runtime.now() - self._settings.idle_s)
         limit = self._settings.orphan_exit_s
-        if limit is None or self._down_since is None or self._attempts.held:
-            return
+        if limit is None or self._down_since is None or self._attempts.running or self._attempts.queue:
+            return  # a result that nobody fetches is no reason to stay: its step is done again
         if self._runtime.now() - self._down_since >= limit:
-            self._notice(f"the mesh has been away for {limit:g} s and nothing is left to do: this process ends")
+            self._notice(f"the mesh has been away for {limit:g} s and nothing is at work: this process ends")
             self.ended.set()
 
     # -- rim -----------------------------------------------------------------------------------------------------

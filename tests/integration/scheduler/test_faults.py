@@ -9,6 +9,7 @@ from plugmesh.contracts.messages import Accepted, Done, Renew
 from plugmesh.contracts.run import SHARDS, shard_of
 from plugmesh.errors import NotReachable, StateUnavailable
 from scheduler import engine as engine_module
+from scheduler import outbound as outbound_module
 from tests.integration.scheduler.mesh import OUT, Mesh
 from tests.waiting import wait_until
 
@@ -105,7 +106,7 @@ async def test_an_object_that_cannot_be_deleted_stops_nobody(mesh, monkeypatch):
         raise PermissionError("no")
 
     monkeypatch.setattr(mesh.objects, "delete", refuse)
-    monkeypatch.setattr(engine_module, "referenced_keys", lambda reference: [f"data/default/{run}/a/1/x"])
+    monkeypatch.setattr(outbound_module, "referenced_keys", lambda reference: [f"data/default/{run}/a/1/x"])
     instance.answer = instance.accept
     run = await mesh.submit(flow())
     await wait_until(lambda: instance.assigned)
