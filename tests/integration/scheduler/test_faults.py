@@ -106,9 +106,9 @@ async def test_an_object_that_cannot_be_deleted_stops_nobody(mesh, monkeypatch):
         raise PermissionError("no")
 
     monkeypatch.setattr(mesh.objects, "delete", refuse)
-    monkeypatch.setattr(outbound_module, "referenced_keys", lambda reference: [f"data/default/{run}/a/1/x"])
     instance.answer = instance.accept
     run = await mesh.submit(flow())
+    monkeypatch.setattr(outbound_module, "referenced_keys", lambda reference: [f"data/default/{run}/a/1/x"])
     await wait_until(lambda: instance.assigned)
     await mesh.cancel(run)
     instance.done(instance.assigned[0])

@@ -1,5 +1,7 @@
 """A process whose mesh is gone, and another mesh has taken its address."""
 
+from functools import partial
+
 from plugmesh.discovery.embedded import LinkDiscovery
 from plugmesh.errors import Conflict
 from plugmesh.hub.hub import Hub
@@ -22,9 +24,13 @@ async def test_a_process_does_not_slip_into_another_mesh() -> None:
 
     link = HubLink(dial, runtime)
     discovery = LinkDiscovery(link, runtime)
+
+    def is_linked(hub: Hub) -> bool:
+        return link.is_up and hub.links == 1
+
     link.start()
     for hub in hubs[:2]:
-        await wait_until(lambda hub=hub: link.is_up and hub.links == 1)
+        await wait_until(partial(is_linked, hub))
         await hub.close()
     await wait_until(lambda: link.failure is not None)
     assert isinstance(link.failure, Conflict)
