@@ -35,13 +35,16 @@ def read_csv(
     """Read the stream that `reopen()` gives anew each time it is called. Raises `DataError`, `pyarrow.ArrowInvalid`."""
     import pyarrow as pa
 
-    _check_encoding(options.encoding)
+    _check_encoding(reopen, options.encoding)
     block_bytes = BLOCK_BYTES
     while True:
         arguments = _arguments(options, block_bytes)
         try:
             arguments["convert_options"] = _conversion(reopen, arguments, options, columns, types)
-            return _checked(_read(reopen, arguments), options.encoding, types)
+            table = _checked(_read(reopen, arguments), options.encoding, types)
+            if not columns:
+                _check_last_quote(table, reopen)
+            return table
         except UnicodeDecodeError as error:
             raise DataError(f"encoding: the file is not {options.encoding} text: {error.reason}") from None
         except pa.ArrowInvalid as error:
@@ -104,13 +107,30 @@ def _conversion(
     )
 
 
-def _check_encoding(encoding: str) -> None:
+def _check_encoding(reopen: Callable[[], Any], encoding: str) -> None:
     try:
-        codecs.lookup(encoding)
+        name = codecs.lookup(encoding).name
     except LookupError:
         raise DataError(
             f"encoding: there is no encoding {encoding!r}: write for example utf-8, latin-1 or cp1252"
         ) from None
+    if name == "utf-8" and reopen().read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+        raise DataError("encoding: the file begins as UTF-16 text does: set encoding to utf-16")
+
+
+def _check_last_quote(table: pa.Table, reopen: Callable[[], Any]) -> None:
+    """A quote that nobody closes swallows the rest of the file: Arrow takes all of it for one value of several lines."""
+    last = table.column(table.num_columns - 1)[-1].as_py() if table.num_columns and table.num_rows else None
+    if not isinstance(last, str) or "\n" not in last.replace("\r", "\n"):
+        return
+    tail, stream = b"", reopen()
+    while piece := stream.read(BLOCK_BYTES):
+        tail = (tail + piece)[-64:]
+    if not tail.replace(b"\0", b"").rstrip(b"\r\n ").endswith(b'"'):
+        raise DataError(
+            f"file: a quote is opened in row {table.num_rows:,} and never closed: its value goes on to the end of the "
+            f"file and begins with {last[:40]!r}"
+        )
 
 
 def _checked(table: pa.Table, encoding: str, types: Mapping[str, str]) -> pa.Table:

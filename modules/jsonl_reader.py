@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from module_sdk import DataError
 from modules.arrow_types import named_types
+from modules.json_depth import BracketLimit, ManyBrackets, check_depth
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -20,10 +21,13 @@ def read_jsonl(reopen: Callable[[], Any], types: Mapping[str, str]) -> pa.Table:
     """Read the stream that `reopen()` gives anew each time it is called. Raises `DataError`, `pyarrow.ArrowInvalid`."""
     import pyarrow as pa
 
-    block_bytes = BLOCK_BYTES
+    block_bytes, checked = BLOCK_BYTES, False
     while True:
         try:
-            return _read(reopen(), types, block_bytes)
+            return _read(reopen() if checked else BracketLimit(reopen()), types, block_bytes)
+        except ManyBrackets:
+            check_depth(reopen())
+            checked = True
         except pa.ArrowInvalid as error:
             said = str(error)
             if "straddl" in said and block_bytes < _LARGEST_BLOCK_BYTES:

@@ -192,3 +192,48 @@ def test_an_arrow_file_with_offsets_that_point_elsewhere_is_refused(put: Put) ->
     assert offsets in buffer.getvalue()
     with pytest.raises(DataError, match="cannot be read as arrow"):
         run(read, file=put("t.arrow", buffer.getvalue().replace(offsets, wrong)))
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_json_nested_so_deep_that_arrow_would_crash_is_refused_with_its_line(
+    put: Put, pack: Callable[[bytes], bytes]
+) -> None:
+    name = "deep.jsonl" if pack is bytes else "deep.jsonl.gz"
+    deep = b'{"a":[]}\n{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}\n"
+    with pytest.raises(DataError, match=r"line 2 is nested more than 1,000 levels deep"):
+        run(read, file=put(name, pack(deep)))
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_many_brackets_side_by_side_or_in_text_are_not_deep(put: Put, pack: Callable[[bytes], bytes]) -> None:
+    name = "wide.jsonl" if pack is bytes else "wide.jsonl.gz"
+    row = b'{"a":[' + b",".join([b"[1,2]"] * 50_000) + b'],"b":"' + b'[{\\"' * 10_000 + b'"}'
+    assert run(read, file=put(name, pack(row + b"\n" + row + b"\n"))).num_rows == 2
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_a_quote_that_is_never_closed_does_not_swallow_the_rest_of_the_file(
+    put: Put, pack: Callable[[bytes], bytes]
+) -> None:
+    name = "open.csv" if pack is bytes else "open.csv.gz"
+    with pytest.raises(DataError, match=r"a quote is opened in row 2 and never closed.*begins with 'tea"):
+        run(read, file=put(name, pack(b'a,b\n1,x\n2,"tea\n3,cup\n4,pot\n')))
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [('a,b\n1,"x\ny"\n', "utf-8"), ('a,b\n1,"x\ny"', "utf-8"), ('a,b\r\n1,"x\r\ny"\r\n', "utf-16-be")],
+)
+def test_a_last_value_of_several_lines_is_fine(put: Put, text: str, encoding: str) -> None:
+    table = run(read, file=put("t.csv", text.encode(encoding)), encoding=encoding)
+    assert table.num_rows == 1
+    assert table.column("b")[0].as_py().splitlines() == ["x", "y"]
+
+
+def test_a_chosen_column_may_end_in_a_value_of_several_lines(put: Put) -> None:
+    assert run(read, file=put("t.csv", 'a,b\n"x\ny",1\n'), columns=["a"]).to_pylist() == [{"a": "x\ny"}]
+
+
+def test_utf_16_is_named(put: Put) -> None:
+    with pytest.raises(DataError, match="set encoding to utf-16"):
+        run(read, file=put("t.csv", "a,b\n1,2\n".encode("utf-16")))
