@@ -54,7 +54,9 @@ def create_app(
     `gauges` are further metrics, `checks` further parts that `/readyz` asks. Raises `ConfigurationError` if a route
     declares no access.
     """
-    app = FastAPI(title="Plugmesh", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
+    app = FastAPI(
+        title="Plugmesh", version=__version__, docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False
+    )
     app.router.route_class = DeclaredRoute
     app.add_exception_handler(PlugmeshError, on_plugmesh_error)
     app.add_exception_handler(HTTPException, on_http_error)

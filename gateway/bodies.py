@@ -14,6 +14,17 @@ from plugmesh.flows.problem import did_you_mean
 
 M = TypeVar("M", bound=BaseModel)
 
+_NOT_JSON = frozenset({"application/x-www-form-urlencoded", "multipart/form-data", "text/plain"})
+"""What any web page can make a browser send without asking; nobody means JSON by it."""
+
+
+async def read_json_body(request: Request, limit_bytes: int) -> bytes:
+    """The whole body of a request that must be JSON. Raises `BadRequest` for a form or plain text, `LimitExceeded`."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind in _NOT_JSON:
+        raise BadRequest(f"send the body as application/json, not as {kind}")
+    return await read_body(request, limit_bytes)
+
 
 async def read_body(request: Request, limit_bytes: int) -> bytes:
     """The whole body. Raises `LimitExceeded` before more than `limit_bytes` are in memory."""
@@ -45,7 +56,10 @@ def read_json(body: bytes) -> Any:
     try:
         return from_json(body, allow_inf_nan=False)
     except ValueError as error:
-        raise BadRequest(f"the body is not JSON: {error}") from None
+        said = str(error)
+        if said.startswith("recursion limit exceeded"):
+            raise BadRequest(f"the body is nested too deep{said.removeprefix('recursion limit exceeded')}") from None
+        raise BadRequest(f"the body is not JSON: {said}") from None
 
 
 def read_model(model: type[M], document: Any) -> M:

@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from plugmesh.errors import FlowInvalid, PlugmeshError
+from plugmesh.errors import FlowInvalid, PlugmeshError, StoreFull
 
 MEDIA_TYPE = "application/problem+json"
 TYPE_PREFIX = "urn:plugmesh:problem:"
@@ -109,7 +109,8 @@ async def on_plugmesh_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, PlugmeshError)
     answer = of_error(error)
     if answer.status_code >= 500 and answer.status_code != 503:
-        _log.error("%s %s: %s", request.method, request.url.path, error, exc_info=error)
+        foreseen = isinstance(error, StoreFull)
+        _log.error("%s %s: %s", request.method, request.url.path, error, exc_info=None if foreseen else error)
     return answer
 
 

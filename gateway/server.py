@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from plugmesh.errors import ConfigurationError
 from plugmesh.hub.wire import FRAME_LIMIT_BYTES
@@ -19,6 +20,8 @@ KEEP_ALIVE_S = 120
 """Idle connections of clients are kept so long."""
 GRACE_S = 5
 """Requests get so long to finish when the server stops."""
+HEAD_LIMIT_BYTES = 64 * 1024
+"""Most bytes of a request's first line and headers (and up to one read from the socket more)."""
 PONG_S = 60.0
 """A silent link is judged by its beats (15 s), not by the web server: a stopped process finds its link again."""
 
@@ -87,12 +90,34 @@ class _Server(uvicorn.Server):
         yield
 
 
+class _Protocol(HttpToolsProtocol):
+    """Uvicorn's protocol, with a bound on what a client can make the server keep before the application is asked."""
+
+    _in_head = False
+    _head_bytes = 0
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._in_head:
+            self._head_bytes += len(data)
+            if self._head_bytes > HEAD_LIMIT_BYTES and not self.transport.is_closing():
+                self.send_400_response(f"the request line and the headers have more than {HEAD_LIMIT_BYTES} bytes")
+
+    def on_message_begin(self) -> None:
+        self._in_head, self._head_bytes = True, 0
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        self._in_head = False
+        super().on_headers_complete()
+
+
 def _config(app: Any) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         loop="none",
         lifespan="off",
-        http="httptools",
+        http=_Protocol,
         ws="websockets-sansio",
         ws_per_message_deflate=False,
         ws_max_size=FRAME_LIMIT_BYTES,

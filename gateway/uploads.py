@@ -28,6 +28,10 @@ def check_name(name: str) -> str:
     normal = unicodedata.normalize("NFC", name)
     if not 1 <= len(normal) <= 255 or len(normal.encode("utf-8", "replace")) > 1000:
         raise BadRequest(f"a file's name has 1 to 255 characters, not {len(normal)}")
+    if normal != normal.strip():
+        raise BadRequest(f"a file's name begins and ends with something that can be seen: {normal[:60]!r}")
+    if "\N{REPLACEMENT CHARACTER}" in normal:
+        raise BadRequest(f"a file's name is UTF-8 text, percent-encoded: {normal[:60]!r}")
     if "/" in normal or "\\" in normal or ".." in normal or normal == ".":
         raise BadRequest(f"a file's name holds no /, \\ or ..: {normal[:60]!r}")
     if any(unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"} for character in normal):

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from gateway.access import Action, Kind, access
 from gateway.answers import Json, Stream
-from gateway.bodies import read_body, read_json, read_model
+from gateway.bodies import read_json, read_json_body, read_model
 from gateway.core import CancelRequest, Gateway, RunRequest
 from gateway.errors import BadRequest
 from gateway.events import is_over, read_page, stream
@@ -66,7 +66,7 @@ class RunRoutes:
     @access(Action.SUBMIT, Kind.RUN)
     async def submit(self, request: Request) -> Response:
         """Submit a run. The answer (202) has `id`, `state` and `warnings`, such as modules that nobody serves now."""
-        body = await read_body(request, self._gateway.settings.json_limit_bytes)
+        body = await read_json_body(request, self._gateway.settings.json_limit_bytes)
         key = request.headers.get("idempotency-key")
         accepted = await self._gateway.submit(body, key, actor_of(request).name)
         return Json(accepted, 202, {"location": f"{API}/runs/{accepted['id']}"})
@@ -93,7 +93,7 @@ class RunRoutes:
     @access(Action.CANCEL, Kind.RUN)
     async def cancel(self, request: Request) -> Response:
         """Ask for a run's end. Nothing new starts once this is answered; what runs gets ten seconds to stop."""
-        body = await read_body(request, self._gateway.settings.json_limit_bytes)
+        body = await read_json_body(request, self._gateway.settings.json_limit_bytes)
         asked = read_model(CancelRequest, read_json(body)) if body else CancelRequest()
         run = request.path_params["run"]
         return Json(await self._gateway.cancel(run, asked.reason, actor_of(request).name), 202)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import NoReturn
 from urllib.parse import quote
 
 import pytest
 import xxhash
 
 from gateway.settings import GatewaySettings
+from plugmesh.errors import StoreFull
 from tests.integration.gateway.house import House
 
 FILES = "/api/v1/files"
@@ -166,3 +168,20 @@ async def test_many_uploads_of_one_name_are_all_whole(house: House) -> None:
 def assert_nothing(house: House) -> None:
     assert list(house.objects.list("files/")) == []
     assert list((house.folder / "objects" / "tmp").iterdir()) == []
+
+
+async def test_no_room_is_said_in_one_line_to_the_client_and_to_the_log(
+    house: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(key: str) -> NoReturn:
+        raise StoreFull(f"no room for {key}")
+
+    monkeypatch.setattr(house.objects, "create", full)
+    answer = await house.client.put(f"{FILES}/a", content=b"x")
+    assert (answer.status_code, answer.json()["code"]) == (507, "store-full")
+    (record,) = [record for record in caplog.records if record.name == "plugmesh.gateway"]
+    assert record.exc_info is None
+
+
+async def test_a_file_without_a_name_is_not_found(house: House) -> None:
+    assert (await house.client.put(f"{FILES}/", content=b"x")).status_code == 404

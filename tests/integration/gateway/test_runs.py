@@ -83,7 +83,7 @@ async def test_a_misspelt_field_is_named_with_what_was_meant(house: House) -> No
         (b"{", "not JSON"),
         (b'{"flow": NaN}', "not JSON"),
         (b"[]", "object"),
-        (b'{"flow": ' + b"[" * 5000 + b"]" * 5000 + b"}", "not JSON"),
+        (b'{"flow": ' + b"[" * 5000 + b"]" * 5000 + b"}", "nested too deep at line 1"),
         (b"\xff\xfe", "not JSON"),
         (b'{"flow": "\\ud800"}', "not JSON"),
     ],
@@ -92,6 +92,14 @@ async def test_a_body_that_cannot_be_read_is_the_clients_mistake(house: House, b
     answer = await house.client.post(RUNS, content=body)
     assert answer.status_code == 400
     assert said in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"])
+@pytest.mark.parametrize("path", [RUNS, f"{RUNS}/run-x/cancel"])
+async def test_what_a_web_page_can_send_without_asking_is_no_json(house: House, path: str, kind: str) -> None:
+    answer = await house.client.post(path, content=b"{}", headers={"content-type": kind})
+    assert answer.status_code == 400
+    assert "application/json" in answer.json()["detail"]
 
 
 async def test_a_body_over_the_limit_is_refused(house: House) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -229,3 +230,17 @@ def gone(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
     except (FileNotFoundError, ProcessLookupError):
         return True
+
+
+@pytest.mark.parametrize("head", [b"GET /healthz HTTP/1.1\r\n" + b"X: y\r\n" * 500_000, b"GET /" + b"a" * 2_000_000])
+async def test_a_head_without_end_is_cut_off(served: Served, head: bytes) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+    with contextlib.suppress(ConnectionError):
+        writer.write(head)
+        await writer.drain()
+        assert (await reader.read(65536)).startswith(b"HTTP/1.1 400")
+    with contextlib.suppress(ConnectionError):
+        await reader.read()
+    writer.close()
+    async with served.client() as client:
+        assert (await client.get("/healthz", headers={"x": "y" * 30_000})).status_code == 200

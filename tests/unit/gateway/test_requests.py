@@ -43,6 +43,12 @@ def test_a_name_that_is_accepted_is_no_path_and_has_no_control_characters(name: 
         assert "\n" not in value
 
 
+@pytest.mark.parametrize("name", [" ", " a", "a\u00a0", "\ufffd.csv"])
+def test_a_name_that_people_could_not_type_again_is_refused(name: str) -> None:
+    with pytest.raises(BadRequest, match="a file's name"):
+        check_name(name)
+
+
 @given(st.text(max_size=120))
 def test_a_namespace_that_is_accepted_can_be_a_word_of_a_key(namespace: str) -> None:
     try:
