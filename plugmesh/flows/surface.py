@@ -120,10 +120,14 @@ def read_duration(
         report.error(SCHEMA, "bad-duration", f"{what} must be {forms}, not {shown(value)}", path)
         return None
     if seconds < 0 or seconds > most_s or (seconds == 0 and least == "more than zero"):
-        message = f"{what} must be {least} {'or more ' if least == 'zero' else ''}and at most {most_s:g} s"
+        message = f"{what} must be {least} {'or more ' if least == 'zero' else ''}and at most {_spoken(most_s)}"
         report.error(SCHEMA, "bad-duration", f"{message}, not {shown(value)}", path)
         return None
     return seconds
+
+
+def _spoken(seconds: float) -> str:
+    return f"{seconds / 86400:g}d" if seconds >= 86400 else f"{seconds:g} s"
 
 
 def read_source(value: Any, path: KeyPath, report: Report) -> Source | None:

@@ -31,14 +31,14 @@ class LocalFolder:
         free = status.f_bavail * status.f_frsize
         if free - more_bytes < self.keep_free_bytes:
             raise StoreFull(
-                f"object store {self.root}: {free:,} bytes are free and {self.keep_free_bytes:,} are kept free: "
-                "remove old runs, add room, or set ?keep_free_bytes= in the store's URL"
+                f"no room in {self.root}: {free:,} bytes are free there, and {self.keep_free_bytes:,} must stay free "
+                "(keep_free_bytes of the object store): make room on that disk"
             )
 
     def explain(self, error: OSError, key: str) -> Exception:
         """What to raise for `error`, met while `key` was being written."""
         if error.errno in _NO_ROOM:
-            return StoreFull(f"object {key}: {error.strerror} in {self.root}: remove old runs or add room")
+            return StoreFull(f"object {key}: {error.strerror} in {self.root}: make room on that disk")
         if isinstance(error, FileNotFoundError):
             return ObjectMissing(
                 f"object {key}: its file in {self.tmp} vanished; was the folder emptied? Write it again"

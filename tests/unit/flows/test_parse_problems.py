@@ -73,6 +73,7 @@ def test_what_was_probably_meant_is_said(written: str, meant: str) -> None:
         ("flow: f\nnodes: {n: {module: m, timeout: true}}", "timeout must be a number of seconds"),
         ("flow: f\nnodes: {n: {module: m, retry: {delay: -1}}}", "delay must be zero or more"),
         ("flow: f\nnodes: {n: {module: m, retry: {delay: 2d}}}", "at most 3600 s"),
+        ("flow: f\ntimeout: -1\nnodes: {n: {module: m}}", "at most 3650d, not -1"),
         ("flow: f\nnodes: {n: {module: m, labels: {a: 1}}}", 'labels "a" must be text, not 1 (write "1")'),
         ('flow: f\nnodes: {n: {module: m, labels: {a: "${params.x}"}}}', "labels takes no ${…}"),
         ("flow: f\nnodes: {n: {module: m, params: {a b: 1}}}", '"a b" cannot be the name of a param'),
