@@ -117,7 +117,9 @@ def _read(connection: sa.Connection) -> dict[str, _Run]:
     tables = (schema.revision, schema.run, schema.event, schema.step, schema.attempt)
     order = {schema.event: (schema.event.c.run, schema.event.c.seq)}
     rows = {
-        table.name: [dict(row) for row in connection.execute(sa.select(table).order_by(*order.get(table, ()))).mappings()]
+        table.name: [
+            dict(row) for row in connection.execute(sa.select(table).order_by(*order.get(table, ()))).mappings()
+        ]
         for table in tables
     }
     connection.rollback()
@@ -292,7 +294,9 @@ def _compare(step: str, replayed: StepRow | None, row: Mapping[str, Any] | None)
 def _visible(run: _Run) -> Iterator[str]:
     """A step's outputs are what its accepted attempt wrote, or what it was given."""
     made: dict[int, set[str]] = {}
-    given = {key for reference in _OUTPUTS.validate_json(run.row["inputs"]).values() for key in referenced_keys(reference)}
+    given = {
+        key for reference in _OUTPUTS.validate_json(run.row["inputs"]).values() for key in referenced_keys(reference)
+    }
     for change in run.changes():
         if not isinstance(change, StepChange) or change.state is not StepState.SUCCEEDED:
             continue

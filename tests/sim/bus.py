@@ -39,6 +39,8 @@ class LogBroker:
         self.weather = weather or Weather()
         self.logs: dict[Place, Log] = {}
         self.lost = 0
+        self.held: dict[str, float] = {}
+        """Until when what a process sends to kept topics is under way."""
         self.quiet = False
         """Healed: nothing is dropped, repeated or slow any more."""
 
@@ -81,9 +83,10 @@ class SimBus:
         self, topic: str, partitions: Iterable[int], deliver: Callable[[Delivery], None], start: str | None = None
     ) -> Subscription:
         self._process.check()
-        readers = []
-        for partition in sorted_partitions(partitions):
-            readers.append(_Reader(self._broker, self._link, (topic, partition), deliver, start))
+        readers = [
+            _Reader(self._broker, self._link, (topic, partition), deliver, start)
+            for partition in sorted_partitions(partitions)
+        ]
         self._readers.extend(readers)
         return _SimSubscription(readers)
 
@@ -150,7 +153,8 @@ class _Channel:
         if self._queue and not self._pumping and self._link.up:
             self._pumping = True
             loop = self._link.process.house.loop
-            self._link.process.house.outside(loop.time() + self._broker.delay_s(), self._arrive)
+            at = max(loop.time() + self._broker.delay_s(), self._broker.held.get(self._link.process.name, 0.0))
+            self._link.process.house.outside(at, self._arrive)
 
     def close(self) -> None:
         for _, future in self._queue:
@@ -166,11 +170,10 @@ class _Channel:
         payload, future = self._queue[0]
         if payload is not None:
             self._append(payload)
-            if self._broker.chance(self._broker.weather.again):
-                return self.pump()  # the answer got lost: it is sent again
-        self._queue.popleft()
-        self._link.process.call_later(self._broker.delay_s(), _done, future)
-        return self.pump()
+        if payload is None or not self._broker.chance(self._broker.weather.again):
+            self._queue.popleft()
+            self._link.process.call_later(self._broker.delay_s(), _done, future)
+        self.pump()  # with the same one, if the answer to it got lost
 
     def _append(self, payload: bytes) -> None:
         log = self._broker.log(self._place)
@@ -246,7 +249,9 @@ class _Reader:
             self._broker.lost += 1
             return
         process = self._link.process
-        process.house.note(process.name, f"< {self._place[0]}/{self._place[1]} {payload.decode(errors='replace')[:160]}")
+        process.house.note(
+            process.name, f"< {self._place[0]}/{self._place[1]} {payload.decode(errors='replace')[:160]}"
+        )
         self._deliver(Delivery(*self._place, (payload,), str(len(self._log.entries)), _nothing))
 
 

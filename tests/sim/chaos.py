@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from tests.sim.network import Weather
 
 SERVER, INSTANCE = "server", "instance"
+BUSIEST = -1
+"""The victim is whichever instance has most to do just then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +60,26 @@ KINDS = (
     "instance-drain",
     "link-cut",
     "link-freeze",
+    "results-late",
 )
-_LASTS = {"server-stall": 20.0, "instance-stall": 40.0, "link-cut": 6.0, "link-freeze": 30.0}
+_LASTS = {"results-late": 12.0, "server-stall": 20.0, "instance-stall": 40.0, "link-cut": 6.0, "link-freeze": 30.0}
 
 
-def plan_of(dice: random.Random) -> Plan:
-    """A plan. Most seeds have a few kinds of faults, so that each kind is also met alone; some have them all."""
-    kinds = dice.sample(KINDS, dice.choice((1, 2, 3, len(KINDS))))
-    faults = [_fault(dice, dice.choice(kinds)) for _ in range(dice.randint(1, 8))]
+_SILENT = ("link-freeze", "instance-stall", "instance-vanish", "server-stall")
+"""Nobody closes a connection: only leases can tell."""
+
+
+def plan_of(dice: random.Random, *, silent: bool = False) -> Plan:
+    """A plan. Most seeds have a few kinds of faults, so that each kind is also met alone; some have them all.
+
+    `silent`: silences about as long as a lease, so that late results meet the attempts that replaced theirs.
+    """
+    if silent:
+        kinds = dice.sample(_SILENT, 2)
+        faults = [_fault(dice, dice.choice(kinds), dice.uniform(14.0, 24.0)) for _ in range(dice.randint(3, 7))]
+    else:
+        kinds = dice.sample(KINDS, dice.choice((1, 1, 2, 3, len(KINDS))))
+        faults = [_fault(dice, dice.choice(kinds)) for _ in range(dice.randint(2, 12))]
     bad = dice.random()
     weather = Weather(
         drop=dice.choice((0.0, 0.02, 0.2)) * bad,
@@ -87,6 +101,7 @@ def plan_of(dice: random.Random) -> Plan:
     )
 
 
-def _fault(dice: random.Random, kind: str) -> Fault:
-    lasts = dice.uniform(0.05, _LASTS.get(kind, 15.0)) * dice.choice((0.1, 1.0))
-    return Fault(dice.uniform(0.5, 25.0), kind, dice.randint(0, 1), lasts)
+def _fault(dice: random.Random, kind: str, seconds: float | None = None) -> Fault:
+    if seconds is None:
+        seconds = dice.uniform(0.3, 1.0) * _LASTS.get(kind, 15.0) * dice.choice((0.02, 0.3, 1.0))
+    return Fault(dice.uniform(0.5, 22.0), kind, dice.choice((0, 1, 2, BUSIEST, BUSIEST, BUSIEST)), seconds)

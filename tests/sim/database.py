@@ -10,6 +10,7 @@ from sqlalchemy.pool import StaticPool
 
 from plugmesh.runtime import Runtime
 from plugmesh.state.migrate import upgrade
+from plugmesh.state.reads import Reader
 from plugmesh.state.store import State
 
 
@@ -45,10 +46,8 @@ async def open_state(database: SimDatabase, runtime: Runtime) -> State:
         database.raw.execute("ROLLBACK")  # of a process that died inside it
     worker = runtime.worker("state")
     state = State(runtime, database, worker, worker)  # type: ignore[arg-type]
-    from plugmesh.state.reads import Reader
-
     await worker.call(state._prepare)
-    state._reader = await worker.call(Reader, database)  # type: ignore[arg-type]
+    state._reader = await worker.call(Reader, database)
     return state
 
 

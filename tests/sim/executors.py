@@ -101,7 +101,8 @@ class VirtualExecutor:
         assert isinstance(wanted, int | float)
         await asyncio.sleep(self._dice.uniform(0.0005, 0.003) + wanted * self._dice.uniform(0.5, 1.5))
         if doomed:
-            return self.die("it was killed by signal 11 (SIGSEGV)")
+            self.die("it was killed by signal 11 (SIGSEGV)")
+            return
         point("executor.before_write")
         result = self._result(message, self._house.process.runtime.now() - started)
         await asyncio.sleep(self._dice.uniform(0.0002, 0.002))

@@ -13,8 +13,8 @@ from tests.sim.bus import TICK_S, LogBroker
 from tests.sim.network import Link
 from tests.sim.process import SimProcess
 
-UNNOTICED_S = 40.0
-"""How long it takes a peer to find out that a host has vanished without closing its connections."""
+UNNOTICED_S = 10_000.0
+"""How long it takes a peer to find out that a host has vanished without closing its connections: nothing may rely on it."""
 WINDOW = 64
 """Frames that may be under way in one direction before a sender waits."""
 
@@ -120,6 +120,9 @@ class _End:
             return
         if self._link.is_cut:
             self.end()
+        elif not self.peer._process.alive:
+            if not self._link.is_frozen:  # the first packet that gets through is answered by a reset
+                self.end()
         elif not self._link.is_frozen:
             while self._under_way:  # thawed
                 self._arrived.append(self._under_way.popleft())

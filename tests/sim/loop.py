@@ -36,14 +36,14 @@ class _Handle(asyncio.Handle):
     def _run(self) -> None:
         owner = self._context.get(OWNER)  # type: ignore[attr-defined]
         if owner is None or not owner.holds(self):
-            super()._run()  # type: ignore[misc]
+            super()._run()
 
 
 class _TimerHandle(asyncio.TimerHandle):
     def _run(self) -> None:
         owner = self._context.get(OWNER)  # type: ignore[attr-defined]
         if owner is None or not owner.holds(self):
-            super()._run()  # type: ignore[misc]
+            super()._run()
 
 
 class SimLoop(asyncio.BaseEventLoop):
@@ -81,7 +81,7 @@ class SimLoop(asyncio.BaseEventLoop):
         """Let parked callbacks run, in their order."""
         self._ready.extend(handles)  # type: ignore[attr-defined]
 
-    def run_in_executor(self, executor: Any, func: Any, *args: Any) -> Any:
+    def run_in_executor(self, executor: Any, func: Any, *args: Any) -> Any:  # type: ignore[override]
         raise Stuck(f"{func!r} wants a thread: use Runtime.worker or Runtime.run_sync")
 
     # -- what BaseEventLoop asks of a real loop ----------------------------------------------------------------------
@@ -99,9 +99,6 @@ class SimLoop(asyncio.BaseEventLoop):
         timers = self._scheduled  # type: ignore[attr-defined]
         self._clock = max(self._clock, timers[0]._when)
         return []
-
-    def close(self) -> None:
-        super().close()
 
     def _process_events(self, event_list: list[Any]) -> None:
         return None

@@ -114,7 +114,7 @@ class SimProcess:
             task._log_destroy_pending = False  # type: ignore[attr-defined]
             coroutine = task.get_coro()
             try:
-                coroutine.close()  # type: ignore[union-attr]
+                coroutine.close()
             except (Crashed, RuntimeError):
                 continue  # it awaited while it was being closed; it is dead anyway
 

@@ -26,7 +26,12 @@ class Job:
 def node(module: str, label: str, *parents: str, s: float = 0.0, **fields: Any) -> dict[str, Any]:
     """A node; params of the simulated modules are `s`, `fails`, `fatal`."""
     params = {key: fields.pop(key) for key in ("fails", "fatal") if key in fields}
-    document: dict[str, Any] = {"module": module, "params": {"label": label, "s": s, **params}, "retry": RETRY, **fields}
+    document: dict[str, Any] = {
+        "module": module,
+        "params": {"label": label, "s": s, **params},
+        "retry": RETRY,
+        **fields,
+    }
     if parents:
         document["in"] = list(parents)
     return document
@@ -80,22 +85,26 @@ def single(module: str, name: str, s: float = 0.0, **fields: Any) -> dict[str, A
     return flow(name, {"only": node(module, "only", s=s, **fields)}, "only", **top)
 
 
-def jobs_of(dice: random.Random) -> list[Job]:
-    """A workload: every shape once, a few twice, at random times."""
+def jobs_of(dice: random.Random, *, long: float) -> list[Job]:
+    """A workload: every shape once, at random times. `long` is about how many seconds a long step takes."""
     good = frozenset({SUCCEEDED})
-    long = dice.choice((0.0, 0.3, 3.0, 8.0))
     found = [
-        Job("chain", chain(dice.randint(2, 7), long / 2), good),
+        Job("chain", chain(dice.randint(2, 5), long), good),
         Job("diamond", diamond(long), good, twice=True),
-        Job("fan-out", fan_out(dice.randint(3, 12), long / 4), good),
-        Job("mapped", mapped(dice.randint(0, 12), long / 4), good),
+        Job("fan-out", fan_out(dice.randint(3, 12), long / 2), good),
+        Job("mapped", mapped(dice.randint(0, 12), long / 2), good),
         Job("flaky", single("sim.work", "flaky", 0.05, fails=dice.randint(1, 4)), good),
         Job("broken", single("sim.work", "broken", 0.05, fatal=True), frozenset({FAILED})),
         Job("sink", single("sim.sink", "sink", long), good),
         Job("late", single("sim.late", "late", 0.1), good),
         Job("never", single("sim.never", "never", park=20.0), frozenset({FAILED})),
         Job("slow", single("sim.work", "slow", 200.0), frozenset({TIMED_OUT}), timeout_s=dice.uniform(1.0, 6.0)),
-        Job("cancelled", chain(5, max(long, 1.0)), frozenset({SUCCEEDED, CANCELLED}), cancel_after=dice.uniform(0.0, 6.0)),
+        Job(
+            "cancelled",
+            chain(5, max(long, 1.0)),
+            frozenset({SUCCEEDED, CANCELLED}),
+            cancel_after=dice.uniform(0.0, 6.0),
+        ),
         Job("cancelled-map", mapped(8, 1.0), frozenset({SUCCEEDED, CANCELLED}), cancel_after=dice.uniform(0.0, 4.0)),
     ]
     return [

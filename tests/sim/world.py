@@ -14,11 +14,12 @@ from typing import Any
 import sqlalchemy as sa
 
 from plugmesh.contracts.module import ModuleContract
+from plugmesh.errors import ObjectMissing
 from plugmesh.objects.port import ObjectStore
 from plugmesh.state import schema
 from tests.checker import Violation, check
 from tests.sim.bus import LogBroker
-from tests.sim.chaos import Fault, Plan, Trap
+from tests.sim.chaos import BUSIEST, Fault, Plan, Trap
 from tests.sim.client import Client
 from tests.sim.database import SimDatabase
 from tests.sim.discovery import Book
@@ -28,16 +29,18 @@ from tests.sim.instance import Instance
 from tests.sim.loop import SimLoop, Stuck
 from tests.sim.modules import LATE, USUAL, expected_outputs
 from tests.sim.objects import Disk, MemoryStore
-from tests.sim.process import Crashed, SimProcess
+from tests.sim.process import EPOCH, Crashed, SimProcess
 from tests.sim.server import Server
 from tests.sim.trace import Trace
 from tests.sim.workload import Job
 
 HORIZON_S = 400.0
 """All runs have ended by then, or there is no progress: every patience in the system is far shorter."""
-SETTLE_S = 60.0
+SETTLE_S = 40.0
 """After the last run's end: leases run out, stragglers report, and nothing may be left."""
 SLOTS = 2
+LATE_AT = 16.0
+"""When the third instance comes, with the module that was missing."""
 
 
 class World:
@@ -60,6 +63,9 @@ class World:
         self.points: Counter[tuple[str, str]] = Counter()
         self.server: Server | None = None
         self.instances: list[Instance | None] = [None, None, None]
+        self.attempts: list[str] = []
+        """At the end: the states of the attempts that became no result."""
+        self.runs = 0
         self._processes: list[SimProcess] = []
         self._healed = False
 
@@ -124,7 +130,7 @@ class World:
         self._start_server()
         for index in (0, 1):
             self._start_instance(index, USUAL)
-        self.outside(16.0, self._start_instance, 2, (LATE,))
+        self.outside(LATE_AT, self._start_instance, 2, (LATE,))
         for fault in self.plan.faults:
             self.outside(fault.at, self._strike, fault)
         if self.plan.until:
@@ -135,12 +141,13 @@ class World:
             async with asyncio.timeout(HORIZON_S):
                 await asyncio.gather(*(self.client.carry_out(job) for job in self.jobs))
         except TimeoutError:
-            self._violated("progress", f"not all runs have ended after {HORIZON_S:g} virtual seconds")
-            return self._check(())
+            self._violated("progress", f"not all runs have ended after {HORIZON_S:g} virtual seconds:\n{self._state()}")
+            self._check(())
+            return
         await asyncio.sleep(max(0.0, self.plan.until - self.loop.time()) + SETTLE_S)
         self._check_ends()
         self._check_rest()
-        return self._check(self.client.promised.values())
+        self._check(self.client.promised.values())
 
     def _server(self) -> Server | None:
         return self.server
@@ -176,7 +183,7 @@ class World:
     # -- faults ------------------------------------------------------------------------------------------------------
 
     def _strike(self, fault: Fault) -> None:
-        server, instance = self.server, self.instances[fault.victim]
+        server, instance = self.server, self._victim(fault)
         victim = server if fault.kind.startswith("server") else instance
         if victim is None or not victim.process.alive or victim.process.stalled:
             return
@@ -198,12 +205,20 @@ class World:
                 assert isinstance(victim, Instance)
                 victim.link.freeze(1000.0)
                 victim.process.kill("its host vanishes")
+            case "results-late":
+                self.broker.held[victim.process.name] = self.loop.time() + fault.seconds
             case "link-cut":
                 assert isinstance(victim, Instance)
                 victim.link.cut(fault.seconds)
             case "link-freeze":
                 assert isinstance(victim, Instance)
                 victim.link.freeze(fault.seconds)
+
+    def _victim(self, fault: Fault) -> Instance | None:
+        if fault.victim != BUSIEST:
+            return self.instances[fault.victim]
+        there = [instance for instance in self.instances if instance is not None and instance.process.alive]
+        return max(there, key=lambda instance: len(instance.supervisor._attempts.held), default=None)
 
     async def _restart(self, server: Server) -> None:
         try:
@@ -218,7 +233,6 @@ class World:
         self._healed = True
         self.broker.quiet = True
         self.beyond.die = 0.0
-        self.plan.traps.clear()
 
     # -- at the end --------------------------------------------------------------------------------------------------
 
@@ -233,7 +247,8 @@ class World:
     def _check_rest(self) -> None:
         server = self.server
         if server is None or not server.ready:
-            return self._violated("progress", "the server is not there at the end")
+            self._violated("progress", "the server is not there at the end")
+            return
         board = server.engine.board
         rest = {
             "runs": len(board.runs),
@@ -249,7 +264,15 @@ class World:
             if instance is not None and instance.process.alive and instance.supervisor._attempts.held:
                 held = [attempt.id for attempt in instance.supervisor._attempts.held.values()]
                 self._violated("leftovers", f"{instance.process.name} still holds {held}")
-        return None
+
+    def _state(self) -> str:
+        """The runs that have not ended, and those of their steps that have not, as SQL has them."""
+        run, step = schema.run, schema.step
+        shown = (run.c.id, run.c.state, step.c.id, step.c.state, step.c.epoch, step.c.instance, step.c.reason)
+        query = sa.select(*shown).join(step, run.c.key == step.c.run, isouter=True)
+        query = query.where(run.c.ended_at.is_(None), step.c.ended_at.is_(None))
+        with self.database.connect() as connection:
+            return "\n".join(f"    {tuple(row)}" for row in connection.execute(query))
 
     def _check(self, submitted: Any) -> None:
         store = MemoryStore(self.disk, self._processes[0].runtime)
@@ -258,6 +281,8 @@ class World:
             allowed = (self.faults + self.broker.lost) * in_flight
             found = check(connection, store, tuple(submitted), lost_allowed=allowed)
             self.violations.extend(found)
+            self.attempts = list(connection.execute(sa.select(schema.attempt.c.state)).scalars())
+            self.runs = connection.execute(sa.select(sa.func.count()).select_from(schema.run)).scalar_one()
             self._check_outputs(connection, store)
 
     def _check_outputs(self, connection: sa.Connection, store: MemoryStore) -> None:
@@ -268,9 +293,16 @@ class World:
             run = self.client.promised[job.name]
             text = connection.execute(sa.select(schema.run.c.outputs).where(schema.run.c.id == run)).scalar_one()
             for name, expected in expected_outputs(job.flow).items():
-                found = [bytes(store.read(reference["key"])) for reference in json.loads(text)[name]]
+                found = [self._content(store, reference["key"]) for reference in json.loads(text)[name]]
                 if found != expected:
                     self._violated("result", f"{job.name}: output {name} is {found}, not {expected}")
+
+    @staticmethod
+    def _content(store: MemoryStore, key: str) -> bytes | None:
+        try:
+            return bytes(store.read(key))
+        except ObjectMissing:
+            return None
 
     def _violated(self, invariant: str, text: str) -> None:
         self.note("world", f"VIOLATED {invariant}: {text}")
@@ -279,9 +311,13 @@ class World:
     def _close(self) -> None:
         for task in asyncio.all_tasks(self.loop):
             task._log_destroy_pending = False  # type: ignore[attr-defined]
-            task.get_coro().close()  # type: ignore[union-attr]
+            task.get_coro().close()
         self.loop.close()
         self.database.dispose()
+
+    def ended_at(self, job: str) -> float:
+        """The virtual time at which a job's run ended."""
+        return float(self.client.ends[job]["ended_at"]) - EPOCH
 
     def report(self) -> str:
         """What a failed test prints."""
