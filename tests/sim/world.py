@@ -66,6 +66,8 @@ class World:
         self.attempts: list[str] = []
         """At the end: the states of the attempts that became no result."""
         self.runs = 0
+        self.image = b""
+        """At the end: the database, as SQLite's file has it."""
         self._processes: list[SimProcess] = []
         self._healed = False
 
@@ -284,6 +286,7 @@ class World:
             self.attempts = list(connection.execute(sa.select(schema.attempt.c.state)).scalars())
             self.runs = connection.execute(sa.select(sa.func.count()).select_from(schema.run)).scalar_one()
             self._check_outputs(connection, store)
+        self.image = self.database.raw.serialize()
 
     def _check_outputs(self, connection: sa.Connection, store: MemoryStore) -> None:
         """Every run that succeeded has exactly the bytes that its flow computes."""

@@ -1,0 +1,235 @@
+"""The checker finds what was doctored: one that cannot fail proves nothing."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.pool import StaticPool
+
+from plugmesh.objects.local import LocalStore
+from plugmesh.runtime import SystemRuntime
+from tests.checker import Violation, check, check_invariants
+from tests.sim.objects import Disk, MemoryStore
+from tests.sim.workload import CANCELLED, FAILED, SUCCEEDED, Job, chain, mapped, single
+from tests.sim.world import World
+
+CHAIN, MAPPED, CANCELLED_RUN, BROKEN = "sim/chain", "sim/mapped", "sim/cancelled", "sim/broken"
+
+
+class Doctored:
+    """The database and the store of a finished simulation, free to be changed."""
+
+    def __init__(self, image: bytes, disk: Disk) -> None:
+        self.raw = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+        self.raw.deserialize(image)
+        self.disk = Disk(dict(disk.objects))
+
+    def sql(self, text: str) -> int:
+        """Change rows; how many."""
+        return self.raw.execute(text).rowcount
+
+    def found(self, **options: object) -> set[str]:
+        """The names of what is violated."""
+        return {violation.invariant for violation in self.violations(**options)}
+
+    def violations(self, **options: object) -> list[Violation]:
+        engine = sa.create_engine("sqlite+pysqlite://", poolclass=StaticPool, creator=lambda: self.raw)
+        with engine.connect() as connection:
+            return check(connection, MemoryStore(self.disk, SystemRuntime()), **options)  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    """A chain, a map, a run that was cancelled, one that failed."""
+    flow = {**chain(4, 5.0), "flow": CANCELLED_RUN}
+    jobs = [
+        Job("chain", chain(4), frozenset({SUCCEEDED})),
+        Job("mapped", mapped(3), frozenset({SUCCEEDED})),
+        Job("cancelled", flow, frozenset({CANCELLED}), cancel_after=3.0),
+        Job("broken", single("sim.work", "broken", fatal=True), frozenset({FAILED})),
+    ]
+    world = World(1, jobs)
+    assert world.run() == [], world.report()
+    return world
+
+
+@pytest.fixture
+def mesh(world: World) -> Iterator[Doctored]:
+    doctored = Doctored(world.image, world.disk)
+    yield doctored
+    doctored.raw.close()
+
+
+def _run(flow: str) -> str:
+    return f"(SELECT key FROM run WHERE flow = '{flow.partition('/')[2]}')"
+
+
+def _last(flow: str) -> str:
+    return f"(SELECT max(seq) FROM event WHERE run = {_run(flow)})"
+
+
+def _append(mesh: Doctored, flow: str, *changes: str) -> None:
+    row = (
+        f"SELECT run, seq + 1, at, '[{','.join(changes)}]' FROM event WHERE run = {_run(flow)} AND seq = {_last(flow)}"
+    )
+    assert mesh.sql(f"INSERT INTO event {row}") == 1
+
+
+def _step(step: str, state: str, **fields: object) -> str:
+    rest = "".join(f',"{name}":{value}' for name, value in fields.items())
+    return f'{{"change":"step","step":"{step}","state":"{state}","at":1.0{rest}}}'
+
+
+def test_nothing_is_found_where_nothing_is_wrong(mesh: Doctored, world: World) -> None:
+    assert mesh.violations(submitted=tuple(world.client.promised.values()), effects=("a", "b"), lost_allowed=0) == []
+
+
+def test_a_run_that_was_accepted_and_is_not_there(mesh: Doctored) -> None:
+    assert mesh.found(submitted=("run-nowhere",)) == {"submitted"}
+
+
+@pytest.mark.parametrize(
+    "change", [_step("n0", "ready"), '{"change":"run","state":"running","at":1.0}', _step("n9", "cancelled")]
+)
+def test_a_change_after_the_end(mesh: Doctored, change: str) -> None:
+    _append(mesh, CHAIN, change.replace("n9", "n1"))
+    assert "terminal" in mesh.found()
+
+
+def test_an_ended_run_with_a_step_that_has_not(mesh: Doctored) -> None:
+    assert mesh.sql(f"UPDATE step SET state = 'running' WHERE run = {_run(CHAIN)} AND id = 'n3'") == 1
+    assert "terminal" in mesh.found()
+
+
+@pytest.mark.parametrize("time", ["NULL", "1.0"])
+def test_a_state_and_a_time_of_end_that_do_not_fit(mesh: Doctored, time: str) -> None:
+    mesh.sql(f"UPDATE run SET ended_at = {time}")
+    assert mesh.found() & {"terminal", "replay"}
+
+
+def test_a_forbidden_transition(mesh: Doctored) -> None:
+    assert mesh.sql(
+        f"UPDATE event SET changes = replace(changes, '\"ready\"', '\"running\"') WHERE run = {_run(CHAIN)}"
+    )
+    assert "transitions" in mesh.found()
+
+
+def test_a_gap_in_the_event_rows(mesh: Doctored) -> None:
+    assert mesh.sql(f"DELETE FROM event WHERE run = {_run(CHAIN)} AND seq = 2") == 1
+    assert "transitions" in mesh.found()
+
+
+def test_a_result_of_an_epoch_that_was_not_out(mesh: Doctored) -> None:
+    text = '"state":"succeeded","at"'
+    query = f"SELECT seq, changes FROM event WHERE run = {_run(CHAIN)} AND changes LIKE '%{text}%' ORDER BY seq LIMIT 1"
+    seq, changes = mesh.raw.execute(query).fetchone()
+    head, _, tail = changes.partition(text)
+    wrong = head + text + tail.replace('"epoch":1', '"epoch":2', 1)
+    mesh.raw.execute(f"UPDATE event SET changes = ? WHERE run = {_run(CHAIN)} AND seq = ?", (wrong, seq))
+    assert "accepted" in mesh.found()
+
+
+def test_a_step_that_was_accepted_twice(mesh: Doctored) -> None:
+    _append(mesh, CHAIN, _step("n0", "succeeded", epoch=1))
+    assert "accepted" in mesh.found()
+
+
+def test_an_accepted_attempt_that_was_lost_too(mesh: Doctored) -> None:
+    mesh.sql(f"INSERT INTO attempt (run, step, epoch, state, at) VALUES ({_run(CHAIN)}, 'n0', 1, 'lost', 1.0)")
+    assert mesh.found() == {"accepted"}
+
+
+def test_a_child_that_ran_before_its_parent_was_accepted(mesh: Doctored) -> None:
+    mesh.sql(f"UPDATE event SET seq = 1000 - seq WHERE run = {_run(CHAIN)} AND seq > 1")
+    assert "parents" in mesh.found()
+
+
+@pytest.mark.parametrize("state", ["assigned", "succeeded"])
+def test_something_assigned_or_accepted_after_a_cancel(mesh: Doctored, state: str) -> None:
+    _append(mesh, CANCELLED_RUN, _step("n3", state, epoch=1))
+    assert "cancelled" in mesh.found()
+
+
+def test_a_run_that_nothing_will_move_on(mesh: Doctored) -> None:
+    mesh.sql(f"UPDATE run SET state = 'running', ended_at = NULL WHERE key = {_run(BROKEN)}")
+    assert "progress" in mesh.found()
+
+
+def test_a_step_that_waits_without_an_end(mesh: Doctored) -> None:
+    mesh.sql(f"UPDATE run SET state = 'running', ended_at = NULL WHERE key = {_run(BROKEN)}")
+    mesh.sql(f"UPDATE step SET state = 'parked', wake_at = NULL WHERE run = {_run(BROKEN)}")
+    assert "progress" in mesh.found()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE step SET epoch = 7 WHERE id = 'n1'",
+        "UPDATE step SET instance = 'another' WHERE id = 'each.1'",
+        "UPDATE step SET outputs = NULL WHERE id = 'each.1'",
+        "DELETE FROM step WHERE id = 'each.2'",
+        "INSERT INTO step (run, id, state, epoch, failures, losses) SELECT run, 'n9', 'succeeded', 1, 0, 0 FROM step LIMIT 1",
+        "UPDATE run SET reason = 'because' WHERE state = 'succeeded'",
+        "UPDATE run SET outputs = NULL WHERE state = 'succeeded'",
+    ],
+)  # fmt: skip
+def test_tables_that_are_not_what_their_events_say(mesh: Doctored, change: str) -> None:
+    assert mesh.sql(change) >= 1
+    assert "replay" in mesh.found()
+
+
+def test_an_output_of_another_attempt(mesh: Doctored) -> None:
+    for table, column in (("event", "changes"), ("step", "outputs"), ("run", "outputs")):
+        key = "run" if table != "run" else "key"
+        mesh.sql(f"UPDATE {table} SET {column} = replace({column}, '/n1/1/', '/n1/2/') WHERE {key} = {_run(CHAIN)}")
+    assert mesh.found() == {"visible", "objects"}
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        lambda objects, key: objects.pop(key),
+        lambda objects, key: objects.update({key: (b"other bytes of another length", 0.0)}),
+        lambda objects, key: objects.update({key: (objects[key][0][:-1] + b"!", 0.0)}),
+        lambda objects, key: objects.update({key: (b"", 0.0)}),
+    ],
+    ids=["gone", "other", "flipped", "empty"],
+)
+def test_bytes_that_are_not_those_of_their_reference(mesh: Doctored, harm: Callable[..., object]) -> None:
+    harm(mesh.disk.objects, next(key for key in mesh.disk.objects if "/n3/1/" in key))
+    assert mesh.found() == {"objects"}
+
+
+def test_an_effect_that_was_applied_twice(mesh: Doctored) -> None:
+    assert mesh.found(effects=("sink/a", "sink/b", "sink/a")) == {"effects"}
+
+
+def test_more_lost_attempts_than_the_faults_explain(mesh: Doctored) -> None:
+    mesh.sql(f"INSERT INTO attempt (run, step, epoch, state, at) VALUES ({_run(CHAIN)}, 'n0', 9, 'lost', 1.0)")
+    assert mesh.found(lost_allowed=1) == set()
+    assert mesh.found(lost_allowed=0) == {"retries"}
+
+
+def test_a_data_folder_is_checked_while_its_server_may_be_writing(mesh: Doctored, tmp_path: Path) -> None:
+    store = LocalStore(tmp_path / "objects")
+    for key, (data, _) in mesh.disk.objects.items():
+        writer = store.create(key)
+        writer.write(data)
+        writer.commit()
+    server = sqlite3.connect(tmp_path / "state.db", isolation_level=None)
+    mesh.raw.backup(server)
+    server.execute("PRAGMA journal_mode=WAL")
+    assert check_invariants(tmp_path) == []
+    server.execute("UPDATE step SET epoch = 7 WHERE id = 'n1'")
+    server.execute("BEGIN IMMEDIATE")
+    server.execute("DELETE FROM run")  # not committed: nobody sees it
+    problems = check_invariants(tmp_path)
+    server.execute("ROLLBACK")
+    assert problems
+    assert all(problem.startswith("replay: run run-") for problem in problems)
+    server.close()
+    assert check_invariants(tmp_path) == problems
