@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from registry.registry import Member
-
 from registry.liveness import Liveness
+from registry.registry import Member
 from scheduler.placement import Seat
 
 BACK_WITHIN_S = 1.0

@@ -4,6 +4,7 @@ import os
 import random
 import socket
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import hypothesis
 import pytest
@@ -29,11 +30,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    # Drawn here, so that pytest-xdist hands its workers the seeds of the process that started them.
+    handed: dict[str, int] = getattr(config, "workerinput", {})
     if config.option.run_seed is None:
-        config.option.run_seed = random.SystemRandom().randrange(2**32)
+        config.option.run_seed = handed.get("run_seed", random.SystemRandom().randrange(2**32))
     if config.option.hypothesis_seed is None:
         config.option.hypothesis_seed = str(config.option.run_seed)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """A process of pytest-xdist: it must collect the same tests, so it gets the seed of the one that started it."""
+    node.workerinput["run_seed"] = node.config.option.run_seed
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
