@@ -99,6 +99,8 @@ class Engine:
         self._ticked_at = 0.0
         self._tick_due = self._late = False
         self.commits = 0
+        self.trouble: str | None = "it has not started yet"
+        """Why runs cannot be accepted now, or `None`: the last thing that was written, or could not be."""
 
     # -- life --------------------------------------------------------------------------------------------------------
 
@@ -108,6 +110,7 @@ class Engine:
         self._watch = self._registry.watch(self._put)
         self._placing.refresh()
         await self._shards.acquire()
+        self.trouble = None
         self._tasks = [
             self._runtime.spawn(self._run(), "engine"),
             self._runtime.spawn(self._tick(), "engine-tick"),
@@ -345,7 +348,9 @@ class Engine:
             try:
                 await self._shards.renew()
                 await self._shards.acquire()
-            except Exception:  # noqa: BLE001  whatever it was, the leases must be tried again
+                self.trouble = None
+            except Exception as error:  # noqa: BLE001  whatever it was, the leases must be tried again
+                self.trouble = f"the database cannot be written: {error}"
                 _log.exception("the leases of the shards could not be renewed; trying again")
             self._wake.set()
 
@@ -356,6 +361,7 @@ class Engine:
             keys = await self._store.commit(commit)
         except Exception as error:  # noqa: BLE001  any error leaves the outcome unknown
             _log.exception("a commit failed; reading %d shards again", len(commit.positions))
+            self.trouble = f"the last commit failed: {error}"
             work.fail(StateUnavailable(f"the outcome is unknown, ask again with the same idempotency key: {error}"))
             for shard in sorted(work.heard.union(commit.positions)):  # what was heard must be heard again, too
                 self._shards.drop(shard)
@@ -367,6 +373,7 @@ class Engine:
             self._wake.set()
             return False
         self.commits += 1
+        self.trouble = None
         for run, _ in work.announced:
             run.key = keys.get(run.id, run.key)
         return True

@@ -67,7 +67,10 @@ class Mesh:
 
     def app(self, modules: Check) -> FastAPI:
         """The web application; `modules` says whether the palette is there."""
-        return create_app(self.gateway, self.hub, checks={"modules": modules})
+        return create_app(self.gateway, self.hub, checks={"modules": modules, "scheduler": self._scheduler})
+
+    async def _scheduler(self) -> str | None:
+        return self.engine.trouble
 
     async def start(self) -> None:
         """Begin to work; what the last server left unfinished goes on."""

@@ -25,7 +25,7 @@ from plugmesh.runtime_loader import VARIABLE, load_runtime
 from registry.registry import MemberChange
 
 PALETTE_S = 10.0
-"""The server is called ready when its own modules are there, and after this time in any case."""
+"""The banner waits for the server's own modules, but not longer than this: runs are accepted anyway."""
 BREAK_S = 1.0
 """Requests get so long to finish when a part has failed."""
 STOP_S = 10.0
@@ -71,6 +71,7 @@ class Server:
         self._asked = asyncio.Event()
         self._web_stop = asyncio.Event()
         self._ready_by = runtime.now() + PALETTE_S
+        self._was_settled = False
         self.url = _url(options.host, listener.getsockname()[1])
         self._services = Services(
             data_folder(options.data) / RUN,
@@ -157,13 +158,12 @@ class Server:
         )
 
     async def _palette(self) -> str | None:
-        if self._services.settled or self._runtime.now() >= self._ready_by:
-            self._ready_by = 0.0
-            return None
-        return "the modules are being started"
+        """Not ready until the server's own modules were there once; then each run says what it waits for."""
+        self._was_settled = self._was_settled or self._services.settled
+        return None if self._was_settled else "the server's own modules are not there yet: see its log"
 
     async def _welcome(self, folders: list[Path]) -> None:
-        while await self._palette():
+        while await self._palette() and self._runtime.now() < self._ready_by:
             await self._runtime.sleep(0.02)
         modules = [contract.name for contract in self._mesh.registry.modules()]
         live = sorted({name for name in modules if self._mesh.registry.live_versions(name)})

@@ -8,8 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Concatenate, ParamSpec, TypeVar
 
+from sqlalchemy.exc import DBAPIError
+
 from plugmesh.contracts.module import ModuleContract
 from plugmesh.contracts.run import Command
+from plugmesh.errors import StateUnavailable
 from plugmesh.runtime import Runtime, Worker
 from plugmesh.state.database import Database
 from plugmesh.state.migrate import upgrade
@@ -35,14 +38,21 @@ class State:
     async def open(cls, url: str, runtime: Runtime) -> State:
         """Open the database, bring its schema up to date, and keep others out (SQLite).
 
-        Raises `ConfigurationError`, `Conflict`.
+        Raises `ConfigurationError`, `Conflict`, and `StateUnavailable` when the file cannot be used as a database.
         """
         database = Database(url)
         writes = runtime.worker("state-writes")
         reads = writes if database.in_memory else runtime.worker("state-reads")  # memory is one connection
         state = cls(runtime, database, writes, reads)
-        await state._writes.call(state._prepare)
-        state._reader = await state._reads.call(Reader, state._database)
+        try:
+            await state._writes.call(state._prepare)
+            state._reader = await state._reads.call(Reader, state._database)
+        except DBAPIError as error:
+            await state.close()
+            raise StateUnavailable(
+                f"{database.url.render_as_string()} cannot be used as the database of a mesh: {error.orig}. Make room if the "
+                "disk is full; restore a copy if the file is damaged; or choose another folder with --data"
+            ) from error
         return state
 
     def _prepare(self) -> None:

@@ -10,7 +10,7 @@ from alembic.migration import MigrationContext
 from plugmesh.contracts.flow import Flow, Node
 from plugmesh.contracts.module import ModuleContract
 from plugmesh.contracts.run import SHARDS, Command, Submission, shard_of
-from plugmesh.errors import ConfigurationError, Conflict, OwnershipLost
+from plugmesh.errors import ConfigurationError, Conflict, OwnershipLost, StateUnavailable
 from plugmesh.runtime import SystemRuntime
 from plugmesh.state.database import Database
 from plugmesh.state.migrate import HEAD, upgrade
@@ -180,6 +180,12 @@ def test_a_url_that_cannot_be_served_is_refused(url, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ConfigurationError):
         Database(url)
+
+
+async def test_a_file_that_is_no_database_is_named_with_the_ways_out(tmp_path):
+    (tmp_path / "state.db").write_bytes(b"not a database at all" * 100)
+    with pytest.raises(StateUnavailable, match=r"file is not a database.*another folder"):
+        await State.open(f"sqlite:///{tmp_path}/state.db", SystemRuntime())
 
 
 def test_the_migrations_make_the_tables_of_the_schema(tmp_path):
