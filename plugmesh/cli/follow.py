@@ -11,6 +11,7 @@ from rich.text import Text
 
 from plugmesh.cli.session import Session
 from plugmesh.cli.steps import ENDED, duration, result, run_line, steps_table, waiting_lines
+from plugmesh.cli.terminal_text import brief, one_line, plain
 from plugmesh.errors import NotReachable
 
 LOOK_S = 0.4
@@ -45,14 +46,14 @@ class _Table(_Silent):
     def show(self, run: dict[str, Any]) -> None:
         steps = run["steps"]
         shown = steps if len(steps) <= STEPS_SHOWN else [step for step in steps if step["state"] != "succeeded"]
-        lines: list[RenderableType] = [Text(run_line(run), style="bold"), steps_table(shown[:STEPS_SHOWN])]
+        lines: list[RenderableType] = [Text(brief(run_line(run)), style="bold"), steps_table(shown[:STEPS_SHOWN])]
         if len(steps) > STEPS_SHOWN:
             done = sum(step["state"] == "succeeded" for step in steps)
             lines.append(Text(f"{done:,} of {len(steps):,} steps have succeeded"))
         self._live.update(Group(*lines), refresh=True)
 
     def away(self, error: NotReachable) -> None:
-        self._live.update(Text(f"{error}; waiting for it"), refresh=True)
+        self._live.update(Text(plain(f"{error}; waiting for it")), refresh=True)
 
 
 class _Lines(_Silent):
@@ -69,7 +70,7 @@ class _Lines(_Silent):
                 self._seen[step["id"]] = step["state"]
                 took = duration(step.get("started_at") or step.get("ready_at"), step.get("ended_at"))
                 parts = [step["id"], step["state"], f"({took})" if took else "", result(step)]
-                self._session.say(" ".join(part for part in parts if part))
+                self._session.say(one_line(" ".join(part for part in parts if part)))
         for line in waiting_lines(run):
             if line not in self._waits:
                 self._waits.add(line)

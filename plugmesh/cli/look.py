@@ -12,6 +12,7 @@ from plugmesh.cli.outputs import show_outputs
 from plugmesh.cli.run import TableFormat, finish
 from plugmesh.cli.session import HERE, AsJson, Session, Url, cells, table
 from plugmesh.cli.steps import clock, duration, run_line, state_text, steps_table, waiting_lines
+from plugmesh.cli.terminal_text import brief, one_line
 
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="The run's id.")]
 
@@ -86,7 +87,9 @@ def _show_runs(session: Session, found: list[dict[str, Any]]) -> None:
         took = duration(run["started_at"] or run["submitted_at"], run["ended_at"])
         flow = f"{run['namespace']}/{run['flow']}"
         made.add_row(
-            *cells(run["id"], flow), state_text(run["state"]), *cells(clock(run["submitted_at"]), took, run["reason"])
+            *cells(run["id"], flow),
+            state_text(run["state"]),
+            *cells(clock(run["submitted_at"]), took, brief(run["reason"] or "")),
         )
     session.console.print(made)
 
@@ -105,7 +108,7 @@ def _show_logs(session: Session, found: dict[str, dict[str, Any]], *, named: boo
     for name, log in found.items():
         for line in log["lines"]:
             before = f"{name}: " if named else ""
-            session.say(f"{before}{clock(line.get('at'))} {line.get('level') or ''} {line.get('text', '')}")
+            session.say(f"{before}{clock(line.get('at'))} {one_line(line.get('level') or '')} {line.get('text', '')}")
         if log.get("truncated"):
             session.say(f"{name}: the log was longer; this is all that was kept")
     if not any(log["lines"] for log in found.values()):
@@ -121,7 +124,7 @@ def _show_modules(session: Session, found: list[dict[str, Any]]) -> None:
         served = f"{module['live']} instance{'s' if module['live'] != 1 else ''}" if module["live"] else "nobody now"
         first = (module["title"] or module["doc"]).strip().partition("\n")[0]
         versions = ", ".join(module["live_versions"] or module["versions"])
-        made.add_row(*cells(module["name"], versions, module["kind"], served, first))
+        made.add_row(*cells(module["name"], versions, module["kind"], served, brief(first)))
     session.console.print(made)
 
 
@@ -133,7 +136,9 @@ def _show_instances(session: Session, found: list[dict[str, Any]]) -> None:
     for one in found:
         state = "draining" if one["draining"] else one["liveness"]
         work = f"{one['running']} of {one['slots']}"
-        refused = [f"{entry['module']}@{entry['version']} (refused: {entry['difference']})" for entry in one["refused"]]
+        refused = [
+            f"{entry['module']}@{entry['version']} (refused: {brief(entry['difference'])})" for entry in one["refused"]
+        ]
         listed = ", ".join([*one["modules"], *refused])
         made.add_row(*cells(one["id"], one["host"], one["pid"], state, work, listed))
     session.console.print(made)

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from plugmesh.cli.session import Session, cells, table
 from plugmesh.cli.steps import output_text
+from plugmesh.cli.terminal_text import brief, one_line
 
 PREVIEW_ROWS = 10
 _SUFFIX = {"value": ".json", "file": ""}
@@ -24,7 +25,7 @@ def show_outputs(session: Session, run: dict[str, Any]) -> None:
     """Print the first rows of each output."""
     for name, output in ready_outputs(run).items():
         session.console.print()
-        session.console.print(Text(f"{name}: {output_text('out', output)}", style="bold"))
+        session.console.print(Text(one_line(f"{name}: {output_text('out', output)}"), style="bold"))
         if output["kind"] == "table":
             _show_rows(session, run["id"], output)
 
@@ -34,11 +35,11 @@ def _show_rows(session: Session, run: str, output: dict[str, Any]) -> None:
     names = [column["name"] for column in page["columns"]]
     made = table(*names)
     for row in page["rows"]:
-        made.add_row(*cells(*(_cell(row.get(name)) for name in names)))
+        made.add_row(*cells(*(brief(_cell(row.get(name))) for name in names)))
     session.console.print(made)
     left = page["total"] - len(page["rows"])
     if left > 0:
-        session.console.print(Text(f"… and {left:,} more rows", style="dim"))
+        session.console.print(Text(f"… and {left:,} more row{'s' if left != 1 else ''}", style="dim"))
 
 
 def _cell(value: Any) -> str:

@@ -13,7 +13,7 @@ from plugmesh.cli.flowfile import hand_in, params_of, read_flow
 from plugmesh.cli.follow import follow
 from plugmesh.cli.outputs import save_outputs, show_outputs
 from plugmesh.cli.session import HERE, AsJson, Session, Url
-from plugmesh.cli.steps import run_line, steps_table
+from plugmesh.cli.steps import failed_steps, run_line, steps_table
 
 
 class TableFormat(StrEnum):
@@ -88,13 +88,13 @@ def _accepted(session: Session, accepted: dict[str, Any]) -> None:
 
 def _ended(session: Session, run: dict[str, Any]) -> None:
     succeeded = run["state"] == "succeeded"
-    if session.console.is_terminal or not succeeded:
+    failed = failed_steps(run)
+    if session.console.is_terminal:  # elsewhere each step has had its line
         session.console.print(steps_table(run["steps"]))
-    session.say(run_line(run), style="bold green" if succeeded else "bold red")
+    session.say(run_line(run, reason=not failed), style="bold green" if succeeded else "bold red")
     if succeeded:
         show_outputs(session, run)
         return
-    failed = [step["id"] for step in run["steps"] if step["state"] == "failed"]
     if failed:
         session.say(f"what it printed: plugmesh logs {run['id']} {failed[0]}")
 

@@ -16,6 +16,7 @@ from rich.text import Text
 from plugmesh.cli.client import MeshClient, Refusal
 from plugmesh.cli.exits import ExitCode
 from plugmesh.cli.options import DEFAULT_URL
+from plugmesh.cli.terminal_text import one_line, plain
 from plugmesh.errors import ConfigurationError, FlowInvalid, NotFound, NotReachable, PlugmeshError
 from plugmesh.runtime import SystemRuntime
 
@@ -63,11 +64,11 @@ class Session:
     def say(self, text: str, style: str = "") -> None:
         """A line for people; nothing with `--json`."""
         if not self.as_json:
-            self.console.print(Text(text, style=style))
+            self.console.print(Text(plain(text), style=style))
 
     def warn(self, text: str) -> None:
         """A line on stderr."""
-        self._errors.print(Text(text, style="yellow"))
+        self._errors.print(Text(plain(text), style="yellow"))
 
     def warnings(self, problems: Sequence[dict[str, Any]]) -> None:
         """The warnings of a flow, with their places."""
@@ -81,9 +82,9 @@ class Session:
             print(json.dumps({"error": document}, ensure_ascii=False), file=sys.stderr)
         elif problems:
             for problem in problems:
-                self._errors.print(Text(problem_line(problem, self._flow_file), style="red"))
+                self._errors.print(Text(plain(problem_line(problem, self._flow_file)), style="red"))
         else:
-            self._errors.print(Text(f"plugmesh: {error}", style="red"))
+            self._errors.print(Text(plain(f"plugmesh: {error}"), style="red"))
         raise typer.Exit(exit_code(error)) from error
 
 
@@ -111,13 +112,13 @@ def table(*columns: str) -> Table:
     """A plain table."""
     made = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
-        made.add_column(column, overflow="fold")
+        made.add_column(Text(one_line(column)), overflow="fold")
     return made
 
 
 def cells(*values: object) -> tuple[RenderableType, ...]:
-    """Cells that are shown as they are: nothing in them is markup."""
-    return tuple(Text("" if value is None else str(value)) for value in values)
+    """Cells of one line each: nothing in them is markup."""
+    return tuple(Text("" if value is None else one_line(str(value))) for value in values)
 
 
 def make_console(*, stderr: bool = False) -> Console:

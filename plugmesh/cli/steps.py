@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from plugmesh.cli.session import table
+from plugmesh.cli.terminal_text import brief, one_line
 
 ENDED = {"succeeded", "failed", "cancelled", "timed_out"}
 STYLES = {
@@ -46,29 +47,34 @@ def duration(start: float | None, end: float | None) -> str:
 
 def state_text(state: str) -> Text:
     """A state in its colour."""
-    return Text(state, style=STYLES.get(state, ""))
+    return Text(one_line(state), style=STYLES.get(state, ""))
 
 
 def result(step: dict[str, Any]) -> str:
-    """What a step came to: rows, or why it is where it is."""
+    """What a step came to, briefly: rows, or why it is where it is."""
     if step.get("error"):
-        return error_line(step["error"])
+        return brief(error_line(step["error"]))
     outputs = step.get("outputs") or {}
     if outputs:
-        return ", ".join(output_text(name, output) for name, output in outputs.items())
-    return step.get("reason") or ""
+        return brief(", ".join(output_text(name, output) for name, output in outputs.items()))
+    return brief(step.get("reason") or "")
 
 
 def output_text(name: str, output: dict[str, Any]) -> str:
     """An output in a few words."""
     label = "" if name == "out" else f"{name}: "
     if output.get("rows") is not None:
-        return f"{label}{output['rows']:,} rows"
+        return f"{label}{rows_text(output['rows'])}"
     if "value" in output:
         return f"{label}{output['value']!r}"
     if output.get("bytes") is not None:
         return f"{label}{output.get('name', 'file')}, {output['bytes']:,} bytes"
     return f"{label}{output.get('kind', '')}"
+
+
+def rows_text(rows: int) -> str:
+    """A number of rows."""
+    return f"{rows:,} row{'s' if rows != 1 else ''}"
 
 
 def error_line(error: dict[str, Any]) -> str:
@@ -83,7 +89,7 @@ def steps_table(steps: list[dict[str, Any]]) -> Table:
     for step in steps:
         tries = f" (attempt {step['epoch']})" if step.get("epoch", 0) > 1 else ""
         made.add_row(
-            Text(step["id"]),
+            Text(one_line(step["id"])),
             state_text(step["state"]),
             Text(duration(step.get("started_at") or step.get("ready_at"), step.get("ended_at"))),
             Text(result(step) + tries),
@@ -91,11 +97,16 @@ def steps_table(steps: list[dict[str, Any]]) -> Table:
     return made
 
 
-def run_line(run: dict[str, Any]) -> str:
-    """How a run stands, in one line."""
+def run_line(run: dict[str, Any], *, reason: bool = True) -> str:
+    """How a run stands, in one line; its reason is whole, for nothing else shows all of it."""
     took = duration(run.get("started_at") or run.get("submitted_at"), run.get("ended_at"))
-    reason = f": {run['reason']}" if run.get("reason") else ""
-    return f"{run['id']} {run['state']}{f' after {took}' if took else ''}{reason}"
+    why = f": {run['reason']}" if reason and run.get("reason") else ""
+    return one_line(f"{run['id']} {run['state']}{f' after {took}' if took else ''}{why}")
+
+
+def failed_steps(run: dict[str, Any]) -> list[str]:
+    """The steps whose errors made a run fail; none if it ended for another reason."""
+    return [step["id"] for step in run["steps"] if run["state"] == step["state"] == "failed"]
 
 
 def waiting_lines(run: dict[str, Any]) -> list[str]:
@@ -104,5 +115,6 @@ def waiting_lines(run: dict[str, Any]) -> list[str]:
     for step in run.get("steps", []):
         if step["state"] in {"parked", "waiting"}:
             until = f" (until {clock(step['wake_at'])})" if step.get("wake_at") else ""
-            lines.append(f"{step['id']} is {step['state']}: {step.get('reason') or 'it will go on by itself'}{until}")
+            reason = brief(step.get("reason") or "it will go on by itself")
+            lines.append(f"{one_line(step['id'])} is {one_line(step['state'])}: {reason}{until}")
     return lines

@@ -3,7 +3,7 @@
 import pytest
 
 from plugmesh.cli.session import problem_line
-from plugmesh.cli.steps import duration, output_text, result, run_line, waiting_lines
+from plugmesh.cli.steps import duration, failed_steps, output_text, result, run_line, waiting_lines
 
 
 @pytest.mark.parametrize(
@@ -53,3 +53,13 @@ def test_a_problem_reads_as_compilers_write_them() -> None:
     problem = {"line": 3, "column": 9, "severity": "error", "message": "no such node", "hint": "did you mean 'read'?"}
     assert problem_line(problem, "f.yaml") == "f.yaml:3:9: error: no such node (did you mean 'read'?)"
     assert problem_line({"where": "inputs.a", "message": "missing"}, "f.yaml") == "inputs.a: missing"
+
+
+def test_one_row_is_not_rows() -> None:
+    assert output_text("out", {"kind": "table", "rows": 1}) == "1 row"
+
+
+def test_a_run_that_failed_by_its_steps_names_them() -> None:
+    steps = [{"id": "a", "state": "failed"}, {"id": "b", "state": "cancelled"}]
+    assert failed_steps({"state": "failed", "steps": steps}) == ["a"]
+    assert failed_steps({"state": "timed_out", "steps": steps}) == [], "then the run has a reason of its own"

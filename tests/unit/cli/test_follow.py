@@ -1,0 +1,32 @@
+"""Following a run away from a terminal."""
+
+from typing import Any
+
+import pytest
+
+from plugmesh.cli.run import finish
+from plugmesh.cli.session import Session
+
+
+class OneRun:
+    """A mesh on which a run has ended."""
+
+    def __init__(self, document: dict[str, Any]) -> None:
+        self.document = document
+
+    def run(self, run: str, wait_s: float = 0.0) -> dict[str, Any]:
+        return self.document
+
+
+def test_why_a_step_failed_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
+    steps = [{"id": "it", "state": "failed", "error": {"type": "ValueError", "message": "no\x1b[2J such\ncolumn"}}]
+    document = {"id": "run-1", "state": "failed", "reason": "step 'it': no\x1b[2J such\ncolumn", "steps": steps}
+    session = Session("http://127.0.0.1:1", as_json=False)
+    session.client = OneRun(document)  # type: ignore[assignment]
+    with pytest.raises(Exception, match="1"):
+        finish(session, "run-1", None, "csv")
+    assert capsys.readouterr().out.splitlines() == [
+        "it failed ValueError: no\N{REPLACEMENT CHARACTER}[2J such column",
+        "run-1 failed",
+        "what it printed: plugmesh logs run-1 it",
+    ]
