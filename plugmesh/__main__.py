@@ -1,5 +1,10 @@
 """`python -m plugmesh` is the `plugmesh` command."""
 
-from plugmesh.cli.main import main
+import sys
 
-main()
+try:
+    from plugmesh.cli.main import main
+
+    main()
+except KeyboardInterrupt:  # before the command itself expects it
+    sys.exit(130)

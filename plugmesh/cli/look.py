@@ -8,9 +8,10 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
+from plugmesh.cli.arguments import HERE, AsJson, Url
 from plugmesh.cli.outputs import show_outputs
 from plugmesh.cli.run import TableFormat, finish
-from plugmesh.cli.session import HERE, AsJson, Session, Url, cells, table
+from plugmesh.cli.session import Session, cells, table
 from plugmesh.cli.steps import clock, duration, run_line, state_text, steps_table, waiting_lines
 from plugmesh.cli.terminal_text import brief, one_line
 

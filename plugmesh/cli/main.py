@@ -1,49 +1,38 @@
-"""The `plugmesh` command: one function a command in the files beside this one, put together here."""
+"""The entry of the `plugmesh` command: it imports what the command line needs, where Ctrl-C is expected."""
 
 from __future__ import annotations
 
-from typing import Annotated
+import sys
+from typing import TYPE_CHECKING
 
-import typer
+if TYPE_CHECKING:
+    import typer
 
-from plugmesh import __version__
-from plugmesh.cli.look import instances, logs, modules, runs, show
-from plugmesh.cli.run import cancel, run, validate
-from plugmesh.cli.serve import module_app
-from plugmesh.cli.up import up
-
-
-def _version(asked: bool) -> None:
-    if asked:
-        print(f"plugmesh {__version__}")
-        raise typer.Exit
-
-
-def _root(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
-    ] = False,
-) -> None:
-    """A mesh of hot-pluggable compute modules for data work."""
+INTERRUPTED = 130
+"""The same as `ExitCode.INTERRUPTED`, which is not imported yet when it is needed."""
 
 
 def make_app() -> typer.Typer:
     """The command with all that belongs to it."""
-    app = typer.Typer(
-        no_args_is_help=True,
-        add_completion=False,
-        pretty_exceptions_enable=False,
-        rich_markup_mode=None,
-        context_settings={"help_option_names": ["-h", "--help"]},
-    )
-    app.callback()(_root)
-    app.command()(up)
+    from plugmesh.cli.app import whole_app  # noqa: PLC0415  slow: Ctrl-C may come meanwhile
+
+    return whole_app()
+
+
+def make_module_app() -> typer.Typer:
+    """The command with `module` only: an author's module is plugged in without the libraries of the others."""
+    from plugmesh.cli.root import root_app  # noqa: PLC0415  slow: Ctrl-C may come meanwhile
+    from plugmesh.cli.serve import module_app  # noqa: PLC0415  as above
+
+    app = root_app()
     app.add_typer(module_app())
-    for command in (run, validate, runs, show, logs, cancel, modules, instances):
-        app.command()(command)
     return app
 
 
 def main() -> None:
-    """Entry point of the console script."""
-    make_app()(prog_name="plugmesh")
+    """Entry point of the console script. Ctrl-C at any moment ends it with 130, without a traceback."""
+    try:
+        app = make_module_app() if sys.argv[1:2] == ["module"] else make_app()
+        app(prog_name="plugmesh")
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)

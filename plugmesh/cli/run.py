@@ -8,11 +8,12 @@ from typing import Annotated, Any
 
 import typer
 
+from plugmesh.cli.arguments import HERE, AsJson, Url
 from plugmesh.cli.exits import ExitCode
 from plugmesh.cli.flowfile import hand_in, params_of, read_flow
 from plugmesh.cli.follow import follow
 from plugmesh.cli.outputs import save_outputs, show_outputs
-from plugmesh.cli.session import HERE, AsJson, Session, Url
+from plugmesh.cli.session import Session
 from plugmesh.cli.steps import failed_steps, run_line, steps_table
 
 

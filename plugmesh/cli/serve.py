@@ -9,9 +9,9 @@ from typing import Annotated
 
 import typer
 
+from plugmesh.cli.arguments import HERE, Url
 from plugmesh.cli.children import serve_command
 from plugmesh.cli.exits import ExitCode
-from plugmesh.cli.session import HERE, Url
 
 
 def serve(

@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Annotated, Any, Self
+from typing import Any, Self
 
 import typer
 from rich.console import Console, RenderableType
@@ -15,14 +15,9 @@ from rich.text import Text
 
 from plugmesh.cli.client import MeshClient, Refusal
 from plugmesh.cli.exits import ExitCode
-from plugmesh.cli.options import DEFAULT_URL
 from plugmesh.cli.terminal_text import one_line, plain
 from plugmesh.errors import ConfigurationError, FlowInvalid, NotFound, NotReachable, PlugmeshError
 from plugmesh.runtime import SystemRuntime
-
-Url = Annotated[str, typer.Option("--url", envvar="PLUGMESH_URL", help="Where the mesh is.", show_default=True)]
-AsJson = Annotated[bool, typer.Option("--json", help="Answer with one JSON document.")]
-HERE = DEFAULT_URL
 
 _PIPE_WIDTH = 200
 _CODES = {"not-found": ExitCode.NOT_FOUND, "state-unavailable": ExitCode.NOT_REACHABLE, "busy": ExitCode.NOT_REACHABLE}
