@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import traceback
-from pathlib import Path
 
 from module_sdk.errors import Cancelled, error_class_of
+from module_sdk.trace import place_of_error, shown_frames
 from plugmesh.contracts.run import StepError
 from plugmesh.errors import PlugmeshError
 
 MESSAGE_CHARS = 4_000
 TRACE_CHARS = 12_000
-_SDK = str(Path(__file__).resolve().parent.parent)
 
 
-def step_error(error: BaseException, module: str) -> StepError:
-    """The error with its place in the author's code; the SDK's own frames are left out of the traceback."""
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(_SDK)]
-    where = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else ""
+def step_error(error: BaseException, module: str, file: str = "", line: int | None = None) -> StepError:
+    """The error with its place in the author's code, else that of the function; Plugmesh's own frames are left out.
+
+    `file`, `line`: where the module's function stands, as far as it is known.
+    """
+    frames: list[traceback.FrameSummary] = shown_frames(error)
+    if not frames and not isinstance(error, PlugmeshError | SyntaxError):  # nobody expected it: it is a mistake of ours
+        frames = traceback.extract_tb(error.__traceback__)
+    where = place_of_error(error, file) or (file if line is None else f"{file}:{line}")
     if isinstance(error, Cancelled):
         return StepError(type="Cancelled", code="cancelled", message=f"{module} was cancelled", where=where)
     fields = {name: _text_or_none(error, name) for name in ("port", "column", "expected", "found")}

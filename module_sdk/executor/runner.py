@@ -67,6 +67,11 @@ class Runner:
             caller = self._callers[ref] = self._load(ref)
         return caller
 
+    def file_of(self, assign: Assign) -> str:
+        """The file that a module is loaded from, "" if it is imported by name."""
+        known = self._setup.sources.get(f"{assign.module}@{assign.version}")
+        return "" if known is None else known[0].file
+
     def _load(self, ref: str) -> Caller:
         source, digest = self._setup.sources[ref]
         module = find_module(load(source), ref)
@@ -132,14 +137,22 @@ class Attempt:
     def fail(self, error: BaseException) -> Failed:
         """What to say of an exception."""
         assign = self.assign
+        file, line = self._place()
         return Failed(
             instance=assign.instance,
             run=assign.run,
             step=assign.step,
             epoch=assign.epoch,
-            error=step_error(error, f"{assign.module}@{assign.version}"),
+            error=step_error(error, f"{assign.module}@{assign.version}", file, line),
             stats=self._stats(None),
         )
+
+    def _place(self) -> tuple[str, int | None]:
+        """File and line of the function; of a file that could not be imported its name alone."""
+        if self._caller is None:
+            return self._runner.file_of(self.assign), None
+        place = self._caller.module.signature.place
+        return place.file, place.line
 
     def close(self) -> None:
         """Remove what it had for itself."""

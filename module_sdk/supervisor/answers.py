@@ -78,7 +78,7 @@ def ended(attempt: Held, exit: Exit) -> StepError:
             type="Timeout",
             code="timeout",
             message=f"{module} ran longer than its {attempt.head.timeout_s:g} s and was ended: "
-            "give the node a larger timeout_s, or the module less to do",
+            "give the node a larger timeout, or the module less to do",
             traceback=exit.trace,
         )
     if attempt.ending is Ending.LEASE_LOST:

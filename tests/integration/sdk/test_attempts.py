@@ -12,7 +12,7 @@ from plugmesh.contracts.messages import Returned
 from plugmesh.data.reference import spill
 from plugmesh.data.table import write_table
 from plugmesh.errors import ErrorClass
-from tests.integration.sdk.house import House, is_alive
+from tests.integration.sdk.house import AUTHORED, House, is_alive
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -83,6 +83,8 @@ async def test_a_returned_column_of_another_type_fails_with_its_place(shared_hou
     failed = await shared_house.failed(await shared_house.assign("t.wrong", {"rows": [shared_house.table()]}))
     error = failed.error
     assert (error.port, error.column, error.expected, error.found) == ("out", "n", "int64", "string")
+    first = next(n for n, line in enumerate(AUTHORED.read_text().splitlines(), 1) if '"t.wrong"' in line)
+    assert error.where == f"{AUTHORED}:{first}"
 
 
 async def test_an_exception_says_where_it_was_raised(shared_house: House) -> None:
