@@ -12,7 +12,8 @@ import os
 import pkgutil
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NoReturn
@@ -20,6 +21,7 @@ from typing import Any, NoReturn
 from module_sdk.decorator import Module
 from module_sdk.launch import Launch, Served, Source
 from module_sdk.loading import load_file, modules_in
+from module_sdk.trace import import_failure, place_of_error
 from plugmesh.errors import ContractError, PlugmeshError
 
 URL_VARIABLE = "PLUGMESH_URL"
@@ -136,7 +138,7 @@ def _in_files(files: Sequence[str]) -> list[Module[..., Any]]:
     found: list[Module[..., Any]] = []
     sys.path[:0] = _folders(map(_parent, files))
     for file in files:
-        modules = modules_in(load_file(file))
+        modules = modules_in(_imported(file, partial(load_file, file)))
         if not modules:
             raise ContractError(f"{file} has no modules: decorate a function with @module")
         found.extend(modules)
@@ -144,15 +146,30 @@ def _in_files(files: Sequence[str]) -> list[Module[..., Any]]:
 
 
 def _in_package(name: str) -> list[Module[..., Any]]:
-    package = importlib.import_module(name)
+    package = _imported(name, partial(importlib.import_module, name))
     namespaces: list[ModuleType] = [package]
     if hasattr(package, "__path__"):
         walked = pkgutil.walk_packages(package.__path__, name + ".")
-        namespaces.extend(importlib.import_module(info.name) for info in walked)
+        namespaces.extend(_imported(info.name, partial(importlib.import_module, info.name)) for info in walked)
     found = {id(module): module for namespace in namespaces for module in modules_in(namespace)}
     if not found:
         raise ContractError(f"the package {name} has no modules: decorate a function in it with @module")
     return list(found.values())
+
+
+def _imported(name: str, run: Callable[[], ModuleType]) -> ModuleType:
+    """What `run` imports. Raises `ContractError` with the author's own lines when that fails, or ends the process."""
+    try:
+        return run()
+    except PlugmeshError:
+        raise
+    except SystemExit as error:
+        raise ContractError(
+            f"{place_of_error(error) or name}: the file ended, by sys.exit({error.code!r}), before its modules were "
+            'declared: put what a script does below `if __name__ == "__main__":`'
+        ) from error
+    except Exception as error:
+        raise ContractError(import_failure(error, name)) from error
 
 
 def _folders(folders: Any) -> tuple[str, ...]:

@@ -79,7 +79,8 @@ async def _serve(launch: Launch, runtime: Runtime) -> int:
     joined.link.listen(lambda up: _link_changed(supervisor, joined, up))
     await supervisor.start()
     for item in launch.served:
-        _notice(f"{item.contract.ref} is on the mesh {launch.url}")
+        if not supervisor.is_refused(item.contract):
+            _notice(f"{item.contract.ref} is offered to the mesh {launch.url}")  # which may refuse it still
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)

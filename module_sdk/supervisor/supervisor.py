@@ -127,6 +127,10 @@ class Supervisor:
         await self._presence.leave()
         self.ended.set()
 
+    def is_refused(self, contract: ModuleContract) -> bool:
+        """Whether the mesh has said that it does not take this module."""
+        return (contract.name, contract.version) in self._refused
+
     def link_changed(self, up: bool) -> None:
         """The link to the mesh is up or down; work goes on either way."""
         self._down_since = None if up else self._down_since or self._runtime.now()

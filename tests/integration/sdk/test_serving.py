@@ -66,7 +66,7 @@ async def test_an_authors_file_plugs_itself_in_runs_and_drains(mesh: MeshServer)
     interrupt(process)
     assert await mesh.ended(process) == 0
     assert mesh.entries() == {}
-    assert f"orders.price_total@1.2.0 is on the mesh {mesh.url}" in mesh.printed()
+    assert f"orders.price_total@1.2.0 is offered to the mesh {mesh.url}" in mesh.printed()
 
 
 async def test_the_supervisor_never_imports_an_authors_code(mesh: MeshServer, tmp_path: Path) -> None:
@@ -188,3 +188,30 @@ def test_a_file_that_cannot_be_served_says_why(tmp_path: Path, text: str, words:
     )
     assert answer.returncode != 0
     assert words in answer.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("x = 1\n\ndef broken(:\n", ":3: SyntaxError:"),
+        ("\nimport no_such_module_at_all\n", ":2: ModuleNotFoundError: No module named 'no_such_module_at_all'"),
+        ("x = 1\n1/0\n", ":2: ZeroDivisionError: division by zero"),
+        ("import sys\nsys.exit(0)\n", ":2: the file ended, by sys.exit(0), before its modules were declared"),
+        ("import json\njson.loads('{')\n", ":2: json.decoder.JSONDecodeError: "),
+        ("import broken_helper\n", "broken_helper.py:2: ZeroDivisionError: division by zero"),
+    ],
+)
+def test_a_file_that_cannot_be_imported_shows_its_authors_lines_alone(tmp_path: Path, text: str, words: str) -> None:
+    file = tmp_path / "f.py"
+    file.write_text(text)
+    (tmp_path / "broken_helper.py").write_text("\n1/0\n")
+    answer = subprocess.run(
+        [sys.executable, "-P", "-m", "module_sdk.serving", str(file)],
+        check=False, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert answer.returncode == 1
+    first = answer.stderr.splitlines()[0]
+    assert first.startswith(f"plugmesh: {tmp_path}")
+    assert words in first
+    assert "module_sdk/" not in answer.stderr
+    assert "importlib" not in answer.stderr
