@@ -65,6 +65,10 @@ class RealMesh:
         logs = sorted(self.folder.glob("*.log")) + sorted((self.data / "run").rglob("*.log"))
         return "".join(f"\n--- {log.name}\n{log.read_text(errors='replace')[-6000:]}" for log in logs)
 
+    def said_last(self) -> str:
+        """What the process that was started last has said."""
+        return (self.folder / f"process-{len(self._started) - 1}.log").read_text(errors="replace")
+
     def kill_server(self) -> None:
         """`kill -9` of the server alone."""
         self.server.kill()

@@ -156,18 +156,18 @@ def test_on_a_terminal_the_progress_is_a_table(shared_mesh: RealMesh, shop: Path
 def test_ctrl_c_leaves_the_run_alone_and_exits_with_130(shared_mesh: RealMesh, shop: Path) -> None:
     (shop / "parks.yaml").write_text(flow_of("not.there.either"))
     process = shared_mesh.start("run", "parks.yaml", "--follow")
-    wait_until_sync(lambda: "parked" in shared_mesh.said(), 30)
+    wait_until_sync(lambda: "parked" in shared_mesh.said_last(), 30)
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=30) == 130
-    assert "the run goes on" in shared_mesh.said()
+    assert "the run goes on" in shared_mesh.said_last()
 
 
 def test_a_follower_waits_for_a_mesh_that_is_started_again(make_mesh: object, mesh: RealMesh) -> None:
     (mesh.folder / "parks.yaml").write_text(flow_of("comes.later"))
     process = mesh.start("run", "parks.yaml", "--follow")
-    wait_until_sync(lambda: "parked" in mesh.said(), 30)
+    wait_until_sync(lambda: "parked" in mesh.said_last(), 30)
     mesh.kill_server()
-    wait_until_sync(lambda: "the run is not lost" in mesh.said(), 30)
+    wait_until_sync(lambda: "the run is not lost" in mesh.said_last(), 30)
     mesh.up()
     run = mesh.json("runs")["runs"][0]["id"]
     mesh.cli("cancel", run)
