@@ -152,6 +152,8 @@ async def test_a_refused_module_is_told_to_its_user_and_not_run(house: House) ->
     assert isinstance(result, Returned)
     assert result.reason == "unknown-module"
     assert "outputs: out was n" in house.notices[0]
+    contracts = [module.contract for module in house.modules.values()]
+    assert [c.ref for c in contracts if house.supervisor.is_refused(c)] == ["t.same@0.1.0"]
     assert not house.supervisor.ended.is_set()
 
 
