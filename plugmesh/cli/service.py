@@ -23,6 +23,7 @@ STEADY_S = 30.0
 """A process that served so long did not fail at once: the next delay is the first one again."""
 KILL_AFTER_S = 5.0
 """Beyond the time that a process has to finish its steps."""
+_SHOWN_LINES = 20
 
 
 class Service:
@@ -248,4 +249,7 @@ def _how(code: int | None) -> str:
 
 
 def _indented(text: str) -> str:
-    return "\n".join(f"  {line}" for line in text.splitlines()[-20:])
+    """The first line, which names the place of an error, and the last ones."""
+    lines = text.splitlines()
+    shown = lines if len(lines) <= _SHOWN_LINES else [lines[0], "…", *lines[2 - _SHOWN_LINES :]]
+    return "\n".join(f"  {line}" for line in shown)
