@@ -69,6 +69,7 @@ class Server:
         self._mesh = mesh
         self._listener = listener
         self._asked = asyncio.Event()
+        self._signals = 0
         self._web_stop = asyncio.Event()
         self._ready_by = runtime.now() + PALETTE_S
         self._was_settled = False
@@ -110,7 +111,8 @@ class Server:
     # -- ends --------------------------------------------------------------------------------------------------------
 
     async def _stop(self, web: asyncio.Task[None]) -> None:
-        self._asked.clear()
+        if self._signals < 2:  # two that came at once are two
+            self._asked.clear()
         _say(f"stopping: steps at work have {self._options.drain_s:g} s to finish (once more to stop at once)")
         hurry = self._runtime.spawn(self._hurry(), "second signal")
         await self._services.stop()
@@ -142,7 +144,11 @@ class Server:
     def _handle_signals(self) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._asked.set)
+            loop.add_signal_handler(number, self._signalled)
+
+    def _signalled(self) -> None:
+        self._signals += 1
+        self._asked.set()
 
     # -- parts -------------------------------------------------------------------------------------------------------
 

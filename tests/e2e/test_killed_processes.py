@@ -127,7 +127,7 @@ def test_a_second_signal_ends_the_mesh_without_waiting_for_its_steps(mesh: RealM
     run = mesh.submit(flow_of("slow.count", gate=str(gate)))
     wait_until_sync(lambda: begun(gate), 30, message=mesh.said())
     mesh.server.send_signal(signal.SIGINT)
-    wait_until_sync(lambda: "stopping" in mesh.said(), 30)
+    wait_until_sync(lambda: "stopping" in mesh.said_last(), 30)
     mesh.server.send_signal(signal.SIGINT)
     assert mesh.server.wait(timeout=60) == 0
     wait_until_sync(lambda: not mesh.family(), message="processes are left")
