@@ -61,8 +61,19 @@ KINDS = (
     "link-cut",
     "link-freeze",
     "results-late",
+    "server-freeze",
+    "clock-set",
+    "store-full",
 )
-_LASTS = {"results-late": 12.0, "server-stall": 20.0, "instance-stall": 40.0, "link-cut": 6.0, "link-freeze": 30.0}
+_LASTS = {
+    "results-late": 12.0,
+    "server-freeze": 25.0,
+    "store-full": 6.0,
+    "server-stall": 20.0,
+    "instance-stall": 40.0,
+    "link-cut": 6.0,
+    "link-freeze": 30.0,
+}
 
 
 _SILENT = ("link-freeze", "instance-stall", "instance-vanish", "server-stall")

@@ -13,6 +13,7 @@ from plugmesh.contracts.instance import Offer, Registration, dispatch_partition
 from plugmesh.contracts.module import ModuleContract
 from plugmesh.discovery.embedded import LinkDiscovery
 from plugmesh.discovery.port import Discovery
+from plugmesh.errors import StoreFull
 from plugmesh.hub.link import HubLink
 from tests.sim.bus import SimBus
 from tests.sim.discovery import SimDiscovery
@@ -51,7 +52,11 @@ class Instance:
 
     async def run(self) -> None:
         """Join the mesh and serve until the supervisor ends."""
-        await self.supervisor.start()
+        try:
+            await self.supervisor.start()
+        except StoreFull as error:  # the process ends with this message
+            self.process.kill(f"could not start: {error}")
+            return
         self.process.house.note(self.process.name, f"has joined as {self.id}")
         await self.supervisor.ended.wait()
         self.process.kill("left")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from plugmesh.errors import Conflict, ObjectCorrupt, ObjectMissing
+from plugmesh.errors import Conflict, ObjectCorrupt, ObjectMissing, StoreFull
 from plugmesh.objects.keys import check_key, check_prefix
 from plugmesh.objects.port import Stored
 from plugmesh.runtime import Runtime
@@ -16,6 +16,7 @@ class Disk:
     """Committed objects by key, with the time of their commit."""
 
     objects: dict[str, tuple[bytes, float]] = field(default_factory=dict)
+    full: bool = False
 
 
 class MemoryStore:
@@ -64,6 +65,8 @@ class MemoryWriter:
 
     def commit(self) -> Stored:
         data = self._open()
+        if self._disk.full:
+            raise StoreFull("the simulated disk is full")
         self._runtime.point("objects.commit.before_rename")
         self._data = None
         if self._key in self._disk.objects:

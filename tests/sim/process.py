@@ -140,6 +140,10 @@ class SimRuntime(SystemRuntime):
         self._process.check()
         return super().new_id(prefix)
 
+    def set_clock(self, by_s: float) -> None:
+        """Somebody sets the machine's clock."""
+        self._skew_s += by_s
+
     async def sleep(self, seconds: float) -> None:
         late = self._delays.uniform(0.0, 0.001) if seconds > 0 else 0.0
         await asyncio.sleep(seconds + late)

@@ -56,6 +56,8 @@ class Server:
     def __init__(self, ground: Ground, process: SimProcess) -> None:
         self.ground, self.process = ground, process
         self.ready = False
+        self.link: Link | None = None
+        """Its way to the bus; with the hub it holds the bus itself."""
         self.engine: Engine
         self.registry: Registry
         self.gateway: Gateway
@@ -108,8 +110,8 @@ class Server:
         if self.ground.with_hub:
             hub = Hub(self.process.runtime, mesh=mesh, objects="sim://")
             return HubBus(hub), hub.directory, hub
-        link = Link(self.process)
-        return SimBus(self.ground.broker, link), SimDiscovery(self.ground.book, link), None
+        self.link = Link(self.process)
+        return SimBus(self.ground.broker, self.link), SimDiscovery(self.ground.book, self.link), None
 
 
 class Away(Exception):

@@ -93,6 +93,7 @@ def jobs_of(dice: random.Random, *, long: float) -> list[Job]:
         Job("diamond", diamond(long), good, twice=True),
         Job("fan-out", fan_out(dice.randint(3, 12), long / 2), good),
         Job("mapped", mapped(dice.randint(0, 12), long / 2), good),
+        Job("wide", mapped(dice.choice((20, 300)), 0.0), good),
         Job("flaky", single("sim.work", "flaky", 0.05, fails=dice.randint(1, 4)), good),
         Job("broken", single("sim.work", "broken", 0.05, fatal=True), frozenset({FAILED})),
         Job("sink", single("sim.sink", "sink", long), good),

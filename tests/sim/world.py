@@ -38,7 +38,7 @@ HORIZON_S = 400.0
 """All runs have ended by then, or there is no progress: every patience in the system is far shorter."""
 SETTLE_S = 40.0
 """After the last run's end: leases run out, stragglers report, and nothing may be left."""
-SLOTS = 2
+SLOTS = (1, 2, 2, 4)
 LATE_AT = 16.0
 """When the third instance comes, with the module that was missing."""
 
@@ -172,7 +172,7 @@ class World:
         number = 1 + sum(process.kind == "instance" for process in self._processes)
         process = self._process(f"inst-{index}.{number}", "instance")
         dice = random.Random(self.dice.getrandbits(32))
-        instance = Instance(self, process, contracts, dice=dice, outside=self.beyond, slots=SLOTS)
+        instance = Instance(self, process, contracts, dice=dice, outside=self.beyond, slots=dice.choice(SLOTS))
         self.instances[index] = instance
         process.on_death.append(
             lambda: self._later(self.dice.uniform(0.1, 8.0), self._start_instance, index, contracts)
@@ -186,7 +186,7 @@ class World:
 
     def _strike(self, fault: Fault) -> None:
         server, instance = self.server, self._victim(fault)
-        victim = server if fault.kind.startswith("server") else instance
+        victim = server if fault.kind.startswith(("server", "clock")) else instance
         if victim is None or not victim.process.alive or victim.process.stalled:
             return
         self.faults += 1
@@ -207,6 +207,15 @@ class World:
                 assert isinstance(victim, Instance)
                 victim.link.freeze(1000.0)
                 victim.process.kill("its host vanishes")
+            case "server-freeze":
+                assert isinstance(victim, Server)
+                if victim.link is not None:
+                    victim.link.freeze(fault.seconds)
+            case "clock-set":
+                victim.process.runtime.set_clock(self.dice.choice((-1.0, 1.0)) * self.dice.choice((1.0, 60.0)))
+            case "store-full":
+                self.disk.full = True
+                self._later(fault.seconds, self._make_room)
             case "results-late":
                 self.broker.held[victim.process.name] = self.loop.time() + fault.seconds
             case "link-cut":
@@ -229,6 +238,9 @@ class World:
         except sqlite3.OperationalError as error:
             server.process.kill(f"stopped, but {error}")
         server.process.kill("stopped in order")
+
+    def _make_room(self) -> None:
+        self.disk.full = False
 
     def _heal(self) -> None:
         self.note("world", "is healed")
@@ -279,7 +291,7 @@ class World:
     def _check(self, submitted: Any) -> None:
         store = MemoryStore(self.disk, self._processes[0].runtime)
         with self.database.connect() as connection:
-            in_flight = sum(1 for instance in self.instances if instance) * SLOTS * 9
+            in_flight = sum(1 for instance in self.instances if instance) * max(SLOTS) * 9
             allowed = (self.faults + self.broker.lost) * in_flight
             found = check(connection, store, tuple(submitted), lost_allowed=allowed)
             self.violations.extend(found)
