@@ -121,11 +121,6 @@ class Reader:
         rows = self._rows(sa.select(step).where(step.c.run == run.key, step.c.id == step_id))
         return StepRow(run.id, *rows[0][1:]) if rows else None
 
-    def run_counts(self) -> dict[str, int]:
-        """How many runs are in each state."""
-        query = sa.select(_run.c.state, sa.func.count()).group_by(_run.c.state)
-        return {str(state): int(count) for state, count in self._rows(query)}
-
     def step_counts(self, run: StoredRun) -> dict[str, int]:
         """How many step rows are in each state."""
         step = schema.step
