@@ -14,7 +14,7 @@ from gateway.catalogue import Modules
 from gateway.errors import BadRequest
 from gateway.flows import Checked, Flows
 from gateway.problems import as_documents
-from gateway.reader import Reader as DataReader
+from gateway.reader.pool import Reader as DataReader
 from gateway.settings import GatewaySettings
 from gateway.uploads import Uploads, check_namespace
 from gateway.views import Views, file_document, find, run_document

@@ -9,7 +9,7 @@ from fastapi import FastAPI
 
 from gateway.app import create_app
 from gateway.core import Gateway
-from gateway.reader import Reader
+from gateway.reader.pool import Reader
 from gateway.routes.health import Check
 from gateway.settings import GatewaySettings
 from plugmesh.bus.embedded import HubBus

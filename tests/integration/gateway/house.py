@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from gateway.app import create_app
 from gateway.core import Gateway
-from gateway.reader import Reader as DataReader
+from gateway.reader.pool import Reader as DataReader
 from gateway.settings import GatewaySettings
 from plugmesh.bus.embedded import HubBus
 from plugmesh.contracts.data import Reference

@@ -15,7 +15,7 @@ import pyarrow.csv
 import pyarrow.parquet
 import pytest
 
-from gateway.reader import ReaderFailure
+from gateway.reader.pool import ReaderFailure
 from gateway.settings import GatewaySettings
 from plugmesh.contracts.data import DataRef, FileRef, ValueRef
 from plugmesh.contracts.messages import LogRef

@@ -16,7 +16,7 @@ from gateway.core import RunRequest
 from gateway.errors import BadRequest, RequestInvalid
 from gateway.guard import host_name
 from gateway.problems import STATUS, ProblemResponse, of_error
-from gateway.reader import ReaderFailure
+from gateway.reader.pool import ReaderFailure
 from gateway.uploads import check_name, check_namespace, media_type_of
 from plugmesh.errors import NotFound, PlugmeshError
 from plugmesh.objects.keys import check_key

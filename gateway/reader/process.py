@@ -1,7 +1,7 @@
 """The process that decodes data for a gateway: with limits, and nothing to lose when data makes it crash.
 
-Started as a file: `python -P reader_process.py OBJECTS_URL MEMORY_BYTES`. Requests come on stdin, answers go to
-stdout; it ends with its parent. Beside this folder's `reader_*` files it imports only `plugmesh` and pyarrow.
+Started as a file: `python -P process.py OBJECTS_URL MEMORY_BYTES`. Requests come on stdin, answers go to
+stdout; it ends with its parent. Beside this folder's files it imports only `plugmesh` and pyarrow.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # -P keeps it out; this folder is a server's own
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # -P keeps it out; this folder is a server's own
 
 from pydantic_core import from_json, to_json
 
-from gateway import reader_answers, reader_wire
+from gateway.reader import answers, wire
 from plugmesh.errors import PlugmeshError
 from plugmesh.objects.open import open_store
 from plugmesh.objects.port import ObjectStore
@@ -36,21 +36,21 @@ def main() -> None:
     _die_with_parent()
     objects_url, memory_bytes = sys.argv[1], int(sys.argv[2])
     _limit(memory_bytes)
-    requests, answers = sys.stdin.buffer, _claim_stdout()
+    requests, pipe = sys.stdin.buffer, _claim_stdout()
     store = open_store(objects_url, SystemRuntime())
-    reader_answers.prepare()
+    answers.prepare()
     while (request := _next(requests)) is not None:
         try:
-            _answer(answers, reader_answers.answer(store, request))
+            _answer(pipe, answers.answer(store, request))
         except MemoryError:
-            _fail(answers, "limit-exceeded", f"decoding needs more than the {memory_bytes:,} bytes a reader may use")
+            _fail(pipe, "limit-exceeded", f"decoding needs more than the {memory_bytes:,} bytes a reader may use")
             return  # what is left of the memory is not worth keeping
         except PlugmeshError as error:
-            _fail(answers, error.code, str(error))
+            _fail(pipe, error.code, str(error))
         except (BrokenPipeError, ConnectionError):
             return
         except Exception as error:  # noqa: BLE001  data of any kind may raise anything; the gateway is told
-            _fail(answers, "unreadable-data", f"the data cannot be read: {type(error).__name__}: {error}"[:2000])
+            _fail(pipe, "unreadable-data", f"the data cannot be read: {type(error).__name__}: {error}"[:2000])
 
 
 def _die_with_parent() -> None:
@@ -75,33 +75,33 @@ def _claim_stdout() -> BinaryIO:
 
 
 def _next(requests: BinaryIO) -> dict[str, Any] | None:
-    header = requests.read(reader_wire.HEADER.size)
-    if len(header) < reader_wire.HEADER.size:
+    header = requests.read(wire.HEADER.size)
+    if len(header) < wire.HEADER.size:
         return None
-    _, length = reader_wire.HEADER.unpack(header)
+    _, length = wire.HEADER.unpack(header)
     request: dict[str, Any] = from_json(requests.read(length))
     return request
 
 
-def _answer(answers: BinaryIO, found: bytes | Iterator[bytes | memoryview]) -> None:
+def _answer(pipe: BinaryIO, found: bytes | Iterator[bytes | memoryview]) -> None:
     if isinstance(found, bytes):
-        _send(answers, reader_wire.ANSWER, found)
+        _send(pipe, wire.ANSWER, found)
         return
     for piece in found:
         view = memoryview(piece).cast("B")
-        for start in range(0, len(view), reader_wire.PIECE_BYTES):
-            _send(answers, reader_wire.DATA, view[start : start + reader_wire.PIECE_BYTES])
-    _send(answers, reader_wire.END, b"")
+        for start in range(0, len(view), wire.PIECE_BYTES):
+            _send(pipe, wire.DATA, view[start : start + wire.PIECE_BYTES])
+    _send(pipe, wire.END, b"")
 
 
-def _fail(answers: BinaryIO, code: str, message: str) -> None:
-    _send(answers, reader_wire.FAILED, to_json({"code": code, "message": message}))
+def _fail(pipe: BinaryIO, code: str, message: str) -> None:
+    _send(pipe, wire.FAILED, to_json({"code": code, "message": message}))
 
 
-def _send(answers: BinaryIO, kind: bytes, payload: bytes | memoryview) -> None:
-    data = memoryview(reader_wire.frame(kind, payload))
+def _send(pipe: BinaryIO, kind: bytes, payload: bytes | memoryview) -> None:
+    data = memoryview(wire.frame(kind, payload))
     while data:
-        data = data[answers.write(data) :]
+        data = data[pipe.write(data) :]
 
 
 if __name__ == "__main__":

@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-import sys
 from collections.abc import AsyncGenerator
-from contextlib import aclosing, suppress
-from pathlib import Path
+from contextlib import aclosing
 from typing import Any
 
-from pydantic_core import from_json, to_json
+from pydantic_core import from_json
 
-from gateway import reader_wire
 from gateway.errors import Busy, Unreadable
+from gateway.reader import wire
+from gateway.reader.child import Child
 from gateway.settings import GatewaySettings
 from plugmesh.errors import LimitExceeded, ObjectMissing, PlugmeshError
 from plugmesh.runtime import Runtime
 
-_log = logging.getLogger("plugmesh.gateway")
 START_S = 20.0
 """A new process may take so much longer for its first answer: it imports Arrow, perhaps on a busy machine."""
-_PROGRAM = Path(__file__).with_name("reader_process.py")
 
 
 class ReaderFailure(PlugmeshError):
@@ -41,8 +37,8 @@ class Reader:
         self._settings = settings
         self._slots = asyncio.Semaphore(settings.reader_processes)
         self._streams = asyncio.Semaphore(max(1, settings.reader_processes - 1))  # one is always left for previews
-        self._idle: list[tuple[float, _Child]] = []
-        self._children: set[_Child] = set()
+        self._idle: list[tuple[float, Child]] = []
+        self._children: set[Child] = set()
         self._reaper: asyncio.Task[None] | None = None
         self._closed = False
 
@@ -53,7 +49,7 @@ class Reader:
             child = await self._child()
             try:
                 kind, payload = await self._bounded(child, child.ask(request))
-                usable = kind == reader_wire.ANSWER or (kind == reader_wire.FAILED and not _is_last(payload))
+                usable = kind == wire.ANSWER or (kind == wire.FAILED and not _is_last(payload))
             except BaseException:
                 await self._discard(child)
                 raise
@@ -89,10 +85,10 @@ class Reader:
         usable = False
         try:
             kind, payload = await self._bounded(child, child.ask(request))
-            while kind == reader_wire.DATA:
+            while kind == wire.DATA:
                 yield payload
                 kind, payload = await self._bounded(child, child.receive())
-            usable = kind == reader_wire.END or not _is_last(payload)
+            usable = kind == wire.END or not _is_last(payload)
         finally:  # unusable: the client left, or the child died; what it still has to say helps nobody
             await self._put_back(child, usable=usable)
         _raise_or(kind, payload)
@@ -104,7 +100,7 @@ class Reader:
         except TimeoutError:
             raise Busy("all reader processes are busy with previews and downloads: try again in a moment") from None
 
-    async def _child(self) -> _Child:
+    async def _child(self) -> Child:
         while self._idle:
             _, child = self._idle.pop()
             if child.alive:
@@ -112,11 +108,11 @@ class Reader:
             await self._discard(child)
         if self._closed:
             raise Busy("the gateway is stopping")
-        child = await _Child.start(self._objects_url, self._settings.reader_memory_bytes)
+        child = await Child.start(self._objects_url, self._settings.reader_memory_bytes)
         self._children.add(child)
         return child
 
-    async def _bounded(self, child: _Child, answer: Any) -> tuple[bytes, bytes]:
+    async def _bounded(self, child: Child, answer: Any) -> tuple[bytes, bytes]:
         limit_s = self._settings.reader_timeout_s
         try:
             async with asyncio.timeout(limit_s if child.started else limit_s + START_S):
@@ -134,7 +130,7 @@ class Reader:
                 f"{self._settings.reader_memory_bytes:,} bytes of memory; ask for fewer rows or columns"
             ) from None
 
-    async def _put_back(self, child: _Child, *, usable: bool) -> None:
+    async def _put_back(self, child: Child, *, usable: bool) -> None:
         if not usable or self._closed:
             await self._discard(child)
             return
@@ -150,71 +146,9 @@ class Reader:
                 self._idle.remove(entry)
                 await self._discard(entry[1])
 
-    async def _discard(self, child: _Child) -> None:
+    async def _discard(self, child: Child) -> None:
         self._children.discard(child)
         await child.kill()
-
-
-class _Child:
-    """One reader process and its two pipes."""
-
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        self._process = process
-        self.started = False
-        """It has answered something."""
-        self._stdin, self._stdout = process.stdin, process.stdout
-
-    @classmethod
-    async def start(cls, objects_url: str, memory_bytes: int) -> _Child:
-        return cls(
-            await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-P",
-                str(_PROGRAM),
-                objects_url,
-                str(memory_bytes),
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-            )
-        )
-
-    @property
-    def pid(self) -> int:
-        return self._process.pid
-
-    @property
-    def alive(self) -> bool:
-        return self._process.returncode is None
-
-    async def ask(self, request: dict[str, Any]) -> tuple[bytes, bytes]:
-        self._stdin.write(reader_wire.frame(reader_wire.REQUEST, to_json(request)))
-        await self._stdin.drain()
-        return await self.receive()
-
-    async def receive(self) -> tuple[bytes, bytes]:
-        """The next frame. Raises `EOFError` or `OSError` when the process is gone."""
-        kind, length = reader_wire.HEADER.unpack(await self._stdout.readexactly(reader_wire.HEADER.size))
-        self.started = True
-        return kind, await self._stdout.readexactly(length)
-
-    async def ended(self) -> str:
-        """How it ended, in words."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(1):
-                await self._process.wait()
-        code = self._process.returncode
-        if code is None:
-            return "it closed its pipe"
-        return f"signal {-code}" if code < 0 else f"exit code {code}"
-
-    async def kill(self) -> None:
-        if self.alive:
-            with suppress(ProcessLookupError):
-                self._process.kill()
-        self._stdin.close()
-        await self._process.wait()
 
 
 def _is_last(payload: bytes) -> bool:
@@ -223,7 +157,7 @@ def _is_last(payload: bytes) -> bool:
 
 
 def _raise_or(kind: bytes, payload: bytes) -> bytes:
-    if kind != reader_wire.FAILED:
+    if kind != wire.FAILED:
         return payload
     report = from_json(payload)
     if report["code"] == ObjectMissing.code:

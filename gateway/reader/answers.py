@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import TypeAdapter
 from pydantic_core import from_json, to_json
 
-from gateway.reader_json import json_columns, json_rows, plain_columns
+from gateway.reader.json_values import json_columns, json_rows, plain_columns
 from plugmesh.contracts.data import DataRef, FileRef, Reference, ValueRef
 from plugmesh.data.reference import resolve
 from plugmesh.data.table import read_batches, read_rows
