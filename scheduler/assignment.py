@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic_core import to_json
 
 from plugmesh.contracts.data import DataRef, Reference
-from plugmesh.contracts.flow import Source
+from plugmesh.contracts.flow import Node, Source
 from plugmesh.contracts.messages import Assign
-from plugmesh.contracts.module import ModuleContract, PortKind
+from plugmesh.contracts.module import Limits, ModuleContract, PortKind
 from plugmesh.contracts.run import StepError
 from plugmesh.data.reference import SPILL_BYTES, concat, spill
 from plugmesh.errors import FlowInvalid, LimitExceeded, PlugmeshError
@@ -19,6 +20,7 @@ from plugmesh.objects.port import ObjectStore
 from scheduler.runstate import RunState, Step
 from scheduler.walk import port_of
 
+NO_LIMITS = Limits()
 PARAMS_LIMIT_BYTES = 32 * 1024
 """Params travel in the message itself, which has 64 KiB."""
 
@@ -32,8 +34,25 @@ def attempt_prefix(namespace: str, run: str, step: str, epoch: int) -> str:
     return f"data/{namespace}/{run}/{step}/{epoch}"
 
 
-def make_assign(run: RunState, step: Step, contract: ModuleContract, *, instance: str, epoch: int, term: int) -> Assign:
-    """The message for one attempt. The same run, step, version and epoch give the same message.
+@dataclass(frozen=True, slots=True)
+class AttemptDefaults:
+    """What holds for attempts of nodes and modules that say nothing about it; `timeout_s` is the wall time."""
+
+    limits: Limits = NO_LIMITS
+    timeout_s: float | None = None
+
+
+def make_assign(
+    run: RunState,
+    step: Step,
+    contract: ModuleContract,
+    *,
+    instance: str,
+    epoch: int,
+    term: int,
+    defaults: AttemptDefaults = AttemptDefaults(),
+) -> Assign:
+    """The message for one attempt. The same run, step, version, epoch and defaults give the same message.
 
     Raises `Misfit`, or `PlugmeshError` when params or inputs cannot be filled in.
     """
@@ -63,9 +82,17 @@ def make_assign(run: RunState, step: Step, contract: ModuleContract, *, instance
         inputs={port: _references(run, contract, port, sources) for port, sources in ports.items()},
         bind=node.node.bind,
         prefix=attempt_prefix(run.namespace, run.id, step.id, epoch),
-        timeout_s=node.node.timeout_s,
+        timeout_s=node.node.timeout_s or defaults.timeout_s,
+        limits=_limits(node.node, contract, defaults.limits),
         deadline=run.deadline,
     )
+
+
+def _limits(node: Node, contract: ModuleContract, defaults: Limits) -> Limits | None:
+    """What the node says counts before what the module says, and that before what the mesh says."""
+    limits = contract.limits.over(defaults) if contract.limits != NO_LIMITS else defaults
+    limits = limits if node.limits is None else node.limits.over(limits)
+    return None if limits == NO_LIMITS else limits
 
 
 def spilled(message: Assign, store: ObjectStore, nonce: str) -> Assign:

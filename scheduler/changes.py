@@ -9,9 +9,9 @@ from typing import Any
 from pydantic import TypeAdapter
 from pydantic_core import to_json
 
-from plugmesh.contracts.data import Reference
+from plugmesh.contracts.data import FileRef, Reference
 from plugmesh.contracts.messages import AttemptStats, LogRef
-from plugmesh.contracts.run import AttemptState, RunState, StepError, StepState
+from plugmesh.contracts.run import AttemptState, Progress, RunState, StepError, StepState
 
 Outputs = Mapping[str, Reference]
 
@@ -50,6 +50,7 @@ class StepChange:
     stats: AttemptStats | None = None
     log: LogRef | None = None
     wake_at: float | None = None
+    artifacts: tuple[FileRef, ...] = ()
 
     def document(self) -> dict[str, Any]:
         """Its JSON form; counters that are zero and fields that are unset are left out."""
@@ -67,6 +68,7 @@ class StepChange:
             stats=self.stats,
             log=self.log,
             wake_at=self.wake_at,
+            artifacts=self.artifacts or None,
         )
         return document
 
@@ -83,6 +85,7 @@ class AttemptChange:
     reason: str | None = None
     error: StepError | None = None
     log: LogRef | None = None
+    stats: AttemptStats | None = None
 
     def document(self) -> dict[str, Any]:
         """Its JSON form."""
@@ -93,11 +96,24 @@ class AttemptChange:
             "state": self.state.value,
             "at": self.at,
         }
-        _add(document, instance=self.instance, reason=self.reason, error=self.error, log=self.log)
+        _add(document, instance=self.instance, reason=self.reason, error=self.error, log=self.log, stats=self.stats)
         return document
 
 
-Change = RunChange | StepChange | AttemptChange
+@dataclass(frozen=True, slots=True)
+class ProgressChange:
+    """The live attempt of a step says how far it is."""
+
+    step: str
+    progress: Progress
+    at: float
+
+    def document(self) -> dict[str, Any]:
+        """Its JSON form."""
+        return {"change": "progress", "step": self.step, "progress": self.progress, "at": self.at}
+
+
+Change = RunChange | StepChange | AttemptChange | ProgressChange
 
 
 def changes_json(changes: list[Change]) -> str:
@@ -123,4 +139,5 @@ _KINDS: Mapping[str, TypeAdapter[Any]] = {
     "run": TypeAdapter(RunChange),
     "step": TypeAdapter(StepChange),
     "attempt": TypeAdapter(AttemptChange),
+    "progress": TypeAdapter(ProgressChange),
 }

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -20,13 +21,14 @@ from plugmesh.contracts.messages import split_attempt_id
 from plugmesh.contracts.run import Command, Receipt, Submission, shard_of
 from plugmesh.contracts.run import RunState as State
 from plugmesh.discovery.port import Watch
-from plugmesh.errors import StateUnavailable
+from plugmesh.errors import Conflict, StateUnavailable
 from plugmesh.objects.port import ObjectStore
 from plugmesh.runtime import Runtime
 from plugmesh.state.reads import Reader
 from plugmesh.state.records import Commit
 from plugmesh.state.store import State as Store
 from registry.registry import MemberChange, Registry
+from scheduler.assignment import AttemptDefaults
 from scheduler.board import Board
 from scheduler.events import AttemptLost, CancelAsked, RunTimedOut, TimeCame
 from scheduler.inbound import Inbound
@@ -75,10 +77,22 @@ _Item: TypeAlias = _Heard | MemberChange | _Submitted | _Commanded | _Tick
 
 
 class Engine:
-    """One scheduler. It serves the `Intake` port to a gateway in the same process."""
+    """One scheduler. It serves the `Intake` port to a gateway in the same process.
+
+    `defaults` are asked for at each assignment. `on_notifications` is called when a commit has left some to send.
+    """
 
     def __init__(
-        self, runtime: Runtime, store: Store, *, bus: Bus, registry: Registry, objects: ObjectStore, owner: str
+        self,
+        runtime: Runtime,
+        store: Store,
+        *,
+        bus: Bus,
+        registry: Registry,
+        objects: ObjectStore,
+        owner: str,
+        defaults: Callable[[], AttemptDefaults] = AttemptDefaults,
+        on_notifications: Callable[[], None] = lambda: None,
     ) -> None:
         self._runtime, self._store = runtime, store
         self._registry = registry
@@ -87,11 +101,12 @@ class Engine:
         self._wake = asyncio.Event()
         self._inbound = Inbound(runtime, self.board)
         self._outbound = Outbound(runtime, self.board, bus, objects, self._wake.set)
-        self._placing = Placing(runtime, self.board, registry)
+        self._placing = Placing(runtime, self.board, registry, defaults)
         self._shards = Shards(
             runtime, store, bus=bus, registry=registry, board=self.board, owner=owner, deliver=self._hear
         )
         self._plans = Plans()
+        self._on_notifications = on_notifications
         self._keys: dict[tuple[str, str], str] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._watch: Watch | None = None
@@ -142,7 +157,7 @@ class Engine:
         """See `Intake.submit`."""
         if submission.idempotency_key is not None:
             key = (submission.namespace, submission.idempotency_key)
-            earlier = await self._earlier(*key)
+            earlier = await self._earlier(*key, submission.request_hash)
             if earlier is not None:
                 return earlier
             self._keys[key] = submission.run
@@ -158,13 +173,20 @@ class Engine:
         self._put(_Commanded(command, future))
         await asyncio.shield(future)
 
-    async def _earlier(self, namespace: str, key: str) -> Receipt | None:
+    async def _earlier(self, namespace: str, key: str, request_hash: str | None) -> Receipt | None:
         while (namespace, key) in self._keys:  # the same key is being submitted right now: its outcome decides
             await self._runtime.sleep(0.005)
         stored = await self._store.read(Reader.run_by_key, namespace, key)
         if stored is None and (namespace, key) in self._keys:
-            return await self._earlier(namespace, key)
-        return None if stored is None else Receipt(run=stored.id, state=State(stored.state), repeated=True)
+            return await self._earlier(namespace, key, request_hash)
+        if stored is None:
+            return None
+        if request_hash is not None and stored.request_hash not in (None, request_hash):
+            raise Conflict(
+                f"the idempotency key {key!r} was used for run {stored.id} with another body: repeat a request "
+                "exactly as it was sent, and use a new key for another one"
+            )
+        return Receipt(run=stored.id, state=State(stored.state), repeated=True)
 
     # -- the cycle ---------------------------------------------------------------------------------------------------
 
@@ -261,6 +283,7 @@ class Engine:
             inputs=submission.inputs,
             params=submission.params,
             deadline=None if timeout_s is None else self._runtime.wall() + timeout_s,
+            notify=submission.notify,
         )
         self.board.work.submissions.append(submission)
         self.board.admit(run, timeout_s, self._runtime.now())
@@ -376,6 +399,8 @@ class Engine:
         self.trouble = None
         for run, _ in work.announced:
             run.key = keys.get(run.id, run.key)
+        if commit.notifications:
+            self._on_notifications()
         return True
 
 

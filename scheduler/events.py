@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from plugmesh.contracts.data import FileRef
 from plugmesh.contracts.messages import AttemptStats, LogRef
-from plugmesh.contracts.run import StepError
+from plugmesh.contracts.run import Progress, StepError
 from scheduler.changes import Outputs
 
 
@@ -64,6 +65,17 @@ class AttemptStarted:
 
 
 @dataclass(frozen=True, slots=True)
+class AttemptProgressed:
+    """An attempt says how far it is."""
+
+    at: float
+    step: str
+    epoch: int
+    instance: str
+    progress: Progress
+
+
+@dataclass(frozen=True, slots=True)
 class AttemptDone:
     """An attempt has outputs to offer."""
 
@@ -74,6 +86,7 @@ class AttemptDone:
     outputs: Outputs
     stats: AttemptStats | None = None
     log: LogRef | None = None
+    artifacts: tuple[FileRef, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +101,7 @@ class AttemptFailed:
     jitter: float
     stats: AttemptStats | None = None
     log: LogRef | None = None
+    artifacts: tuple[FileRef, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +156,7 @@ Event = (
     | NoModule
     | ModuleFound
     | AttemptStarted
+    | AttemptProgressed
     | AttemptDone
     | AttemptFailed
     | AttemptReturned

@@ -8,6 +8,7 @@ from plugmesh.contracts.messages import (
     Accepted,
     Done,
     Failed,
+    Progressed,
     Renew,
     Renewed,
     Returned,
@@ -15,10 +16,11 @@ from plugmesh.contracts.messages import (
     decode_result,
     split_attempt_id,
 )
+from plugmesh.contracts.run import Progress
 from plugmesh.errors import InvalidMessage, ProtocolMismatch
 from plugmesh.runtime import Runtime
 from scheduler.board import Board
-from scheduler.events import AttemptDone, AttemptFailed, AttemptReturned, AttemptStarted
+from scheduler.events import AttemptDone, AttemptFailed, AttemptProgressed, AttemptReturned, AttemptStarted
 from scheduler.runstate import RunState
 
 _log = logging.getLogger(__name__)
@@ -48,6 +50,8 @@ class Inbound:
         match message:
             case Accepted() | Started():
                 self._alive(message, run, shard)
+            case Progressed():
+                self._progressed(message, run)
             case Done() | Failed() | Returned():
                 held = self._board.leases.get(message.attempt)
                 if held is not None and held.instance == message.instance:
@@ -67,6 +71,14 @@ class Inbound:
             event = AttemptStarted(at, message.step, message.epoch, message.instance)
             self._board.happen(run, event, lazy=True)
 
+    def _progressed(self, message: Progressed, run: RunState | None) -> None:
+        if run is None or message.step not in run.steps:
+            return
+        at = self._runtime.wall()
+        progress = Progress(done=message.done, total=message.total, message=message.message, at=at)
+        event = AttemptProgressed(at, message.step, message.epoch, message.instance, progress)
+        self._board.happen(run, event, lazy=True)
+
     def _ended(self, message: Done | Failed | Returned, run: RunState) -> None:
         at = self._runtime.wall()
         who = (message.step, message.epoch, message.instance)
@@ -75,10 +87,12 @@ class Inbound:
                 if message.stats is not None:
                     module = run.node_of(message.step).node.module.partition("@")[0]
                     self._board.durations.saw(module, message.stats.wall_s)
-                self._board.happen(run, AttemptDone(at, *who, message.outputs, message.stats, message.log))
+                told = (message.stats, message.log, message.artifacts)
+                self._board.happen(run, AttemptDone(at, *who, message.outputs, *told))
             case Failed():
                 jitter = self._runtime.random().random()
-                self._board.happen(run, AttemptFailed(at, *who, message.error, jitter, message.stats, message.log))
+                told = (message.stats, message.log, message.artifacts)
+                self._board.happen(run, AttemptFailed(at, *who, message.error, jitter, *told))
             case Returned():
                 if message.reason == "busy":
                     self.resting[message.instance] = self._runtime.now() + REST_S

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 from plugmesh.contracts.module import ModuleContract, ModuleKind
 from plugmesh.errors import PlugmeshError
 from plugmesh.runtime import Runtime
 from registry.registry import Registry
-from scheduler.assignment import Misfit, failure, make_assign
+from scheduler.assignment import AttemptDefaults, Misfit, failure, make_assign
 from scheduler.board import Board, need_of
 from scheduler.events import Assigned, ModuleFound, NoModule, Unassignable
 from scheduler.placement import Need, Placed
@@ -24,8 +25,11 @@ PARK_AFTER_S = 1.0
 class Placing:
     """Placement over the board, with the registry's view of who is there."""
 
-    def __init__(self, runtime: Runtime, board: Board, registry: Registry) -> None:
+    def __init__(
+        self, runtime: Runtime, board: Board, registry: Registry, defaults: Callable[[], AttemptDefaults]
+    ) -> None:
         self._runtime, self._board, self._registry = runtime, board, registry
+        self._defaults = defaults
         self._unserved_since: dict[Need, float] = {}
 
     def refresh(self) -> None:
@@ -55,7 +59,13 @@ class Placing:
             return
         try:
             message = make_assign(
-                run, step, contract, instance=placed.seat.instance, epoch=step.epoch + 1, term=board.terms[run.shard]
+                run,
+                step,
+                contract,
+                instance=placed.seat.instance,
+                epoch=step.epoch + 1,
+                term=board.terms[run.shard],
+                defaults=self._defaults(),
             )
         except Misfit as error:
             self.park_step(run, step, f"{contract.ref} is live but does not fit: {error}")

@@ -10,12 +10,14 @@ from pydantic import TypeAdapter
 
 from plugmesh.contracts.data import Reference
 from plugmesh.contracts.flow import Flow
-from plugmesh.contracts.run import STEP_GOOD, StepError, StepState
+from plugmesh.contracts.notify import Notify
+from plugmesh.contracts.run import STEP_GOOD, Progress, StepError, StepState
 from plugmesh.contracts.run import RunState as State
 from plugmesh.state.records import StepRow, StoredRun, Unfinished
 from scheduler.plan import Plan, compile_plan
 from scheduler.runstate import RunState, Step
 
+_NOTIFY: TypeAdapter[tuple[Notify, ...]] = TypeAdapter(tuple[Notify, ...])
 _REFERENCES: TypeAdapter[dict[str, Reference]] = TypeAdapter(dict[str, Reference])
 
 
@@ -39,6 +41,7 @@ def restore_run(stored: StoredRun, plan: Plan, rows: Sequence[StepRow]) -> RunSt
         inputs=_REFERENCES.validate_json(stored.inputs),
         params=json.loads(stored.params),
         deadline=None if timeout_s is None else (stored.started_at or stored.submitted_at) + timeout_s,
+        notify=() if stored.notify is None else _NOTIFY.validate_json(stored.notify),
         key=stored.key,
         seq=stored.seq,
     )
@@ -67,6 +70,7 @@ def _step(plan: Plan, row: StepRow) -> Step:
         started_at=row.started_at,
         ended_at=row.ended_at,
         wake_at=row.wake_at,
+        progress=None if row.progress is None else Progress.model_validate_json(row.progress),
     )
 
 

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from plugmesh.contracts.data import Reference
+from plugmesh.contracts.data import FileRef, Reference
 from plugmesh.contracts.messages import AttemptStats, LogRef
+from plugmesh.contracts.notify import Notify
 from plugmesh.contracts.run import (
     RUN_NEXT,
     RUN_TERMINAL,
     STEP_GOOD,
     STEP_NEXT,
     STEP_TERMINAL,
+    Progress,
     StepError,
     StepState,
 )
@@ -22,7 +24,7 @@ from plugmesh.contracts.run import (
     RunState as State,
 )
 from plugmesh.flows.substitute import Scope, fill_map, scope_of
-from scheduler.changes import AttemptChange, Change, Outputs, RunChange, StepChange
+from scheduler.changes import AttemptChange, Change, Outputs, ProgressChange, RunChange, StepChange
 from scheduler.plan import Plan, PlanNode
 
 _STATES = tuple(StepState)
@@ -60,6 +62,8 @@ class Step:
     started_at: float | None = None
     ended_at: float | None = None
     wake_at: float | None = None
+    progress: Progress | None = None
+    artifacts: tuple[FileRef, ...] = ()
 
     @property
     def live(self) -> bool:
@@ -99,12 +103,14 @@ class RunState:
         inputs: Mapping[str, Reference] | None = None,
         params: Mapping[str, Any] | None = None,
         deadline: float | None = None,
+        notify: Sequence[Notify] = (),
         key: int = 0,
         seq: int = 0,
     ) -> None:
         self.id, self.shard, self.plan, self.namespace = run, shard, plan, namespace
         self.key, self.seq = key, seq
         self.deadline = deadline
+        self.notify = notify
         self.inputs: Mapping[str, Reference] = inputs or {}
         self.params: Mapping[str, Any] = params or {}
         self.state = State.QUEUED
@@ -165,6 +171,9 @@ class RunState:
             self._apply_step(change)
         elif isinstance(change, RunChange):
             self._apply_run(change)
+        elif isinstance(change, ProgressChange):
+            step = self.touched[change.step] = self.steps[change.step]
+            step.progress = change.progress
         else:
             assert isinstance(change, AttemptChange)  # attempts are history: nothing of the state depends on them
         self.changes.append(change)
@@ -187,6 +196,9 @@ class RunState:
         step.failures, step.losses = change.failures, change.losses
         step.instance, step.version, step.wake_at = change.instance, change.version, change.wake_at
         step.outputs, step.error, step.stats, step.log = change.outputs, change.error, change.stats, change.log
+        step.artifacts = change.artifacts
+        if change.state is StepState.ASSIGNED:
+            step.progress = None
         self._stamp(step, change.at)
         self.touched[step.id] = step
         if step.version is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from plugmesh.contracts.data import Reference
@@ -13,12 +13,13 @@ from plugmesh.contracts.run import AttemptState, StepError, StepState
 from plugmesh.contracts.run import RunState as State
 from plugmesh.errors import ErrorClass, FlowInvalid
 from scheduler import retry
-from scheduler.changes import AttemptChange, Change, Outputs, RunChange, StepChange
+from scheduler.changes import AttemptChange, Change, Outputs, ProgressChange, RunChange, StepChange
 from scheduler.events import (
     Assigned,
     AttemptDone,
     AttemptFailed,
     AttemptLost,
+    AttemptProgressed,
     AttemptReturned,
     AttemptStarted,
     Begin,
@@ -156,8 +157,8 @@ class _Walk:
         latest = self.run.accepted_epoch(event.step) if step is None else step.epoch
         if event.epoch > latest or (step is None and event.epoch == latest):
             return  # of an attempt that never was, or the accepted one
-        log = event.log
-        self.change(AttemptChange(event.step, event.epoch, AttemptState.STALE, self.at, event.instance, log=log))
+        told = AttemptChange(event.step, event.epoch, AttemptState.STALE, self.at, event.instance)
+        self.change(replace(told, log=event.log, stats=event.stats))
         if isinstance(event, AttemptDone):
             self.effects.append(Discard(event.step, event.epoch, event.outputs))
 
@@ -308,6 +309,11 @@ def _attempt_started(walk: _Walk, event: AttemptStarted) -> None:
         walk.move(step, StepState.RUNNING, instance=step.instance)
 
 
+def _attempt_progressed(walk: _Walk, event: AttemptProgressed) -> None:
+    if walk.current(event.step, event.epoch, event.instance) is not None:
+        walk.change(ProgressChange(event.step, event.progress, walk.at))
+
+
 def _attempt_done(walk: _Walk, event: AttemptDone) -> None:
     step = walk.current(event.step, event.epoch, event.instance)
     if step is None or walk.run.state is State.CANCELLING:
@@ -322,6 +328,7 @@ def _attempt_done(walk: _Walk, event: AttemptDone) -> None:
         outputs=dict(event.outputs),
         stats=event.stats,
         log=event.log,
+        artifacts=event.artifacts,
     )
     walk.step_ended(step)
     walk.finish()
@@ -339,13 +346,11 @@ def _attempt_failed(walk: _Walk, event: AttemptFailed) -> None:
     policy = walk.run.plan.nodes[step.node].node.retry or retry.DEFAULT
     delay = retry.delay_s(policy, failures, event.error, event.jitter)
     if delay is None:
-        walk.fail_step(step, event.error, failures=failures, stats=event.stats, log=event.log)
+        left = {"stats": event.stats, "log": event.log, "artifacts": event.artifacts}
+        walk.fail_step(step, event.error, failures=failures, **left)
         return
-    walk.change(
-        AttemptChange(
-            step.id, step.epoch, AttemptState.FAILED, walk.at, event.instance, event.error.code, event.error, event.log
-        )
-    )
+    outcome = (event.instance, event.error.code, event.error, event.log, event.stats)
+    walk.change(AttemptChange(step.id, step.epoch, AttemptState.FAILED, walk.at, *outcome))
     until = walk.at + delay
     reason = f"try {failures + 1} of {policy.attempts} after: {event.error.message:.200}"
     walk.move(step, StepState.WAITING, failures=failures, reason=reason, wake_at=until)
@@ -428,6 +433,7 @@ _HANDLERS: Mapping[type, Callable[[_Walk, Any], None]] = {
     NoModule: _no_module,
     ModuleFound: _module_found,
     AttemptStarted: _attempt_started,
+    AttemptProgressed: _attempt_progressed,
     AttemptDone: _attempt_done,
     AttemptFailed: _attempt_failed,
     AttemptReturned: _attempt_returned,

@@ -10,7 +10,7 @@ from plugmesh.contracts.data import MESSAGE_LIMIT_BYTES
 from plugmesh.contracts.messages import Assign, Cancel, Renewed
 from plugmesh.contracts.run import Command, Receipt, Submission
 from plugmesh.contracts.run import RunState as State
-from plugmesh.state.records import AttemptRow, Commit, EventRow, RunUpdate, StepRow
+from plugmesh.state.records import AttemptRow, Commit, EventRow, NotificationRow, RunUpdate, StepRow
 from scheduler.changes import AttemptChange, RunChange, changes_json, text
 from scheduler.runstate import RunState, Step
 from scheduler.walk import Discard
@@ -75,7 +75,16 @@ def make_commit(
         commit.attempts.extend(attempt_row(run, change) for change in changes if isinstance(change, AttemptChange))
         if any(isinstance(change, RunChange) for change in changes):
             commit.runs.append(run_update(run))
+            commit.notifications.extend(notifications(run))
     return commit
+
+
+def notifications(run: RunState) -> list[NotificationRow]:
+    """Who is to be told that the run has ended (nobody as long as it has not)."""
+    if not run.ended:
+        return []
+    wanted = [notify.url for notify in run.notify if run.state.value in notify.on]
+    return [NotificationRow(run.id, number, run.namespace, url) for number, url in enumerate(wanted)]
 
 
 def run_update(run: RunState) -> RunUpdate:
@@ -103,6 +112,8 @@ def step_row(run: RunState, step: Step) -> StepRow:
         started_at=step.started_at,
         ended_at=step.ended_at,
         wake_at=step.wake_at,
+        progress=text(step.progress),
+        artifacts=text(step.artifacts or None),
     )
 
 
@@ -118,6 +129,7 @@ def attempt_row(run: RunState, change: AttemptChange) -> AttemptRow:
         error=text(change.error),
         log=text(change.log),
         at=change.at,
+        stats=text(change.stats),
     )
 
 

@@ -26,7 +26,7 @@ from plugmesh.state import schema
 from plugmesh.state.records import StepRow
 from scheduler import runstate
 from scheduler.assignment import attempt_prefix
-from scheduler.changes import AttemptChange, Change, RunChange, StepChange, read_changes
+from scheduler.changes import AttemptChange, Change, ProgressChange, RunChange, StepChange, read_changes
 from scheduler.plan import Plan, compile_plan
 from scheduler.work import run_update, step_row
 
@@ -320,6 +320,8 @@ def _brief(change: Change) -> str:
             return f"run {change.state}"
         case StepChange():
             return f"step {change.step} {change.state}"
+        case ProgressChange():
+            return f"progress of {change.step}"
         case AttemptChange():
             return f"attempt {change.step}/{change.epoch} {change.state}"
 

@@ -10,7 +10,8 @@ from typing import Literal
 from pydantic import Field, JsonValue
 
 from plugmesh.contracts.base import Contract, Versioned
-from plugmesh.contracts.module import PortKind
+from plugmesh.contracts.module import Limits, PortKind
+from plugmesh.contracts.notify import Notify
 
 DEFAULT_NAMESPACE = "default"
 
@@ -67,7 +68,20 @@ class Node(Contract):
     after: tuple[str, ...] = ()
     retry: RetryPolicy | None = None
     timeout_s: float | None = Field(default=None, gt=0)
+    limits: Limits | None = None
     labels: dict[str, str] = {}
+
+
+class Retention(Contract):
+    """How long what a run left is kept after its end, in seconds; `None`: as long as the mesh's settings say.
+
+    `runs_s` ends all of it; `data_s` (outputs), `logs_s` and `events_s` can only end earlier.
+    """
+
+    runs_s: float | None = Field(default=None, gt=0)
+    data_s: float | None = Field(default=None, gt=0)
+    logs_s: float | None = Field(default=None, gt=0)
+    events_s: float | None = Field(default=None, gt=0)
 
 
 class Flow(Versioned):
@@ -82,6 +96,8 @@ class Flow(Versioned):
     outputs: dict[str, Source] = {}
     timeout_s: float | None = Field(default=None, gt=0)
     park_s: float = Field(default=86_400.0, gt=0)
+    notify: tuple[Notify, ...] = ()
+    retention: Retention | None = None
 
     @cached_property
     def digest(self) -> str:

@@ -11,7 +11,8 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import Field, JsonValue, TypeAdapter, ValidationError
 
 from plugmesh.contracts.base import Contract, Versioned
-from plugmesh.contracts.data import MESSAGE_LIMIT_BYTES, Reference
+from plugmesh.contracts.data import MESSAGE_LIMIT_BYTES, FileRef, Reference
+from plugmesh.contracts.module import Limits
 from plugmesh.contracts.run import StepError
 from plugmesh.errors import InvalidMessage
 
@@ -72,6 +73,7 @@ class Assign(Versioned):
     columns: dict[str, tuple[str, ...]] | None = None
     prefix: str
     timeout_s: float | None = None
+    limits: Limits | None = None
     deadline: float | None = None
     trace: dict[str, str] | None = None
 
@@ -124,20 +126,43 @@ class Refused(Versioned):
     difference: str
 
 
-DispatchMessage = Annotated[Assign | Cancel | Recall | Renewed | Refused, Field(discriminator="type")]
+class Drain(Versioned):
+    """Take no new work, finish what has started (at most `within_s` seconds; `None`: as it was configured), and end."""
+
+    type: Literal["drain"] = "drain"
+    instance: str
+    actor: str = "local"
+    within_s: float | None = Field(default=None, ge=0)
+
+
+class SetSlots(Versioned):
+    """Run so many attempts at a time from now on; the instance registers again with the new number."""
+
+    type: Literal["set-slots"] = "set-slots"
+    instance: str
+    slots: int = Field(ge=1, le=1024)
+    actor: str = "local"
+
+
+AnyDispatch = Assign | Cancel | Recall | Renewed | Refused | Drain | SetSlots
+DispatchMessage = Annotated[AnyDispatch, Field(discriminator="type")]
 
 
 # -- results -----------------------------------------------------------------------------------------------------
 
 
 class AttemptStats(Contract):
-    """What an attempt used. `read` and `written` list columns per port; bytes are those of the references."""
+    """What an attempt used. `read` and `written` list columns per port; bytes are those of the references.
+
+    `rows_failed` are the rows that the module left out because they could not be used (`ctx.reject`).
+    """
 
     wall_s: float = 0.0
     cpu_s: float = 0.0
     peak_memory_bytes: int = 0
     rows_in: int = 0
     rows_out: int = 0
+    rows_failed: int = 0
     bytes_read: int = 0
     bytes_written: int = 0
     bytes_passed: int = 0
@@ -179,11 +204,21 @@ class Started(_FromInstance):
     type: Literal["started"] = "started"
 
 
+class Progressed(_FromInstance):
+    """How far the attempt says it is; at most about once a second. `done` of `total`, in units of the module's own."""
+
+    type: Literal["progressed"] = "progressed"
+    done: float = Field(allow_inf_nan=False)
+    total: float | None = Field(default=None, allow_inf_nan=False)
+    message: str = Field(default="", max_length=500)
+
+
 class Done(_FromInstance):
-    """The attempt has written its outputs."""
+    """The attempt has written its outputs. `artifacts` are files that it leaves for people, by name."""
 
     type: Literal["done"] = "done"
     outputs: dict[str, Reference] = {}
+    artifacts: tuple[FileRef, ...] = ()
     stats: AttemptStats | None = None
     log: LogRef | None = None
 
@@ -194,6 +229,7 @@ class Failed(_FromInstance):
     type: Literal["failed"] = "failed"
     error: StepError
     convicting: bool = False
+    artifacts: tuple[FileRef, ...] = ()
     stats: AttemptStats | None = None
     log: LogRef | None = None
 
@@ -214,7 +250,8 @@ class Renew(Versioned):
     attempts: tuple[str, ...]
 
 
-ResultMessage = Annotated[Accepted | Started | Done | Failed | Returned | Renew, Field(discriminator="type")]
+AnyResult = Accepted | Started | Progressed | Done | Failed | Returned | Renew
+ResultMessage = Annotated[AnyResult, Field(discriminator="type")]
 
 
 # -- events ------------------------------------------------------------------------------------------------------
@@ -231,16 +268,16 @@ class RunChanged(Versioned):
     changes: tuple[dict[str, Any], ...] = ()
 
 
-_DISPATCH: TypeAdapter[Assign | Cancel | Recall | Renewed | Refused] = TypeAdapter(DispatchMessage)
-_RESULT: TypeAdapter[Accepted | Started | Done | Failed | Returned | Renew] = TypeAdapter(ResultMessage)
+_DISPATCH: TypeAdapter[AnyDispatch] = TypeAdapter(DispatchMessage)
+_RESULT: TypeAdapter[AnyResult] = TypeAdapter(ResultMessage)
 
 
-def decode_dispatch(payload: bytes) -> Assign | Cancel | Recall | Renewed | Refused:
+def decode_dispatch(payload: bytes) -> AnyDispatch:
     """Read a `dispatch` message. Raises `InvalidMessage`, `ProtocolMismatch`."""
     return _decode(_DISPATCH, payload, DISPATCH)
 
 
-def decode_result(payload: bytes) -> Accepted | Started | Done | Failed | Returned | Renew:
+def decode_result(payload: bytes) -> AnyResult:
     """Read a `results` message. Raises `InvalidMessage`, `ProtocolMismatch`."""
     return _decode(_RESULT, payload, RESULTS)
 

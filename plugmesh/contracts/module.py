@@ -88,6 +88,26 @@ class Resources(Contract):
     gpus: int | None = Field(default=None, ge=0)
 
 
+class Limits(Contract):
+    """What one attempt may use at most; `None` = no limit of this kind.
+
+    `memory_bytes` counts the data of the process (anonymous memory), not mapped files. `silent_s`: an attempt that
+    uses no CPU, logs nothing and reports no progress for so long is stuck, and ends. The wall time is a node's
+    `timeout_s`.
+    """
+
+    memory_bytes: int | None = Field(default=None, gt=0)
+    cpu_s: float | None = Field(default=None, gt=0)
+    open_files: int | None = Field(default=None, ge=16)
+    output_bytes: int | None = Field(default=None, gt=0)
+    silent_s: float | None = Field(default=None, gt=0)
+
+    def over(self, other: Limits) -> Limits:
+        """These limits, and where one is not set, the one of `other`."""
+        mine = {name: value for name, value in self if value is not None}
+        return other.model_copy(update=mine) if mine else other
+
+
 class ModuleContract(Versioned):
     """A module's whole promise. `params` is a JSON Schema of type object.
 
@@ -107,6 +127,7 @@ class ModuleContract(Versioned):
     has_plan: bool = False
     traits: Traits = Traits()
     resources: Resources = Resources()
+    limits: Limits = Limits()
     code_digest: str = ""
     language: str = "python"
 
@@ -122,8 +143,8 @@ class ModuleContract(Versioned):
 
     @property
     def promise(self) -> dict[str, Any]:
-        """The part that must not change under one `name@version`: everything but texts and the code's digest."""
-        return self.model_dump(mode="json", exclude={"v", "title", "doc", "code_digest"})
+        """The part that must not change under one `name@version`: everything but texts, limits and the code's digest."""
+        return self.model_dump(mode="json", exclude={"v", "title", "doc", "limits", "code_digest"})
 
     def input(self, name: str) -> InputPort | None:
         """The input port called `name`."""

@@ -12,6 +12,7 @@ from pydantic import Field, JsonValue
 from plugmesh.contracts.base import Contract, Versioned
 from plugmesh.contracts.data import Reference
 from plugmesh.contracts.flow import DEFAULT_NAMESPACE, Flow
+from plugmesh.contracts.notify import Notify
 from plugmesh.errors import ErrorClass
 
 SHARDS = 32
@@ -121,7 +122,12 @@ class StepError(Contract):
 
 
 class Submission(Versioned):
-    """A run to be created. Everything was validated; file versions are pinned; `inputs` are references."""
+    """A run to be created. Everything was validated; file versions are pinned; `inputs` are references.
+
+    `notify` has the webhooks of the request and of the flow. `flow_revision` is the number of the saved flow's
+    revision, where it was submitted by name. `request_hash` tells a repeated request from another one that uses
+    its idempotency key.
+    """
 
     run: str
     namespace: str = DEFAULT_NAMESPACE
@@ -134,6 +140,9 @@ class Submission(Versioned):
     labels: dict[str, str] = {}
     submitted_at: float = 0.0
     strict: bool = False
+    notify: tuple[Notify, ...] = ()
+    flow_revision: int | None = None
+    request_hash: str | None = Field(default=None, max_length=64)
 
 
 class Receipt(Contract):
@@ -142,6 +151,15 @@ class Receipt(Contract):
     run: str
     state: RunState
     repeated: bool = False
+
+
+class Progress(Contract):
+    """How far a running attempt says it is: `done` of `total` (`None`: unknown), in units of the module's own."""
+
+    done: float
+    total: float | None = None
+    message: str = Field(default="", max_length=500)
+    at: float = 0.0
 
 
 class Command(Versioned):

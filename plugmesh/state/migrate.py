@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from plugmesh.errors import ConfigurationError
 
-HEAD = "0001"
+HEAD = "0002"
 """The newest revision; checked by a test against the folder of revisions."""
 
 

@@ -153,14 +153,15 @@ class Reader:
     def file(self, namespace: str, name: str) -> StoredFile | None:
         """The newest version of a file."""
         table = schema.file
-        where = sa.and_(table.c.namespace == namespace, table.c.name == name)
+        where = sa.and_(table.c.namespace == namespace, table.c.name == name, table.c.deleted_at.is_(None))
         rows = self._rows(sa.select(table).where(where).order_by(table.c.key.desc()).limit(1))
         return StoredFile(*rows[0][1:]) if rows else None
 
     def files(self, namespace: str, *, limit: int) -> list[StoredFile]:
         """The newest version of each file, by name."""
         table = schema.file
-        newest = sa.select(sa.func.max(table.c.key)).where(table.c.namespace == namespace).group_by(table.c.name)
+        there = sa.and_(table.c.namespace == namespace, table.c.deleted_at.is_(None))
+        newest = sa.select(sa.func.max(table.c.key)).where(there).group_by(table.c.name)
         query = sa.select(table).where(table.c.key.in_(newest)).order_by(table.c.name).limit(limit)
         return [StoredFile(*row[1:]) for row in self._rows(query)]
 

@@ -38,7 +38,7 @@ class EventRow(NamedTuple):
 
 
 class StepRow(NamedTuple):
-    """A step's row, whole. `outputs`, `error`, `stats` and `log` are JSON text."""
+    """A step's row, whole. `outputs`, `error`, `stats`, `log`, `progress` and `artifacts` are JSON text."""
 
     run: str
     id: str
@@ -57,6 +57,8 @@ class StepRow(NamedTuple):
     started_at: float | None
     ended_at: float | None
     wake_at: float | None
+    progress: str | None = None
+    artifacts: str | None = None
 
 
 class AttemptRow(NamedTuple):
@@ -71,6 +73,16 @@ class AttemptRow(NamedTuple):
     error: str | None
     log: str | None
     at: float
+    stats: str | None = None
+
+
+class NotificationRow(NamedTuple):
+    """A webhook that is to be called because a run has ended. `run` and `number` make its id."""
+
+    run: str
+    number: int
+    namespace: str
+    url: str
 
 
 @dataclass(slots=True)
@@ -86,6 +98,7 @@ class Commit:
     events: list[EventRow] = field(default_factory=list)
     steps: list[StepRow] = field(default_factory=list)
     attempts: list[AttemptRow] = field(default_factory=list)
+    notifications: list[NotificationRow] = field(default_factory=list)
     commands: list[Command] = field(default_factory=list)
     at: float = 0.0
 
@@ -116,6 +129,10 @@ class StoredRun:
     submitted_at: float
     started_at: float | None
     ended_at: float | None
+    request_hash: str | None = None
+    flow_revision: int | None = None
+    notify: str | None = None
+    data_gone_at: float | None = None
     seq: int = 0
 
 
@@ -141,6 +158,7 @@ class StoredFile:
     media_type: str
     actor: str
     created_at: float
+    deleted_at: float | None = None
 
     def row(self) -> dict[str, Any]:
         """The values of its row."""

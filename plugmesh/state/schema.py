@@ -69,6 +69,10 @@ run = Table(
     Column("submitted_at", Double, nullable=False),
     Column("started_at", Double),
     Column("ended_at", Double),
+    Column("request_hash", String(64)),
+    Column("flow_revision", Integer),
+    Column("notify", Text),
+    Column("data_gone_at", Double),
     UniqueConstraint("namespace", "idempotency_key"),
 )
 _unfinished = run.c.ended_at.is_(None)
@@ -76,6 +80,29 @@ Index("run_unfinished", run.c.shard, sqlite_where=_unfinished, postgresql_where=
 Index("run_unfinished_newest", run.c.key, sqlite_where=_unfinished, postgresql_where=_unfinished)
 """Reload asks by shard, lists ask for the newest; neither may read the runs that have ended."""
 Index("run_recent", run.c.namespace, run.c.submitted_at)
+Index("run_of_flow", run.c.namespace, run.c.flow, run.c.key)
+
+run_label = Table(
+    "run_label",
+    metadata,
+    Column("name", String(100), primary_key=True),
+    Column("value", String(200), primary_key=True),
+    Column("run", _Key, primary_key=True, autoincrement=False),
+    sqlite_with_rowid=False,
+)
+"""The labels of runs once more, for lists that ask for one of them."""
+Index("run_label_run", run_label.c.run)
+
+run_pin = Table(
+    "run_pin",
+    metadata,
+    Column("run", String(64), primary_key=True),
+    Column("actor", String(200), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("at", Double, nullable=False),
+    Column("until", Double),
+)
+"""Runs that a person wants to keep, whatever retention says."""
 
 event = Table(
     "event",
@@ -107,6 +134,8 @@ step = Table(
     Column("started_at", Double),
     Column("ended_at", Double),
     Column("wake_at", Double),
+    Column("progress", Text),
+    Column("artifacts", Text),
     sqlite_with_rowid=False,
 )
 
@@ -122,6 +151,7 @@ attempt = Table(
     Column("error", Text),
     Column("log", Text),
     Column("at", Double, nullable=False),
+    Column("stats", Text),
     sqlite_with_rowid=False,
 )
 """Attempts that did not become the step's result; the accepted one is the step row itself."""
@@ -160,6 +190,73 @@ file = Table(
     Column("media_type", String(200), nullable=False),
     Column("actor", String(200), nullable=False),
     Column("created_at", Double, nullable=False),
+    Column("deleted_at", Double),
 )
 Index("file_versions", file.c.namespace, file.c.name, file.c.key)
-"""Each row is a version; the newest one is what the name points at."""
+"""Each row is a version; the newest one that is not deleted is what the name points at."""
+
+saved_flow = Table(
+    "saved_flow",
+    metadata,
+    Column("namespace", String(100), primary_key=True),
+    Column("name", String(200), primary_key=True),
+    Column("number", Integer, nullable=False),
+    Column("updated_at", Double, nullable=False),
+    Column("deleted_at", Double),
+)
+"""Flows by name. `number` is the newest revision's; it goes on rising when a deleted name is used again."""
+
+saved_revision = Table(
+    "saved_revision",
+    metadata,
+    Column("namespace", String(100), primary_key=True),
+    Column("name", String(200), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("revision", _Key, ForeignKey("revision.key"), nullable=False),
+    Column("media_type", String(100), nullable=False),
+    Column("text", Text, nullable=False),
+    Column("message", Text, nullable=False),
+    Column("actor", String(200), nullable=False),
+    Column("created_at", Double, nullable=False),
+)
+"""What was saved under a name: the text as its author wrote it, and the canonical flow that it means."""
+
+module_switch = Table(
+    "module_switch",
+    metadata,
+    Column("module", String(200), primary_key=True),
+    Column("version", String(64), primary_key=True),
+    Column("reason", Text, nullable=False),
+    Column("actor", String(200), nullable=False),
+    Column("at", Double, nullable=False),
+)
+"""Modules that a person has disabled; the version `*` stands for all of them."""
+
+setting = Table(
+    "setting",
+    metadata,
+    Column("name", String(100), primary_key=True),
+    Column("value", Text, nullable=False),
+    Column("actor", String(200), nullable=False),
+    Column("at", Double, nullable=False),
+)
+"""Settings that were changed while the mesh ran; the value is JSON."""
+
+notification = Table(
+    "notification",
+    metadata,
+    Column("id", String(80), primary_key=True),
+    Column("run", String(64), nullable=False, index=True),
+    Column("namespace", String(100), nullable=False),
+    Column("url", Text, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("next_at", Double),
+    Column("status", Integer),
+    Column("error", Text),
+    Column("created_at", Double, nullable=False),
+    Column("ended_at", Double),
+)
+"""Webhooks to call: made in the transaction that ends the run, `pending` until `delivered` or `failed`."""
+_due = notification.c.next_at.is_not(None)
+Index("notification_due", notification.c.next_at, sqlite_where=_due, postgresql_where=_due)

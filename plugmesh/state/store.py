@@ -69,6 +69,10 @@ class State:
         """Ask a `Reader` method: `await state.read(Reader.run, "r-1")`."""
         return await self._reads.call(lambda: question(self._reader, *args, **kwargs))
 
+    async def write(self, transaction: Callable[Concatenate[Writer, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run one transaction that takes a `Writer`: `await state.write(Writer.put_file, file)`."""
+        return await self._writes.call(lambda: transaction(self._writer, *args, **kwargs))
+
     async def commit(self, batch: Commit) -> dict[str, int]:
         """See `Writer.commit`."""
         return await self._writes.call(self._writer.commit, batch)

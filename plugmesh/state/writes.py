@@ -19,7 +19,7 @@ from plugmesh.errors import OwnershipLost
 from plugmesh.runtime import Runtime
 from plugmesh.state import schema
 from plugmesh.state.database import Database
-from plugmesh.state.records import Commit, Lease, StoredFile
+from plugmesh.state.records import Commit, Lease, NotificationRow, StoredFile
 from plugmesh.state.statement import Statement, positional
 
 T = TypeVar("T")
@@ -195,6 +195,8 @@ class Writer:
             many(self._step.text, [(keys[row[0]], *row[1:]) for row in batch.steps])
         if batch.attempts:
             many(self._attempt.text, [(keys[row[0]], *row[1:]) for row in batch.attempts])
+        for notification in batch.notifications:
+            self._notify(notification, batch.at)
         for command in batch.commands:
             self._execute(self._command, _command_values(command, batch.at))
         return inserted
@@ -220,8 +222,21 @@ class Writer:
             "submitted_at": submission.submitted_at,
             "started_at": None,
             "ended_at": None,
+            "request_hash": submission.request_hash,
+            "flow_revision": submission.flow_revision,
+            "notify": _json_of(submission, "notify") if submission.notify else None,
+            "data_gone_at": None,
         }
-        return int(self._execute(self._run_insert, values).fetchone()[0])
+        key = int(self._execute(self._run_insert, values).fetchone()[0])
+        if submission.labels:
+            labels = [{"name": name, "value": value, "run": key} for name, value in submission.labels.items()]
+            self.connection.execute(sa.insert(schema.run_label), labels)
+        return key
+
+    def _notify(self, row: NotificationRow, at: float) -> None:
+        values = {"id": f"{row.run}.{row.number}", "run": row.run, "namespace": row.namespace, "url": row.url}
+        due = {"state": "pending", "attempts": 0, "next_at": at, "created_at": at}
+        self.connection.execute(sa.insert(schema.notification).values(**values, **due))
 
     def _revision(self, flow: Flow, at: float) -> int:
         digest = flow.digest

@@ -1,0 +1,115 @@
+"""Saved flows, labels, pins, progress, artifacts, switches, settings and notifications."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+
+_KEY = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
+
+def upgrade() -> None:
+    """Add what is new; rows that are there keep their meaning."""
+    for column in (
+        sa.Column("request_hash", sa.String(length=64), nullable=True),
+        sa.Column("flow_revision", sa.Integer(), nullable=True),
+        sa.Column("notify", sa.Text(), nullable=True),
+        sa.Column("data_gone_at", sa.Double(), nullable=True),
+    ):
+        op.add_column("run", column)
+    op.create_index("run_of_flow", "run", ["namespace", "flow", "key"], unique=False)
+    for name in ("progress", "artifacts"):
+        op.add_column("step", sa.Column(name, sa.Text(), nullable=True))
+    op.add_column("attempt", sa.Column("stats", sa.Text(), nullable=True))
+    op.add_column("file", sa.Column("deleted_at", sa.Double(), nullable=True))
+    _runs()
+    _flows()
+    _operations()
+
+
+def _runs() -> None:
+    op.create_table(
+        "run_label",
+        sa.Column("name", sa.String(length=100), nullable=False),
+        sa.Column("value", sa.String(length=200), nullable=False),
+        sa.Column("run", _KEY, autoincrement=False, nullable=False),
+        sa.PrimaryKeyConstraint("name", "value", "run"),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("run_label_run", "run_label", ["run"], unique=False)
+    op.create_table(
+        "run_pin",
+        sa.Column("run", sa.String(length=64), nullable=False),
+        sa.Column("actor", sa.String(length=200), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("at", sa.Double(), nullable=False),
+        sa.Column("until", sa.Double(), nullable=True),
+        sa.PrimaryKeyConstraint("run"),
+    )
+    op.create_table(
+        "notification",
+        sa.Column("id", sa.String(length=80), nullable=False),
+        sa.Column("run", sa.String(length=64), nullable=False),
+        sa.Column("namespace", sa.String(length=100), nullable=False),
+        sa.Column("url", sa.Text(), nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("next_at", sa.Double(), nullable=True),
+        sa.Column("status", sa.Integer(), nullable=True),
+        sa.Column("error", sa.Text(), nullable=True),
+        sa.Column("created_at", sa.Double(), nullable=False),
+        sa.Column("ended_at", sa.Double(), nullable=True),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index(op.f("ix_notification_run"), "notification", ["run"], unique=False)
+    due = sa.text("next_at IS NOT NULL")
+    op.create_index("notification_due", "notification", ["next_at"], sqlite_where=due, postgresql_where=due)
+
+
+def _flows() -> None:
+    op.create_table(
+        "saved_flow",
+        sa.Column("namespace", sa.String(length=100), nullable=False),
+        sa.Column("name", sa.String(length=200), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("updated_at", sa.Double(), nullable=False),
+        sa.Column("deleted_at", sa.Double(), nullable=True),
+        sa.PrimaryKeyConstraint("namespace", "name"),
+    )
+    op.create_table(
+        "saved_revision",
+        sa.Column("namespace", sa.String(length=100), nullable=False),
+        sa.Column("name", sa.String(length=200), nullable=False),
+        sa.Column("number", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("revision", _KEY, nullable=False),
+        sa.Column("media_type", sa.String(length=100), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("message", sa.Text(), nullable=False),
+        sa.Column("actor", sa.String(length=200), nullable=False),
+        sa.Column("created_at", sa.Double(), nullable=False),
+        sa.ForeignKeyConstraint(["revision"], ["revision.key"]),
+        sa.PrimaryKeyConstraint("namespace", "name", "number"),
+    )
+
+
+def _operations() -> None:
+    op.create_table(
+        "module_switch",
+        sa.Column("module", sa.String(length=200), nullable=False),
+        sa.Column("version", sa.String(length=64), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("actor", sa.String(length=200), nullable=False),
+        sa.Column("at", sa.Double(), nullable=False),
+        sa.PrimaryKeyConstraint("module", "version"),
+    )
+    op.create_table(
+        "setting",
+        sa.Column("name", sa.String(length=100), nullable=False),
+        sa.Column("value", sa.Text(), nullable=False),
+        sa.Column("actor", sa.String(length=200), nullable=False),
+        sa.Column("at", sa.Double(), nullable=False),
+        sa.PrimaryKeyConstraint("name"),
+    )
