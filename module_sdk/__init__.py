@@ -13,9 +13,7 @@ if TYPE_CHECKING:
     from module_sdk.context import FileWriter as FileWriter
     from module_sdk.decorator import Module as Module
     from module_sdk.decorator import module as module
-    from module_sdk.errors import Cancelled as Cancelled
     from module_sdk.errors import ConnectionFailed as ConnectionFailed
-    from module_sdk.errors import DataError as DataError
     from module_sdk.errors import FatalError as FatalError
     from module_sdk.errors import TransientError as TransientError
     from module_sdk.files import File as File
@@ -27,18 +25,20 @@ if TYPE_CHECKING:
     from module_sdk.mesh_types import Secret as Secret
     from module_sdk.serving import serve as serve
     from plugmesh.contracts.module import Resources as Resources
+    from plugmesh.errors import Cancelled as Cancelled
     from plugmesh.errors import ContractError as ContractError
+    from plugmesh.errors import DataError as DataError
     from plugmesh.errors import DataMismatch as DataMismatch
 
 _HOMES = {
-    "Cancelled": "module_sdk.errors",
+    "Cancelled": "plugmesh.errors",
     "Column": "module_sdk.mesh_types",
     "Columns": "module_sdk.mesh_types",
     "Connection": "module_sdk.mesh_types",
     "ConnectionFailed": "module_sdk.errors",
     "Context": "module_sdk.context",
     "ContractError": "plugmesh.errors",
-    "DataError": "module_sdk.errors",
+    "DataError": "plugmesh.errors",
     "DataMismatch": "plugmesh.errors",
     "Expression": "module_sdk.mesh_types",
     "FatalError": "module_sdk.errors",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from plugmesh.errors import ErrorClass, PlugmeshError
+from plugmesh.errors import Cancelled, DataError, ErrorClass, PlugmeshError
+
+__all__ = ["Cancelled", "ConnectionFailed", "DataError", "FatalError", "TransientError", "error_class_of"]
 
 
 class TransientError(PlugmeshError):
@@ -19,25 +21,11 @@ class ConnectionFailed(PlugmeshError):
     code = "connection"
 
 
-class DataError(PlugmeshError):
-    """The data is not what the module can work with; trying again is useless."""
-
-    error_class = ErrorClass.DATA
-    code = "data"
-
-
 class FatalError(PlugmeshError):
     """Nothing will make this work; the step fails at once."""
 
     error_class = ErrorClass.FATAL
     code = "fatal"
-
-
-class Cancelled(BaseException):
-    """The run was cancelled while the module worked. Clean up and let it pass; after a grace the process is killed.
-
-    Not an `Exception`, so that `except Exception` does not swallow it.
-    """
 
 
 def error_class_of(error: BaseException) -> ErrorClass:

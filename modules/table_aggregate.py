@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field
 
 from module_sdk import Columns, DataError, Expression, module
-from modules.database import evaluation
-from modules.evaluate import fetch, hand_over
-from modules.expression import Parsed, parse_aggregate, sql_expression
+from module_sdk.expressions import Parsed, evaluation, fetch, hand_over, parse_aggregate, sql_expression
 from modules.names import check_columns
 from modules.tables import NO_COLUMNS, Table
 

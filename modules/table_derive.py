@@ -7,8 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from module_sdk import DataError, Expression, module
-from modules.evaluate import evaluate
-from modules.expression import parse_scalar
+from module_sdk.expressions import evaluate, parse_scalar
 from modules.tables import Table
 
 

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field
 
 from module_sdk import Column, Columns, DataError, module
-from modules.database import evaluation
-from modules.evaluate import decoded
+from module_sdk.expressions import decoded, evaluation
 from modules.names import unknown_column
 from modules.tables import Table
 

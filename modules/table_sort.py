@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from module_sdk import Column, DataError, module
-from modules.evaluate import decoded
+from module_sdk.expressions import decoded
 from modules.names import check_columns
 from modules.tables import Table
 

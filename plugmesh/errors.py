@@ -131,6 +131,13 @@ class DataMismatch(PlugmeshError):
     code = "data-mismatch"
 
 
+class DataError(PlugmeshError):
+    """The data is not what the module can work with; trying again is useless."""
+
+    error_class = ErrorClass.DATA
+    code = "data"
+
+
 class OwnershipLost(PlugmeshError):
     """A shard has another owner now (or the outcome of a commit is unknown): drop it and reload from SQL."""
 
@@ -142,3 +149,10 @@ class StateUnavailable(PlugmeshError):
 
     error_class = ErrorClass.CONNECTION
     code = "state-unavailable"
+
+
+class Cancelled(BaseException):
+    """The run was cancelled while the module worked. Clean up and let it pass; after a grace the process is killed.
+
+    Not an `Exception`, so that `except Exception` does not swallow it.
+    """

@@ -105,12 +105,12 @@ class Report:
         return tuple(found)
 
 
-def did_you_mean(word: str, candidates: Collection[str]) -> str:
+def did_you_mean(word: str, candidates: Collection[str], cutoff: float = 0.6) -> str:
     """`did you mean 'x'?` for the closest of `candidates`, or nothing."""
     if not word or len(word) > _LONGEST_SUGGESTED:
         return ""
     by_lower = {candidate.lower(): candidate for candidate in candidates if len(candidate) <= _LONGEST_SUGGESTED}
-    close = difflib.get_close_matches(word.lower(), by_lower, n=1)
+    close = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=cutoff)
     return f"did you mean {by_lower[close[0]]!r}?" if close else ""
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from module_sdk import DataError
-from modules.database import evaluation
-from modules.expression import Parsed, sql_expression
+from plugmesh.errors import DataError
+from plugmesh.expressions.database import evaluation
+from plugmesh.expressions.parse import Parsed, sql_expression
 
 if TYPE_CHECKING:
     import duckdb

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
-from module_sdk import DataError
-from modules.functions import AGGREGATES, MANY_ROWS, SCALARS, UNSTABLE
-from modules.names import did_you_mean, unknown_column
+from plugmesh.data.schema import listed
+from plugmesh.errors import DataError
+from plugmesh.expressions.functions import AGGREGATES, MANY_ROWS, SCALARS, UNSTABLE
+from plugmesh.flows.problem import did_you_mean
 
 HEAD = "SELECT "
 """What stands before the expression in the statement that is parsed; positions count from there, in bytes."""
@@ -94,7 +95,9 @@ class Check:
         if found is None and name.casefold() in UNSTABLE:
             raise self._error(node, _why_not(name))
         if found is None:
-            raise unknown_column(f"{self._label}{self._place(node)}", name, self._names)
+            raise self._error(
+                node, f"there is no column {name!r}{_hint(name, self._names)}; there are {listed(self._names)}"
+            )
         self.columns[found] = None
 
     def _function(self, node: Node) -> None:
@@ -145,7 +148,12 @@ def _why_not(name: str) -> str:
         return f"{name} is not possible: an expression gives the same result each time; hand the value in as a param"
     if name in MANY_ROWS:
         return f"{name}() is not possible: it changes the number of rows"
-    return f"there is no function {name!r} here{did_you_mean(name, SCALARS | AGGREGATES, cutoff=0.75)}"
+    return f"there is no function {name!r} here{_hint(name, SCALARS | AGGREGATES, cutoff=0.75)}"
+
+
+def _hint(name: str, known: Collection[str], cutoff: float = 0.6) -> str:
+    hint = did_you_mean(name, known, cutoff)
+    return f" ({hint})" if hint else ""
 
 
 def character(text: str, position: int) -> int:

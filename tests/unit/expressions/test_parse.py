@@ -3,7 +3,7 @@
 import pytest
 
 from module_sdk import DataError
-from modules.expression import MAX_LENGTH, parse, parse_aggregate, parse_scalar
+from plugmesh.expressions.parse import MAX_LENGTH, parse, parse_aggregate, parse_scalar
 
 NAMES = ["a", "b", "Foo Bar", "s"]
 
@@ -116,8 +116,8 @@ def test_an_unknown_column_is_named_with_its_place_and_what_was_probably_meant()
     with pytest.raises(DataError) as refused:
         parse("'é' || arr_dely", "columns.x", ["carrier", "arr_delay"])
     assert str(refused.value) == (
-        "columns.x: the expression \"'é' || arr_dely\", at character 8: the input 'table' has no column 'arr_dely' "
-        "(did you mean 'arr_delay'?); it has carrier, arr_delay"
+        "columns.x: the expression \"'é' || arr_dely\", at character 8: there is no column 'arr_dely' "
+        "(did you mean 'arr_delay'?); there are carrier, arr_delay"
     )
 
 

@@ -6,8 +6,8 @@ import duckdb
 import pytest
 
 from module_sdk import Cancelled, DataError
-from modules.database import evaluation, explain
-from modules.functions import AGGREGATES, GROUPS, MANY_ROWS, SCALARS, UNSTABLE
+from plugmesh.expressions.database import evaluation, explain
+from plugmesh.expressions.functions import AGGREGATES, GROUPS, MANY_ROWS, SCALARS, UNSTABLE
 
 
 @pytest.mark.parametrize(

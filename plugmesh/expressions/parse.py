@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from module_sdk import DataError
-from modules.database import MAX_DEPTH, evaluation
-from modules.expression_check import HEAD, Check, Node, character
+from plugmesh.errors import DataError
+from plugmesh.expressions.check import HEAD, Check, Node, character
+from plugmesh.expressions.database import MAX_DEPTH, evaluation
 
 if TYPE_CHECKING:
     import duckdb

@@ -9,12 +9,13 @@ import atexit
 import functools
 import os
 import re
+import resource
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from module_sdk import Cancelled, DataError
+from plugmesh.errors import Cancelled, DataError
 
 if TYPE_CHECKING:
     import duckdb
@@ -103,6 +104,9 @@ def _database() -> duckdb.DuckDBPyConnection:
 
 
 def _memory_limit_mb() -> int:
-    """Half of the machine's memory, at most 4 GB."""
-    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 1_000_000
-    return max(256, min(4_000, int(machine) // 2))
+    """Half of what there is (of the machine, or of what this process may take), at most 4 GB."""
+    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    allowed, _ = resource.getrlimit(resource.RLIMIT_DATA)
+    if allowed != resource.RLIM_INFINITY:
+        there = min(there, allowed)
+    return max(64, min(4_000, there // 2_000_000))
