@@ -4,11 +4,23 @@ from __future__ import annotations
 
 import typer
 
-from plugmesh.cli.look import instances, logs, modules, runs, show
+from plugmesh.cli.artifacts import artifacts
+from plugmesh.cli.data import data_app
+from plugmesh.cli.files import files_app
+from plugmesh.cli.flows import flows_app
+from plugmesh.cli.instances import drain, instances
+from plugmesh.cli.modules import modules
+from plugmesh.cli.notifications import notifications_app
 from plugmesh.cli.root import root_app
-from plugmesh.cli.run import cancel, run, validate
+from plugmesh.cli.run import cancel, pin, remove, run, unpin, validate
+from plugmesh.cli.runs import runs
 from plugmesh.cli.serve import module_app
+from plugmesh.cli.settings import settings_app
+from plugmesh.cli.show import show
+from plugmesh.cli.steplogs import logs
 from plugmesh.cli.up import up
+
+GROUPS = (data_app, files_app, flows_app, settings_app, notifications_app)
 
 
 def whole_app() -> typer.Typer:
@@ -16,6 +28,9 @@ def whole_app() -> typer.Typer:
     app = root_app()
     app.command()(up)
     app.add_typer(module_app())
-    for command in (run, validate, runs, show, logs, cancel, modules, instances):
+    for command in (run, validate, runs, show, logs, artifacts, cancel, pin, unpin, modules, instances, drain):
         app.command()(command)
+    app.command("rm")(remove)
+    for make in GROUPS:
+        app.add_typer(make())
     return app

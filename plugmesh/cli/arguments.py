@@ -10,4 +10,13 @@ from plugmesh.cli.options import DEFAULT_URL
 
 Url = Annotated[str, typer.Option("--url", envvar="PLUGMESH_URL", help="Where the mesh is.", show_default=True)]
 AsJson = Annotated[bool, typer.Option("--json", help="Answer with one JSON document.")]
+AsLines = Annotated[bool, typer.Option("--json", help="Answer with one JSON document a line.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+Namespace = Annotated[str | None, typer.Option(help="In this namespace; `default` otherwise.")]
+RunId = Annotated[str, typer.Argument(metavar="RUN", help="The run's id.")]
+StepId = Annotated[str, typer.Argument(metavar="STEP", help="The step: a node's name, or NODE.3 of a mapped node.")]
+PortName = Annotated[str, typer.Argument(metavar="[PORT]", help="The output port.")]
+Limit = Annotated[int, typer.Option(min=1, max=100_000, help="At most so many.")]
 HERE = DEFAULT_URL
+OUT = "out"
+"""The name of a module's only output port."""

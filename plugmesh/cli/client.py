@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping
-from pathlib import Path
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import quote, urlsplit
 
 import httpx2
 
-from plugmesh.errors import ConfigurationError, NotReachable, PlugmeshError
+from plugmesh.cli.routes import at, host_of, output_at, query_of
+from plugmesh.errors import NotReachable, PlugmeshError
 from plugmesh.runtime import Runtime
 
 API = "/api/v1"
+TOKEN = "PLUGMESH_TOKEN"  # noqa: S105  the variable's name
+"""Environment variable with the token of a mesh that asks for one; never an option, which others could see."""
 READ_S = 75.0
 """Longer than the longest long-poll."""
 CONNECT_S = 5.0
-PIECE_BYTES = 1024 * 1024
 _TRIES = 3
+_PAGE = 1000
 
 
 class Refusal(PlugmeshError):
@@ -33,20 +36,20 @@ class Refusal(PlugmeshError):
 
 
 class MeshClient:
-    """One command's connection. Every method raises `NotReachable` and `Refusal`."""
+    """One command's connection. Every method raises `NotReachable` and `Refusal`.
 
-    def __init__(self, url: str, runtime: Runtime) -> None:
+    Paths are below `/api/v1`, as `plugmesh.cli.routes` makes them; a query value of `None` is left out.
+    """
+
+    def __init__(self, url: str, runtime: Runtime, *, timeout_s: float = READ_S) -> None:
         """`url` is `http://host:port`. Raises `ConfigurationError`."""
-        parts = urlsplit(url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise ConfigurationError(
-                f"{url!r} is no address of a mesh: write http://127.0.0.1:8720 (PLUGMESH_URL, --url)"
-            )
+        local = host_of(url) in {"127.0.0.1", "localhost", "::1"}
         self.url = url.rstrip("/")
         self._runtime = runtime
-        local = parts.hostname in {"127.0.0.1", "localhost", "::1"}
-        timeout = httpx2.Timeout(READ_S, connect=CONNECT_S)
-        self._http = httpx2.Client(base_url=self.url, timeout=timeout, trust_env=not local)
+        timeout = httpx2.Timeout(timeout_s, connect=min(CONNECT_S, timeout_s))
+        token = os.environ.get(TOKEN, "")
+        headers = {"authorization": f"Bearer {token}"} if token else {}
+        self._http = httpx2.Client(base_url=self.url, timeout=timeout, trust_env=not local, headers=headers)
 
     def __enter__(self) -> Self:
         return self
@@ -56,15 +59,71 @@ class MeshClient:
     ) -> None:
         self._http.close()
 
+    # -- any route ---------------------------------------------------------------------------------------------------
+
+    def get(self, path: str, **query: Any) -> Any:
+        """The JSON document at a path."""
+        return self._json("GET", path, params=query_of(query))
+
+    def send(self, method: str, path: str, document: Any = None, **query: Any) -> Any:
+        """Change something; the answer's document, `None` if it has none."""
+        body = {} if document is None else {"json": document}
+        return self._json(method, path, params=query_of(query), **body)
+
+    def put(self, path: str, content: bytes | Iterator[bytes], headers: Mapping[str, str], **query: Any) -> Any:
+        """Put bytes; the answer's document."""
+        return self._json("PUT", path, content=content, headers=dict(headers), params=query_of(query))
+
+    def text(self, path: str, accept: str = "text/plain", **query: Any) -> str:
+        """The text at a path."""
+        return self._answer("GET", path, params=query_of(query), headers={"accept": accept}).text
+
+    @contextmanager
+    def stream(
+        self, path: str, headers: Mapping[str, str] | None = None, also: int = 0, **query: Any
+    ) -> Iterator[httpx2.Response]:
+        """An answer whose bytes come piece by piece; `also` is a status that is no error here."""
+        with (
+            self._transport(),
+            self._http.stream("GET", API + path, params=query_of(query), headers=dict(headers or {})) as answer,
+        ):
+            if answer.status_code != also:
+                _check(answer)
+            yield answer
+
+    def lines(self, path: str, **query: Any) -> Iterator[Any]:
+        """The JSON lines at a path, as they come."""
+        with self.stream(path, **query) as answer:
+            for line in answer.iter_lines():
+                if line.strip():
+                    yield _line(line, self.url)
+
+    def pages(self, path: str, noun: str, limit: int | None = None, **query: Any) -> Iterator[Any]:
+        """The items of a list, page after page, `limit` of them at most."""
+        cursor, left = None, limit
+        while left is None or left > 0:
+            size = _PAGE if left is None else min(left, _PAGE)
+            page = self.get(path, cursor=cursor, limit=size, **query)
+            items = page[noun][:size]
+            yield from items
+            left = None if left is None else left - len(items)
+            cursor = page.get("next_cursor")
+            if cursor is None:
+                return
+
+    def look(self, path: str) -> tuple[int, Any, Mapping[str, str]]:
+        """Status, document and headers at a path of the whole server (`/healthz`), whatever the status is."""
+        with self._transport():
+            answer = self._http.get(path)
+        return answer.status_code, self._document(answer), answer.headers
+
     # -- runs --------------------------------------------------------------------------------------------------------
 
-    def submit(self, flow: str, inputs: Mapping[str, Any], params: Mapping[str, Any], *, strict: bool) -> Any:
-        """Submit a flow's text; the answer has `id`, `state` and `warnings`. Lost answers are asked for again."""
-        document = {"flow": flow, "inputs": inputs, "params": params, "strict": strict}
-        headers = {"idempotency-key": self._runtime.new_id("key")}
+    def submit(self, request: Mapping[str, Any], key: str) -> Any:
+        """Submit a run; the answer has `id`, `state` and `warnings`. Lost answers are asked for again by `key`."""
         for left in reversed(range(_TRIES)):
             try:
-                return self._json("POST", "/runs", json=document, headers=headers)
+                return self._json("POST", "/runs", json=request, headers={"idempotency-key": key})
             except NotReachable as error:
                 if left == 0 or isinstance(error.__cause__, httpx2.ConnectError):
                     raise
@@ -72,77 +131,42 @@ class MeshClient:
 
     def run(self, run: str, wait_s: float = 0.0) -> Any:
         """A run: at its end, or after `wait_s`."""
-        return self._json("GET", f"/runs/{quote(run, safe='')}", params={"wait_s": wait_s} if wait_s else None)
-
-    def runs(self, limit: int, state: str | None, flow: str | None) -> Any:
-        """The newest runs."""
-        params = {"limit": limit, "state": state, "flow": flow}
-        return self._json("GET", "/runs", params={name: value for name, value in params.items() if value is not None})
-
-    def cancel(self, run: str, reason: str) -> Any:
-        """Ask for a run's end."""
-        return self._json("POST", f"/runs/{quote(run, safe='')}/cancel", json={"reason": reason})
-
-    def log(self, run: str, step: str, epoch: int | None = None) -> Any:
-        """What a step printed and logged: `lines`, `truncated`."""
-        return self._json("GET", f"{_step(run, step)}/log", params=None if epoch is None else {"epoch": epoch})
+        return self.get(at("runs", run), wait_s=wait_s or None)
 
     def rows(self, run: str, step: str, port: str, limit: int) -> Any:
         """The first rows of an output: `rows`, `columns`, `total`."""
-        return self._json("GET", f"{_step(run, step)}/outputs/{quote(port, safe='')}", params={"limit": limit})
-
-    def download(self, run: str, step: str, port: str, format: str, target: Path) -> None:
-        """Write an output to a file, which appears when it is whole."""
-        path = f"{API}{_step(run, step)}/outputs/{quote(port, safe='')}/download"
-        part = target.with_name(target.name + ".part")
-        try:
-            with self._http.stream("GET", path, params={"format": format}) as answer, part.open("wb") as file:
-                if answer.is_error:
-                    answer.read()
-                    raise _refusal(answer)
-                for piece in answer.iter_bytes(PIECE_BYTES):
-                    file.write(piece)
-            part.replace(target)
-        except httpx2.TransportError as error:
-            raise self._away(error) from error
-        finally:
-            part.unlink(missing_ok=True)
-
-    # -- files, flows, modules -----------------------------------------------------------------------------------------
-
-    def upload(self, name: str, path: Path) -> Any:
-        """Store a local file as a new version of `name`; the answer is that version."""
-        headers = {"content-length": str(path.stat().st_size)}
-        return self._json("PUT", f"/files/{quote(name, safe='')}", content=_pieces(path), headers=headers)
+        return self.get(output_at(run, step, port), limit=limit)
 
     def validate(self, text: str, *, strict: bool) -> Any:
         """Problems and warnings of a flow's text."""
         headers = {"content-type": "application/yaml"}
-        return self._json(
-            "POST", "/validate", content=text.encode(), headers=headers, params={"strict": "true"} if strict else None
-        )
+        query = query_of({"strict": strict or None})
+        return self._json("POST", "/validate", content=text.encode(), headers=headers, params=query)
 
-    def modules(self) -> Any:
-        """Every module that was ever here."""
-        return self._json("GET", "/modules")
-
-    def instances(self) -> Any:
-        """Every known instance."""
-        return self._json("GET", "/instances")
-
-    # -- rim -----------------------------------------------------------------------------------------------------------
+    # -- rim ---------------------------------------------------------------------------------------------------------
 
     def _json(self, method: str, path: str, **request: Any) -> Any:
-        try:
+        answer = self._answer(method, path, **request)
+        return self._document(answer) if answer.content else None
+
+    def _answer(self, method: str, path: str, **request: Any) -> httpx2.Response:
+        with self._transport():
             answer = self._http.request(method, API + path, **request)
-        except httpx2.TransportError as error:
-            raise self._away(error) from error
-        if answer.is_error:
-            raise _refusal(answer)
+        _check(answer)
+        return answer
+
+    def _document(self, answer: httpx2.Response) -> Any:
         try:
             return answer.json()
         except ValueError:
             raise NotReachable(f"what answers at {self.url} is no Plugmesh: it does not speak JSON") from None
+
+    @contextmanager
+    def _transport(self) -> Iterator[None]:
+        try:
+            yield
+        except httpx2.TransportError as error:
+            raise self._away(error) from error
 
     def _away(self, error: httpx2.TransportError) -> NotReachable:
         if isinstance(error, httpx2.ConnectError):
@@ -152,14 +176,17 @@ class MeshClient:
         return NotReachable(f"the mesh at {self.url} broke off ({str(error) or type(error).__name__}): try again")
 
 
-def _step(run: str, step: str) -> str:
-    return f"/runs/{quote(run, safe='')}/steps/{quote(step, safe='')}"
+def _check(answer: httpx2.Response) -> None:
+    """Raises `Refusal` for an answer that says no."""
+    if answer.is_error:
+        answer.read()
+        raise _refusal(answer)
 
 
 def _refusal(answer: httpx2.Response) -> Refusal:
     try:
         document = json.loads(answer.content)
-        problems = document.get("problems", [])
+        problems = [problem for problem in document.get("problems", []) if isinstance(problem, dict)]
         return Refusal(str(document["code"]), str(document["detail"]), answer.status_code, problems)
     except (ValueError, KeyError, AttributeError, TypeError):
         return Refusal(
@@ -167,7 +194,8 @@ def _refusal(answer: httpx2.Response) -> Refusal:
         )
 
 
-def _pieces(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as file:
-        while piece := file.read(PIECE_BYTES):
-            yield piece
+def _line(line: str, url: str) -> Any:
+    try:
+        return json.loads(line)
+    except ValueError:
+        raise NotReachable(f"the mesh at {url} broke off in the middle of a line: try again") from None

@@ -9,16 +9,20 @@ from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
+from plugmesh.cli.routes import step_at
 from plugmesh.cli.session import Session
-from plugmesh.cli.steps import ENDED, duration, result, run_line, steps_table, waiting_lines
+from plugmesh.cli.steps import ENDED, attempt_line, duration, result, run_line, steps_table, waiting_lines
 from plugmesh.cli.terminal_text import brief, one_line, plain
-from plugmesh.errors import NotReachable
+from plugmesh.errors import NotReachable, PlugmeshError
 
 LOOK_S = 0.4
 """A run is looked at so often; its end is told at once."""
 AWAY_S = 120.0
 """A mesh that is started again within this time finds us still there: runs survive it."""
 STEPS_SHOWN = 40
+TRIES_LOOKED_UP = 20
+"""The attempts of so many steps are asked for one by one; in a run where more go wrong, that is no help any more."""
+TOLD = {"lost", "failed"}
 
 
 def follow(session: Session, run: str) -> Any:
@@ -27,8 +31,46 @@ def follow(session: Session, run: str) -> Any:
         return _watch(session, run, _Silent())
     if session.console.is_terminal:
         with Live(console=session.console, auto_refresh=False, transient=True) as live:
-            return _watch(session, run, _Table(live))
-    return _watch(session, run, _Lines(session))
+            return _watch(session, run, _Table(live, Tries(session, run)))
+    return _watch(session, run, _Lines(session, run))
+
+
+class Tries:
+    """Tells of each attempt that came to nothing, once, with where it was and why."""
+
+    def __init__(self, session: Session, run: str) -> None:
+        self._session, self._run = session, run
+        self._counted: dict[str, tuple[int, int]] = {}
+        self._told: set[tuple[str, int, str]] = set()
+
+    def lines(self, steps: list[dict[str, Any]]) -> list[str]:
+        """A line for each attempt that was lost or failed since the last time; one that ended a step is not among
+        them, for its step is told of."""
+        found = []
+        for step in steps:
+            counts = (step.get("losses") or 0, step.get("failures") or 0)
+            if counts == self._counted.get(step["id"], (0, 0)):
+                continue
+            self._counted[step["id"]] = counts
+            over = (step["id"], step["epoch"]) if step["state"] in {"failed", "cancelled"} else None
+            if len(self._counted) <= TRIES_LOOKED_UP and (counts[0] or over is None or step["epoch"] > 1):
+                found += self._of(step["id"], over)
+            elif len(self._counted) == TRIES_LOOKED_UP + 1:
+                found.append("more steps had attempts that were lost or failed: plugmesh show RUN --step STEP")
+        return found
+
+    def _of(self, step: str, over: tuple[str, int] | None) -> list[str]:
+        try:
+            attempts = self._session.client.get(step_at(self._run, step))["attempts"]
+        except PlugmeshError:
+            return []  # it will be told with the next one
+        found = []
+        for attempt in attempts:
+            key = (step, attempt["epoch"], attempt["state"])
+            if attempt["state"] in TOLD and key not in self._told and (step, attempt["epoch"]) != over:
+                self._told.add(key)
+                found.append(attempt_line(step, attempt))
+        return found
 
 
 class _Silent:
@@ -40,8 +82,8 @@ class _Silent:
 
 
 class _Table(_Silent):
-    def __init__(self, live: Live) -> None:
-        self._live = live
+    def __init__(self, live: Live, tries: Tries) -> None:
+        self._live, self._tries = live, tries
 
     def show(self, run: dict[str, Any]) -> None:
         steps = run["steps"]
@@ -50,6 +92,8 @@ class _Table(_Silent):
         if len(steps) > STEPS_SHOWN:
             done = sum(step["state"] == "succeeded" for step in steps)
             lines.append(Text(f"{done:,} of {len(steps):,} steps have succeeded"))
+        for line in self._tries.lines(steps):
+            self._live.console.print(Text(line, style="yellow"))  # above the table, where it stays
         self._live.update(Group(*lines), refresh=True)
 
     def away(self, error: NotReachable) -> None:
@@ -57,14 +101,17 @@ class _Table(_Silent):
 
 
 class _Lines(_Silent):
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, run: str) -> None:
         self._session = session
+        self._tries = Tries(session, run)
         self._seen: dict[str, str] = {}
         self._waits: set[str] = set()
         self._is_away = False
 
     def show(self, run: dict[str, Any]) -> None:
         self._is_away = False
+        for line in self._tries.lines(run["steps"]):
+            self._session.say(line)
         for step in run["steps"]:
             if step["state"] != self._seen.get(step["id"], "pending"):
                 self._seen[step["id"]] = step["state"]

@@ -8,9 +8,12 @@ from typing import Any
 
 from rich.text import Text
 
+from plugmesh.cli.routes import output_at
 from plugmesh.cli.session import Session, cells, table
 from plugmesh.cli.steps import output_text
 from plugmesh.cli.terminal_text import brief, one_line
+from plugmesh.cli.transfer import save
+from plugmesh.errors import ConfigurationError
 
 PREVIEW_ROWS = 10
 _SUFFIX = {"value": ".json", "file": ""}
@@ -31,18 +34,23 @@ def show_outputs(session: Session, run: dict[str, Any]) -> None:
 
 
 def _show_rows(session: Session, run: str, output: dict[str, Any]) -> None:
-    page = session.client.rows(run, output["step"], output["port"], PREVIEW_ROWS)
+    show_page(session, session.client.rows(run, output["step"], output["port"], PREVIEW_ROWS))
+
+
+def show_page(session: Session, page: dict[str, Any]) -> None:
+    """Print a page of rows as a table, and how many there are behind it."""
     names = [column["name"] for column in page["columns"]]
     made = table(*names)
     for row in page["rows"]:
-        made.add_row(*cells(*(brief(_cell(row.get(name))) for name in names)))
+        made.add_row(*cells(*(brief(cell_text(row.get(name))) for name in names)))
     session.console.print(made)
-    left = page["total"] - len(page["rows"])
+    left = page.get("matched", page["total"]) - page.get("offset", 0) - len(page["rows"])
     if left > 0:
         session.console.print(Text(f"… and {left:,} more row{'s' if left != 1 else ''}", style="dim"))
 
 
-def _cell(value: Any) -> str:
+def cell_text(value: Any) -> str:
+    """A JSON value as a cell."""
     if value is None:
         return "-"
     if isinstance(value, float):
@@ -52,11 +60,16 @@ def _cell(value: Any) -> str:
 
 def save_outputs(session: Session, run: dict[str, Any], folder: Path, format: str) -> list[Path]:
     """Write each output to a file of its name; returns the files."""
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(f"the folder {folder} cannot be made: {error.strerror}") from error
     files = []
     for name, output in ready_outputs(run).items():
         target = folder / f"{name}{_suffix(output, format)}"
-        session.client.download(run["id"], output["step"], output["port"], format, target)
+        path = output_at(run["id"], output["step"], output["port"], "download")
+        with session.transferring(target.name) as progress:
+            save(session.client, path, target, progress, format=format)
         files.append(target)
         session.say(f"{name}: {target}")
     return files

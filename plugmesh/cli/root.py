@@ -22,6 +22,13 @@ def root_app() -> typer.Typer:
     return app
 
 
+def group(name: str, help: str) -> typer.Typer:
+    """Commands about one thing: `plugmesh NAME …`."""
+    app = typer.Typer(name=name, help=help, no_args_is_help=True)
+    app.callback()(lambda: None)
+    return app
+
+
 def _version(asked: bool) -> None:
     if asked:
         print(f"plugmesh {__version__}")

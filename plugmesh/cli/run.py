@@ -1,20 +1,28 @@
-"""Commands that change something: `run`, `cancel`, and `validate`, which would."""
+"""Commands that change a run, or would: `run`, `cancel`, `rm`, `pin`, `unpin`, `validate`."""
 
 from __future__ import annotations
 
+from collections import Counter
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from plugmesh.cli.arguments import HERE, AsJson, Url
+from plugmesh.cli.arguments import HERE, AsJson, RunId, Url, Yes
 from plugmesh.cli.exits import ExitCode
-from plugmesh.cli.flowfile import hand_in, params_of, read_flow
+from plugmesh.cli.flowfile import find_flow, pairs, read_flow
 from plugmesh.cli.follow import follow
+from plugmesh.cli.moments import later
 from plugmesh.cli.outputs import save_outputs, show_outputs
+from plugmesh.cli.routes import at
 from plugmesh.cli.session import Session
-from plugmesh.cli.steps import failed_steps, run_line, steps_table
+from plugmesh.cli.steps import ENDED, failed_steps, run_line, steps_table
+from plugmesh.cli.submitting import Asked, read_lines, request_of, submit, submit_each
+from plugmesh.errors import ConfigurationError
+
+_REFUSALS_SHOWN = 10
+_WAIT_S = 30.0
 
 
 class TableFormat(StrEnum):
@@ -28,7 +36,13 @@ class TableFormat(StrEnum):
 
 def run(
     *,
-    flow: Annotated[str, typer.Argument(metavar="FLOW", help="A flow file, YAML or JSON; - is standard input.")],
+    flow: Annotated[
+        str,
+        typer.Argument(
+            metavar="FLOW",
+            help="A flow file, YAML or JSON; - is standard input; or a saved flow: NAMESPACE/NAME[@REVISION].",
+        ),
+    ],
     input: Annotated[
         list[str] | None,
         typer.Option(
@@ -47,6 +61,21 @@ def run(
     ] = None,
     format: Annotated[TableFormat, typer.Option(help="Format of saved tables.")] = TableFormat.PARQUET,
     strict: Annotated[bool, typer.Option(help="Refuse a flow with modules that nobody serves.")] = False,
+    label: Annotated[
+        list[str] | None, typer.Option("--label", "-l", metavar="NAME=VALUE", help="A label, to find it by.")
+    ] = None,
+    notify: Annotated[
+        list[str] | None, typer.Option(metavar="URL", help="Call this address when the run has ended.")
+    ] = None,
+    timeout_s: Annotated[float | None, typer.Option(min=0.001, help="The longest time that it may take.")] = None,
+    each: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="A run for each line of this file, JSON with `inputs`, `params`, `labels`."),
+    ] = None,
+    key: Annotated[
+        str | None,
+        typer.Option(help="A word for this very run: submitted again with the same word, there is no second one."),
+    ] = None,
     as_json: AsJson = False,
     url: Url = HERE,
 ) -> None:
@@ -55,9 +84,17 @@ def run(
     Prints the run's id and returns, or with --follow stays until its end: then the exit code is 1 unless it succeeded.
     """  # fmt: skip
     with Session(url, as_json, flow_file=flow) as session:
-        file = read_flow(flow)
-        params = params_of(file, param or ())
-        accepted = session.client.submit(file.text, hand_in(session.client, input or ()), params, strict=strict)
+        if each is not None and out is not None:
+            raise ConfigurationError("--out saves the outputs of one run, and --each makes many: leave one of them out")
+        labels = pairs(label or (), "--label")
+        asked = Asked(input or (), param or (), labels, notify or (), timeout_s, strict)
+        lines = None if each is None else read_lines(each)
+        request = request_of(session, find_flow(flow), asked)
+        key = key or session.runtime.new_id("key")
+        if lines is not None:
+            _finish_each(session, submit_each(session, request, lines, key), follow_run)
+            return
+        accepted = submit(session, request, key)
         session.warnings(accepted["warnings"])
         if follow_run or out is not None:
             session.say(f"{accepted['id']} is accepted")
@@ -100,16 +137,78 @@ def _ended(session: Session, run: dict[str, Any]) -> None:
         session.say(f"what it printed: plugmesh logs {run['id']} {failed[0]}")
 
 
+def _finish_each(session: Session, answers: list[dict[str, Any]], follow_runs: bool) -> None:
+    refused = [answer for answer in answers if "problem" in answer]
+    for answer in refused[:_REFUSALS_SHOWN]:
+        session.warn(f"line {answer['index'] + 1}: {answer['problem'].get('detail', 'refused')}")
+    if len(refused) > _REFUSALS_SHOWN:
+        session.warn(f"… and {len(refused) - _REFUSALS_SHOWN:,} more were refused; --json lists them")
+    made = [answer for answer in answers if "id" in answer]
+    repeated = sum(bool(answer.get("repeated")) for answer in made)
+    again = f" ({repeated:,} of them were there already)" if repeated else ""
+    session.say(f"{len(made):,} of {len(answers):,} runs accepted{again}")
+    failed = _wait_for_all(session, made) if follow_runs else False
+    session.answer({"runs": answers}, lambda: None)
+    if refused or failed:
+        raise typer.Exit(ExitCode.RUN_FAILED if failed else ExitCode.USAGE)
+
+
+def _wait_for_all(session: Session, made: list[dict[str, Any]]) -> bool:
+    """Wait for the end of every run; whether one of them did not succeed."""
+    try:
+        for answer in made:
+            while answer["state"] not in ENDED:
+                answer["state"] = session.client.run(answer["id"], wait_s=_WAIT_S)["state"]
+    except KeyboardInterrupt:
+        session.warn("\nnot following any more; the runs go on: plugmesh runs")
+        raise typer.Exit(ExitCode.INTERRUPTED) from None
+    counts = Counter(answer["state"] for answer in made)
+    session.say(", ".join(f"{number:,} {state}" for state, number in counts.most_common()))
+    return any(state != "succeeded" for state in counts)
+
+
 def cancel(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="The run's id.")],
+    run: RunId,
     reason: Annotated[str, typer.Option(help="Why, for whoever looks at the run later.")] = "",
     as_json: AsJson = False,
     url: Url = HERE,
 ) -> None:
     """Cancel a run: nothing new starts, and steps at work have ten seconds to stop."""
     with Session(url, as_json) as session:
-        answer = session.client.cancel(run, reason)
+        answer = session.client.send("POST", at("runs", run, "cancel"), {"reason": reason})
         session.answer(answer, lambda: session.say(f"{answer['id']} is {answer['state']}"))
+
+
+def remove(run: RunId, yes: Yes = False, as_json: AsJson = False, url: Url = HERE) -> None:
+    """Remove a run that has ended: its steps and logs, and the data that nothing else uses."""
+    with Session(url, as_json) as session:
+        session.confirm(f"Remove {run} with its logs and outputs?", yes)
+        session.client.send("DELETE", at("runs", run))
+        session.answer({"id": run, "removed": True}, lambda: session.say(f"{run} is removed"))
+
+
+def pin(
+    run: RunId,
+    reason: Annotated[str, typer.Option(help="Why, for whoever looks at the run later.")] = "",
+    until: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Until then: 30d, or 2026-12-24; for good otherwise.")
+    ] = None,
+    as_json: AsJson = False,
+    url: Url = HERE,
+) -> None:
+    """Keep a run and its data, whatever retention says."""
+    with Session(url, as_json) as session:
+        end = None if until is None else later(until, session.runtime.wall(), "--until")
+        document = {"reason": reason, **({} if end is None else {"until": end})}
+        answer = session.client.send("POST", at("runs", run, "pin"), document)
+        session.answer(answer, lambda: session.say(f"{run} is kept{f' until {until}' if until else ''}"))
+
+
+def unpin(run: RunId, as_json: AsJson = False, url: Url = HERE) -> None:
+    """Let retention decide again how long a run is kept."""
+    with Session(url, as_json) as session:
+        session.client.send("DELETE", at("runs", run, "pin"))
+        session.answer({"id": run, "pinned": False}, lambda: session.say(f"{run} is pinned no more"))
 
 
 def validate(

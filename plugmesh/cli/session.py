@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import typer
 from rich.console import Console, RenderableType
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -65,6 +67,29 @@ class Session:
         """A line on stderr."""
         self._errors.print(Text(plain(text), style="yellow"))
 
+    def confirm(self, question: str, yes: bool) -> None:
+        """Ask before something that cannot be undone, unless `yes` was given. Raises `ConfigurationError` where nobody
+        can be asked, `typer.Exit` when the answer is no."""
+        if yes:
+            return
+        if not sys.stdin.isatty():
+            raise ConfigurationError(f"{question} Nobody can be asked here: say --yes")
+        if not typer.confirm(plain(question), err=True):
+            self.warn("nothing was changed")
+            raise typer.Exit(ExitCode.USAGE)
+
+    @contextmanager
+    def transferring(self, name: str) -> Iterator[Callable[[int, int | None], None]]:
+        """A function to tell how many bytes were moved, and of how many: a bar on a terminal, nothing elsewhere."""
+        if self.as_json or not self._errors.is_terminal:
+            yield lambda done, whole: None
+            return
+        text = TextColumn(one_line(name), markup=False)
+        columns = (text, BarColumn(), DownloadColumn(), TransferSpeedColumn())
+        with Progress(*columns, console=self._errors, transient=True) as progress:
+            task = progress.add_task("", total=None)
+            yield lambda done, whole: progress.update(task, completed=done, total=whole)
+
     def warnings(self, problems: Sequence[dict[str, Any]]) -> None:
         """The warnings of a flow, with their places."""
         for problem in problems:
@@ -103,11 +128,12 @@ def problem_line(problem: dict[str, Any], file: str) -> str:
     return f"{place}: {problem.get('severity', 'error')}: {problem['message']}{hint}"
 
 
-def table(*columns: str) -> Table:
-    """A plain table."""
-    made = Table(box=None, pad_edge=False, header_style="bold")
+def table(*columns: str, right: Sequence[str] = (), whole: Sequence[str] = ()) -> Table:
+    """A plain table. Columns of numbers (`right`) stand to the right; those in `whole` are never folded."""
+    made = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for column in columns:
-        made.add_column(Text(one_line(column)), overflow="fold")
+        justify: Literal["right", "left"] = "right" if column in right else "left"
+        made.add_column(Text(one_line(column)), overflow="fold", justify=justify, no_wrap=column in {*right, *whole})
     return made
 
 

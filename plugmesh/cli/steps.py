@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 
 from rich.table import Table
 from rich.text import Text
 
+from plugmesh.cli.amounts import clock, rows_text, seconds_text
 from plugmesh.cli.session import table
 from plugmesh.cli.terminal_text import brief, one_line
 
@@ -26,23 +26,9 @@ STYLES = {
 }
 
 
-def clock(at: float | None) -> str:
-    """A Unix time as the time of day here, with the date if it is another day."""
-    if at is None:
-        return ""
-    moment = datetime.fromtimestamp(at).astimezone()
-    today = datetime.now(moment.tzinfo).date()
-    return moment.strftime("%H:%M:%S" if moment.date() == today else "%Y-%m-%d %H:%M:%S")
-
-
 def duration(start: float | None, end: float | None) -> str:
     """How long something took."""
-    if start is None or end is None:
-        return ""
-    seconds = max(0.0, end - start)
-    if seconds < 1:
-        return f"{seconds * 1000:.0f} ms"
-    return f"{seconds:.1f} s" if seconds < 120 else f"{int(seconds) // 60} min {int(seconds) % 60} s"
+    return "" if start is None or end is None else seconds_text(end - start)
 
 
 def state_text(state: str) -> Text:
@@ -72,11 +58,6 @@ def output_text(name: str, output: dict[str, Any]) -> str:
     return f"{label}{output.get('kind', '')}"
 
 
-def rows_text(rows: int) -> str:
-    """A number of rows."""
-    return f"{rows:,} row{'s' if rows != 1 else ''}"
-
-
 def error_line(error: dict[str, Any]) -> str:
     """An error in one line, with its place in the author's file."""
     where = f" (at {error['where']})" if error.get("where") else ""
@@ -87,7 +68,7 @@ def steps_table(steps: list[dict[str, Any]]) -> Table:
     """One line a step."""
     made = table("STEP", "STATE", "TIME", "RESULT")
     for step in steps:
-        tries = f" (attempt {step['epoch']})" if step.get("epoch", 0) > 1 else ""
+        tries = f" ({tries_text(step)})" if step.get("epoch", 0) > 1 else ""
         made.add_row(
             Text(one_line(step["id"])),
             state_text(step["state"]),
@@ -95,6 +76,19 @@ def steps_table(steps: list[dict[str, Any]]) -> Table:
             Text(result(step) + tries),
         )
     return made
+
+
+def tries_text(step: dict[str, Any]) -> str:
+    """Which attempt a step is at, and what became of the others: `attempt 3, 1 lost, 1 failed`."""
+    counts = ((step.get("losses") or 0, "lost"), (step.get("failures") or 0, "failed"))
+    return ", ".join([f"attempt {step.get('epoch', 0)}", *(f"{count} {word}" for count, word in counts if count)])
+
+
+def attempt_line(step: str, attempt: dict[str, Any]) -> str:
+    """An attempt that did not become the step's result, and why."""
+    where = f" on {attempt['instance']}" if attempt.get("instance") else ""
+    why = error_line(attempt["error"]) if attempt.get("error") else attempt.get("reason") or ""
+    return brief(f"{step} attempt {attempt['epoch']} {attempt['state']}{where}{f': {why}' if why else ''}")
 
 
 def run_line(run: dict[str, Any], *, reason: bool = True) -> str:

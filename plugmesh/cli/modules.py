@@ -1,0 +1,187 @@
+"""`plugmesh modules`, and `plugmesh module enable|disable`: what can be used."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import typer
+from rich.text import Text
+
+from plugmesh.cli.amounts import bytes_text
+from plugmesh.cli.arguments import HERE, AsJson, Url
+from plugmesh.cli.routes import at
+from plugmesh.cli.session import Session, cells, table
+from plugmesh.cli.terminal_text import brief, one_line, plain
+from plugmesh.errors import ConfigurationError
+
+_LABEL = 12
+
+
+def modules(
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Only this one, with its contract.")] = None,
+    *,
+    versions: Annotated[bool, typer.Option("--versions", help="The versions of it that were ever here.")] = False,
+    docs: Annotated[bool, typer.Option("--docs", help="Its documentation, in Markdown.")] = False,
+    users: Annotated[bool, typer.Option("--users", help="The saved flows and open runs that use it.")] = False,
+    as_json: AsJson = False,
+    url: Url = HERE,
+) -> None:
+    """List the modules of the mesh: the palette, and those that were here before."""
+    with Session(url, as_json) as session:
+        if name is None:
+            if versions or docs or users:
+                raise ConfigurationError("--versions, --docs and --users are about one module: say which")
+            answer = session.client.get("/modules")
+            session.answer(answer["modules"], lambda: _show_modules(session, answer["modules"]))
+        elif docs:
+            text = session.client.text(at("modules", name, "docs"), "text/markdown")
+            session.answer({"module": name, "docs": text}, lambda: print(plain(text).rstrip()))
+        elif versions or users:
+            word = "versions" if versions else "users"
+            found = session.client.get(at("modules", name, word))
+            session.answer(found, lambda: _show_versions(session, found) if versions else _show_users(session, found))
+        else:
+            found = session.client.get(at("modules", name))
+            session.answer(found, lambda: _show_module(session, found))
+
+
+def enable(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The module.")],
+    version: Annotated[str | None, typer.Option(help="Only this version.")] = None,
+    as_json: AsJson = False,
+    url: Url = HERE,
+) -> None:
+    """Let a module that was disabled be used again; steps that waited for it go on."""
+    with Session(url, as_json) as session:
+        answer = session.client.send("POST", at("modules", name, "enable"), {"version": version} if version else {})
+        session.answer(answer, lambda: session.say(f"{_one(name, version)} is enabled"))
+
+
+def disable(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The module.")],
+    reason: Annotated[str, typer.Option(help="Why, for whoever waits for it.")] = "",
+    version: Annotated[str | None, typer.Option(help="Only this version.")] = None,
+    as_json: AsJson = False,
+    url: Url = HERE,
+) -> None:
+    """Give a module no more work: what it runs ends, and other steps wait until it is enabled again."""
+    with Session(url, as_json) as session:
+        document = {"reason": reason, **({"version": version} if version else {})}
+        answer = session.client.send("POST", at("modules", name, "disable"), document)
+        session.answer(answer, lambda: session.say(f"{_one(name, version)} is disabled; steps that need it wait"))
+
+
+def first_line(module: Mapping[str, Any]) -> str:
+    """What a module does: the first line of its docstring, or else its title."""
+    return (str(module.get("doc") or "").strip() or str(module.get("title") or "")).partition("\n")[0]
+
+
+def _one(name: str, version: str | None) -> str:
+    return f"{name}@{version}" if version else name
+
+
+def _show_modules(session: Session, found: list[dict[str, Any]]) -> None:
+    if not found:
+        session.say("no modules yet: plugmesh module serve FILE.py plugs one in")
+        return
+    made = table("MODULE", "VERSION", "KIND", "SERVED BY", "WHAT IT DOES", whole=("MODULE", "SERVED BY"))
+    for module in found:
+        served = f"{module['live']} instance{'s' if module['live'] != 1 else ''}" if module["live"] else "nobody now"
+        served = "disabled" if module.get("disabled") else served
+        versions = ", ".join(module["live_versions"] or module["versions"])
+        made.add_row(*cells(module["name"], versions, module["kind"], served, brief(first_line(module))))
+    session.console.print(made)
+
+
+def _show_module(session: Session, found: dict[str, Any]) -> None:
+    contract = found["contract"]
+    session.console.print(
+        Text(one_line(f"{contract['name']}@{contract['version']} ({contract['kind']})"), style="bold")
+    )
+    if contract.get("doc"):
+        session.say(contract["doc"].strip())
+    session.console.print()
+    for port in contract["inputs"]:
+        _fact(session, "input", f"{port['name']}: {port['kind']}{_columns(port)}{_optional(port)}")
+    for port in contract["outputs"]:
+        passed = f", and the other columns of {port['passes']}" if port.get("passes") else ""
+        _fact(session, "output", f"{port['name']}: {port['kind']}{_columns(port)}{passed}")
+    for name, param in (contract["params"].get("properties") or {}).items():
+        _fact(session, "param", _param(name, param, name in contract["params"].get("required", ())))
+    _fact(session, "promises", _traits(contract.get("traits") or {}))
+    _fact(session, "asks for", _resources(contract.get("resources") or {}))
+    _fact(session, "versions", ", ".join(found["versions"]))
+    _fact(session, "served by", ", ".join(found["instances"]) or "nobody now")
+    disabled = found.get("disabled")
+    _fact(
+        session,
+        "disabled",
+        "" if not disabled else str(disabled.get("reason") or "yes") if isinstance(disabled, dict) else "yes",
+    )
+
+
+def _fact(session: Session, label: str, text: str) -> None:
+    if text:
+        session.console.print(Text(f"{label:<{_LABEL}}{one_line(text)}"))
+
+
+def _columns(port: Mapping[str, Any]) -> str:
+    columns = ", ".join(f"{name} {kind}" for name, kind in (port.get("columns") or {}).items())
+    return f" with {columns}" if columns else ""
+
+
+def _optional(port: Mapping[str, Any]) -> str:
+    words = [word for word in ("optional", "variadic") if port.get(word)]
+    return f" ({', '.join(words)})" if words else ""
+
+
+def _param(name: str, schema: Mapping[str, Any], required: bool) -> str:
+    kind = schema.get("x-mesh") or schema.get("type") or "any"
+    kind = " or ".join(kind) if isinstance(kind, list) else kind
+    if "enum" in schema:
+        kind = " | ".join(map(str, schema["enum"]))
+    default = "" if required else f" = {schema.get('default')!r}"
+    about = f": {schema['description']}" if schema.get("description") else ""
+    return f"{name}{default} ({kind}{', required' if required else ''}){about}"
+
+
+def _traits(traits: Mapping[str, Any]) -> str:
+    words = ["the rows of its input, in their order"] if traits.get("rows") == "same" else []
+    words += ["the same outputs for the same inputs"] if traits.get("deterministic") else []
+    words += ["each row by itself"] if traits.get("rowwise") else []
+    words += ["an effect applied twice is applied once"] if traits.get("idempotent") else []
+    return "; ".join(words)
+
+
+def _resources(resources: Mapping[str, Any]) -> str:
+    memory = resources.get("memory_bytes")
+    found = [f"{resources[name]} {name}" for name in ("cpus", "gpus") if resources.get(name)]
+    return ", ".join([*found, *([f"{bytes_text(memory)} of memory"] if memory else [])])
+
+
+def _show_versions(session: Session, found: dict[str, Any]) -> None:
+    made = table("VERSION", "SERVED BY", "DIGEST")
+    for one in found["versions"]:
+        entry = one if isinstance(one, dict) else {"version": one}
+        served = entry.get("instances") or []
+        who = ", ".join(served) if isinstance(served, list) else str(served)
+        state = "disabled" if entry.get("disabled") else who or "nobody now"
+        made.add_row(*cells(entry["version"], state, entry.get("digest", "")))
+    session.console.print(made)
+
+
+def _show_users(session: Session, found: dict[str, Any]) -> None:
+    flows, runs = found.get("flows") or [], found.get("runs") or []
+    for title, users in (("saved flows", flows), ("open runs", runs)):
+        listed = ", ".join(_user(user) for user in users)
+        session.say(f"{title}: {listed or 'none'}")
+
+
+def _user(user: Any) -> str:
+    if not isinstance(user, dict):
+        return str(user)
+    if "name" in user and "namespace" in user:
+        revision = f"@{user['revision']}" if user.get("revision") else ""
+        return f"{user['namespace']}/{user['name']}{revision}"
+    return str(user.get("id") or user.get("run") or user)

@@ -1,0 +1,108 @@
+"""One step as people look at it: what it did and used, each of its attempts, its error with the traceback."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from plugmesh.cli.amounts import bytes_text, clock, rows_text, seconds_text
+from plugmesh.cli.run_view import progress_text
+from plugmesh.cli.session import cells, table
+from plugmesh.cli.steps import duration, error_line, output_text, state_text, tries_text
+from plugmesh.cli.terminal_text import brief, one_line, plain
+
+_LABEL = 10
+_COLUMNS_SHOWN = 12
+
+
+def step_view(step: Mapping[str, Any]) -> RenderableType:
+    """All of it."""
+    took = duration(step.get("started_at") or step.get("ready_at"), step.get("ended_at"))
+    title = f"{step['id']} of {step['run']} {step['state']}{f' after {took}' if took else ''}"
+    parts: list[RenderableType] = [Text(one_line(title), style="bold")]
+    parts += [_line(label, text) for label, text in _facts(step) if text]
+    parts += _attempts(step)
+    error = step.get("error")
+    if error:
+        parts += [Text(), Text(plain(error_line(error)), style="red")]
+        parts += [Text(plain(str(error["traceback"]).rstrip()))] if error.get("traceback") else []
+    parts += [
+        Text(),
+        Text(f"what it printed: plugmesh logs {one_line(step['run'])} {one_line(step['id'])}", style="dim"),
+    ]
+    return Group(*parts)
+
+
+def _facts(step: Mapping[str, Any]) -> list[tuple[str, str]]:
+    stats = step.get("stats") or {}
+    version = f"@{step['version']}" if step.get("version") else ""
+    module = str(step["module"]).partition("@")[0] if version else step.get("module") or ""
+    where = f" on {step['instance']}" if step.get("instance") else ""
+    facts = [("module", f"{module}{version}{where}"), ("reason", step.get("reason") or "")]
+    facts.append(("progress", progress_text(step["progress"]) if step.get("progress") else ""))
+    if stats:
+        failed = stats.get("rows_failed") or 0
+        without = f", {rows_text(failed)} could not be used" if failed else ""
+        facts += [
+            ("rows", f"{stats.get('rows_in', 0):,} → {stats.get('rows_out', 0):,}{without}"),
+            ("bytes", _bytes(stats)),
+            ("columns", _columns(stats)),
+            ("used", _used(stats)),
+        ]
+    outputs = step.get("outputs") or {}
+    facts.append(("outputs", "; ".join(f"{name}: {output_text('out', one)}" for name, one in outputs.items())))
+    facts += [("artifact", _artifact(artifact)) for artifact in step.get("artifacts") or ()]
+    return facts
+
+
+def _bytes(stats: Mapping[str, Any]) -> str:
+    words = (("bytes_read", "read"), ("bytes_written", "written"), ("bytes_passed", "passed on"))
+    return ", ".join(f"{bytes_text(stats.get(name) or 0)} {word}" for name, word in words)
+
+
+def _columns(stats: Mapping[str, Any]) -> str:
+    found = []
+    for name, word in (("read", "read"), ("written", "wrote"), ("passed", "passed on")):
+        columns = [column for listed in (stats.get(name) or {}).values() for column in listed]
+        if columns:
+            more = f" and {len(columns) - _COLUMNS_SHOWN:,} more" if len(columns) > _COLUMNS_SHOWN else ""
+            found.append(f"{word} {', '.join(map(str, columns[:_COLUMNS_SHOWN]))}{more}")
+    return "; ".join(found)
+
+
+def _used(stats: Mapping[str, Any]) -> str:
+    memory = stats.get("peak_memory_bytes")
+    peak = f", {bytes_text(memory)} of memory at most" if memory else ""
+    return f"{seconds_text(stats.get('wall_s', 0.0))}, {seconds_text(stats.get('cpu_s', 0.0))} of CPU{peak}"
+
+
+def _artifact(artifact: Mapping[str, Any]) -> str:
+    return ", ".join(
+        str(word) for word in (artifact["name"], bytes_text(artifact["bytes"]), artifact.get("media_type")) if word
+    )
+
+
+def _attempts(step: Mapping[str, Any]) -> list[RenderableType]:
+    attempts = step.get("attempts") or []
+    if not attempts:
+        return [_line("attempts", tries_text(dict(step)))] if step.get("epoch") else []
+    made = table("ATTEMPT", "STATE", "AT", "INSTANCE", "TIME", "WHY", right=("ATTEMPT",), whole=("STATE", "AT", "TIME"))
+    rows = [*attempts]
+    if not any(attempt["epoch"] == step.get("epoch") for attempt in attempts):
+        rows.append({**step, "at": step.get("ended_at") or step.get("started_at"), "error": None})
+    for attempt in rows:
+        error, stats = attempt.get("error"), attempt.get("stats") or {}
+        why = error_line(error) if error else attempt.get("reason") or ""
+        took = seconds_text(stats.get("wall_s"))
+        made.add_row(
+            *cells(attempt["epoch"]), state_text(attempt["state"]),
+            *cells(clock(attempt["at"]), attempt.get("instance") or "", took, brief(why)),
+        )  # fmt: skip
+    return [Text(), made]
+
+
+def _line(label: str, text: str) -> Text:
+    return Text(f"{label:<{_LABEL}}{one_line(text)}")
