@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import fields
 from typing import Any
 
 from gateway.problems import STATUS, TITLES, TYPE_PREFIX
-from gateway.settings import GatewaySettings
 
 _HEAD = """# HTTP API
 
@@ -15,7 +13,7 @@ _HEAD = """# HTTP API
      WRITE_DOCS=1 scripts/test tests/integration/gateway/test_api_page.py -->
 
 The gateway answers on `http://127.0.0.1:8720` unless told otherwise. The whole description, with every schema, is
-served at `/api/v1/openapi.json`.
+served at `/api/v1/openapi.json`; limits are [settings](settings.md).
 
 - Bodies and answers are JSON; a flow may also be YAML text. Times are Unix seconds.
 - Requests are refused unless their `Host` is one of the gateway's names and their `Origin`, where a browser sends one,
@@ -33,7 +31,7 @@ served at `/api/v1/openapi.json`.
 
 def api_page(document: dict[str, Any]) -> str:
     """The page for an OpenAPI document, as Markdown."""
-    return "\n".join([_HEAD, *_routes(document), *_problems(), *_settings()]) + "\n"
+    return "\n".join([_HEAD, *_routes(document), *_problems()]) + "\n"
 
 
 def _routes(document: dict[str, Any]) -> Iterator[str]:
@@ -91,14 +89,3 @@ def _problems() -> Iterator[str]:
         codes = sorted(code for code, of in STATUS.items() if of == status)
         yield f"| {status} {TITLES.get(status, '')} | {', '.join(f'`{code}`' for code in codes)} |".replace("  ", " ")
     yield ""
-
-
-def _settings() -> Iterator[str]:
-    yield "## Limits\n"
-    yield "| setting | default |"
-    yield "| --- | --- |"
-    defaults = GatewaySettings()
-    for field in fields(GatewaySettings):
-        value = getattr(defaults, field.name)
-        shown = ", ".join(f"`{part}`" for part in value) if isinstance(value, tuple) else f"{value:,}"
-        yield f"| `{field.name}` | {shown or 'none'} |"

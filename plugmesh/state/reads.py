@@ -32,7 +32,8 @@ class Reader:
         page = sa.select(step).where(*wanted).order_by(step.c.id).limit(sa.bindparam("b_limit"))
         self._steps = Statement(page, dialect)
 
-    def _rows(self, query: sa.Select[Any]) -> list[tuple[Any, ...]]:
+    def rows(self, query: sa.Select[Any]) -> list[tuple[Any, ...]]:
+        """Rows of any question."""
         rows = [tuple(row) for row in self._connection.execute(query)]
         self._connection.rollback()  # ends the snapshot, so that the log can be reused
         return rows
@@ -46,7 +47,8 @@ class Reader:
             self._raw.rollback()
         return rows
 
-    def _documents(self, query: sa.Select[Any]) -> list[dict[str, Any]]:
+    def documents(self, query: sa.Select[Any]) -> list[dict[str, Any]]:
+        """Rows of any question, by column."""
         rows = [dict(row) for row in self._connection.execute(query).mappings()]
         self._connection.rollback()
         return rows
@@ -54,23 +56,23 @@ class Reader:
     def unfinished(self, shard: int) -> Unfinished:
         """Everything about the runs of `shard` that have not ended, and commands that were not carried out."""
         wanted = sa.and_(_run.c.shard == shard, _run.c.ended_at.is_(None))
-        runs = [StoredRun(*row) for row in self._rows(_with_seq().where(wanted).order_by(_run.c.key))]
+        runs = [StoredRun(*row) for row in self.rows(_with_seq().where(wanted).order_by(_run.c.key))]
         revision, step = schema.revision, schema.step
         keys = sa.select(_run.c.key).where(wanted)
-        flows = self._rows(
+        flows = self.rows(
             sa.select(revision.c.key, revision.c.flow).where(
                 revision.c.key.in_(sa.select(_run.c.revision).where(wanted))
             )
         )
         ids = {run.key: run.id for run in runs}
         steps: dict[int, list[StepRow]] = {run.key: [] for run in runs}
-        for row in self._rows(sa.select(step).where(step.c.run.in_(keys))):
+        for row in self.rows(sa.select(step).where(step.c.run.in_(keys))):
             steps[row[0]].append(StepRow(ids[row[0]], *row[1:]))
         return Unfinished(runs, {int(k): str(f) for k, f in flows}, steps, self._commands(ids.values()))
 
     def _commands(self, runs: Iterable[str]) -> list[Command]:
         command = schema.command
-        rows = self._documents(sa.select(command).where(command.c.applied_at.is_(None)).order_by(command.c.at))
+        rows = self.documents(sa.select(command).where(command.c.applied_at.is_(None)).order_by(command.c.at))
         wanted = set(runs)
         fields = ("run", "kind", "actor", "reason", "at")
         return [
@@ -85,7 +87,7 @@ class Reader:
     def run_by_key(self, namespace: str, idempotency_key: str) -> StoredRun | None:
         """The run that was submitted with this idempotency key."""
         where = sa.and_(_run.c.namespace == namespace, _run.c.idempotency_key == idempotency_key)
-        rows = self._rows(_with_seq().where(where))
+        rows = self.rows(_with_seq().where(where))
         return StoredRun(*rows[0]) if rows else None
 
     def runs(
@@ -103,12 +105,12 @@ class Reader:
                 query = query.where(_run.c.ended_at.is_(None))  # lets the index of unfinished runs serve
         if before is not None:
             query = query.where(_run.c.key < before)
-        return [StoredRun(*row) for row in self._rows(query)]
+        return [StoredRun(*row) for row in self.rows(query)]
 
     def flow_text(self, revision: int) -> str:
         """A revision's flow as JSON text."""
         table = schema.revision
-        return str(self._rows(sa.select(table.c.flow).where(table.c.key == revision))[0][0])
+        return str(self.rows(sa.select(table.c.flow).where(table.c.key == revision))[0][0])
 
     def steps(self, run: StoredRun, *, after: str = "", limit: int = 1000) -> list[StepRow]:
         """Rows of a run's steps in the order of their ids."""
@@ -118,14 +120,14 @@ class Reader:
     def step(self, run: StoredRun, step_id: str) -> StepRow | None:
         """One step's row; `None` as long as nothing happened to it."""
         step = schema.step
-        rows = self._rows(sa.select(step).where(step.c.run == run.key, step.c.id == step_id))
+        rows = self.rows(sa.select(step).where(step.c.run == run.key, step.c.id == step_id))
         return StepRow(run.id, *rows[0][1:]) if rows else None
 
     def step_counts(self, run: StoredRun) -> dict[str, int]:
         """How many step rows are in each state."""
         step = schema.step
         query = sa.select(step.c.state, sa.func.count()).where(step.c.run == run.key).group_by(step.c.state)
-        return {str(state): int(count) for state, count in self._rows(query)}
+        return {str(state): int(count) for state, count in self.rows(query)}
 
     def attempts(self, run: StoredRun, step_id: str | None = None) -> list[AttemptRow]:
         """Attempts that did not become a result."""
@@ -133,28 +135,28 @@ class Reader:
         query = sa.select(table).where(table.c.run == run.key).order_by(table.c.at)
         if step_id is not None:
             query = query.where(table.c.step == step_id)
-        return [AttemptRow(run.id, *row[1:]) for row in self._rows(query)]
+        return [AttemptRow(run.id, *row[1:]) for row in self.rows(query)]
 
     def events(self, run: StoredRun, *, after: int, limit: int) -> list[EventRow]:
         """Event rows behind number `after`, oldest first."""
         event = schema.event
         query = sa.select(event).where(event.c.run == run.key, event.c.seq > after).order_by(event.c.seq).limit(limit)
-        return [EventRow(run.id, *row[1:]) for row in self._rows(query)]
+        return [EventRow(run.id, *row[1:]) for row in self.rows(query)]
 
     def commands(self, run: str) -> list[dict[str, Any]]:
         """What was asked of a run, oldest first."""
         table = schema.command
-        return self._documents(sa.select(table).where(table.c.run == run).order_by(table.c.at))
+        return self.documents(sa.select(table).where(table.c.run == run).order_by(table.c.at))
 
     def contracts(self) -> list[str]:
         """The JSON text of every contract ever seen."""
-        return [str(row[0]) for row in self._rows(sa.select(schema.contract.c.body))]
+        return [str(row[0]) for row in self.rows(sa.select(schema.contract.c.body))]
 
     def file(self, namespace: str, name: str) -> StoredFile | None:
         """The newest version of a file."""
         table = schema.file
         where = sa.and_(table.c.namespace == namespace, table.c.name == name, table.c.deleted_at.is_(None))
-        rows = self._rows(sa.select(table).where(where).order_by(table.c.key.desc()).limit(1))
+        rows = self.rows(sa.select(table).where(where).order_by(table.c.key.desc()).limit(1))
         return StoredFile(*rows[0][1:]) if rows else None
 
     def files(self, namespace: str, *, limit: int) -> list[StoredFile]:
@@ -163,11 +165,11 @@ class Reader:
         there = sa.and_(table.c.namespace == namespace, table.c.deleted_at.is_(None))
         newest = sa.select(sa.func.max(table.c.key)).where(there).group_by(table.c.name)
         query = sa.select(table).where(table.c.key.in_(newest)).order_by(table.c.name).limit(limit)
-        return [StoredFile(*row[1:]) for row in self._rows(query)]
+        return [StoredFile(*row[1:]) for row in self.rows(query)]
 
     def shards(self) -> list[dict[str, Any]]:
         """Every shard's owner, term and lease."""
-        return self._documents(sa.select(schema.shard).order_by(schema.shard.c.id))
+        return self.documents(sa.select(schema.shard).order_by(schema.shard.c.id))
 
 
 def _with_seq() -> sa.Select[Any]:

@@ -1,0 +1,1 @@
+"""Everything that can be set about a server: one table, and where its values come from."""

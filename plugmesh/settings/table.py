@@ -1,0 +1,199 @@
+"""The table of all settings. A new setting is one more field here, with the text below it; everything else follows:
+the variable `PLUGMESH_NAME`, the line in `plugmesh.toml`, `plugmesh up --set`, `GET /settings`, and the page of the docs.
+
+A name ends with its unit: `_bytes`, `_s` (seconds). `RUN_TIME` settings can be changed while the server runs: whoever
+uses one reads it from `Settings` each time, or listens with `on_change`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, model_validator
+
+from plugmesh.settings.kinds import (
+    OPTION,
+    RUN_TIME,
+    Bytes,
+    Count,
+    Hosts,
+    HostsOrNetworks,
+    Networks,
+    Origins,
+    OrNone,
+    Port,
+    Seconds,
+    SecondsOrZero,
+    Texts,
+)
+
+_MIB = 2**20
+_GIB = 2**30
+_DAY_S = 86400.0
+
+
+class Group(BaseModel):
+    """Settings that belong together; the docstring is what the docs say about them."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, validate_default=False)
+
+
+class Server(Group):
+    """The server: where it listens, and what it starts."""
+
+    host: Annotated[str, OPTION] = "127.0.0.1"
+    """Address to listen on. Anything but this machine's own (127.0.0.1, ::1) turns tokens on."""
+    port: Annotated[Port, OPTION] = 8720
+    """Port to listen on; 0: any free one."""
+    modules: Annotated[Texts, OPTION] = ()
+    """Folders whose module files are plugged in."""
+    builtins: Annotated[bool, OPTION] = True
+    """Serve the built-in modules."""
+    slots: Annotated[Count | None, OrNone, OPTION] = None
+    """Steps that each process started by the server runs at a time; none: one a processor, at most 8."""
+    drain_s: Annotated[SecondsOrZero, OPTION] = 10.0
+    """Seconds that steps at work have to finish when the mesh is stopped."""
+    synchronous: Annotated[Literal["full", "normal"], OPTION] = "full"
+    """How the database writes. full: what was accepted survives power loss; normal: it survives any crash."""
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], OPTION, RUN_TIME] = "warning"
+    """How much the server logs."""
+    json_logs: Annotated[bool, OPTION] = False
+    """Log JSON lines."""
+
+
+class Access(Group):
+    """Who may call: names, web pages, tokens."""
+
+    allowed_hosts: Annotated[Hosts, RUN_TIME] = ("localhost", "127.0.0.1", "[::1]")
+    """Names that a `Host` header may carry: a foreign name that was made to resolve to this machine is refused. The
+    address that the server listens on is always one."""
+    allowed_origins: Annotated[Origins, RUN_TIME] = ()
+    """Further web origins (`https://host:port`) whose pages may call; this server's own pages always may."""
+    require_token: Annotated[bool, OPTION] = False
+    """Ask for a token on this machine's own address too; on any other it is always asked for."""
+    trusted_proxies: Annotated[Networks, RUN_TIME] = ()
+    """Addresses of reverse proxies whose `X-Forwarded-Proto` is believed: they say whether a browser used https."""
+    session_s: Annotated[Seconds, RUN_TIME] = 7 * _DAY_S
+    """A browser's session ends after this time."""
+    sessions: Annotated[Count, RUN_TIME] = 1000
+    """Most sessions at a time; one more ends the oldest."""
+
+
+class Clients(Group):
+    """Connections: how many, and how slow they may be."""
+
+    connections: Annotated[Count, RUN_TIME] = 2000
+    """Most connections at a time, without those of modules. One more closes the longest idle one; when none is idle
+    it is answered with 503."""
+    connections_per_address: Annotated[Count, RUN_TIME] = 1500
+    """Most connections from one address, in the same way."""
+    connections_for_modules: Annotated[Count, RUN_TIME] = 500
+    """Connections that only processes which serve modules get, beyond the others."""
+    head_timeout_s: Annotated[Seconds, RUN_TIME] = 10.0
+    """A request's first line and headers must have come within this time."""
+    body_silent_s: Annotated[Seconds, RUN_TIME] = 30.0
+    """A client that sends no byte of a body for this time is dropped."""
+    body_rate_bytes: Annotated[Bytes, RUN_TIME] = 1024
+    """A client that sends fewer bytes of a body a second, over `body_rate_over_s`, is dropped."""
+    body_rate_over_s: Annotated[Seconds, RUN_TIME] = 60.0
+    """The time over which the rate of a body is measured."""
+    stall_s: Annotated[Seconds, RUN_TIME] = 60.0
+    """A client that takes no byte of an answer for this time is dropped."""
+
+
+class Requests(Group):
+    """Requests: how large, how long, how many."""
+
+    json_limit_bytes: Annotated[Bytes, RUN_TIME] = 16 * _MIB
+    """Largest JSON or YAML body."""
+    file_limit_bytes: Annotated[Bytes, RUN_TIME] = 20 * _GIB
+    """Largest file that can be uploaded."""
+    wait_limit_s: Annotated[Seconds, RUN_TIME] = 60.0
+    """Longest `wait_s` of a long-poll."""
+    recheck_s: Annotated[Seconds, RUN_TIME] = 5.0
+    """Who waits asks SQL again after this time, in case an event was lost; a silent event stream sends a comment."""
+    backlog: Annotated[Count, RUN_TIME] = 64
+    """Changes (of at most 64 KiB each) kept for one event stream; a slower one reads on from SQL."""
+    flows_kept: Count = 512
+    """Parsed and validated flows that are kept for repeated submits."""
+    rows_default: Annotated[Count, RUN_TIME] = 100
+    """Rows of a preview that does not say how many."""
+    rows_limit: Annotated[Count, RUN_TIME] = 10_000
+    """Most rows of a preview."""
+    answer_limit_bytes: Annotated[Bytes, RUN_TIME] = 16 * _MIB
+    """Largest JSON text of a preview; rows that do not fit are left out, and the answer says so."""
+
+    @model_validator(mode="after")
+    def _rows_fit(self) -> Self:
+        if self.rows_default > self.rows_limit:
+            raise ValueError(f"rows_default is {self.rows_default}, more than rows_limit, which is {self.rows_limit}")
+        return self
+
+
+class Readers(Group):
+    """Processes that decode data for previews, statistics and downloads."""
+
+    reader_processes: Count = 3
+    """Most processes that decode data at a time; a download keeps one busy until it ends."""
+    reader_memory_bytes: Annotated[Bytes, RUN_TIME] = _GIB
+    """Memory of one such process (of those that are started from then on)."""
+    reader_timeout_s: Annotated[Seconds, RUN_TIME] = 30.0
+    """A reader process that makes no progress for this time is killed."""
+    reader_idle_s: Annotated[Seconds, RUN_TIME] = 30.0
+    """A reader process that nobody used for this time is ended."""
+
+
+class Attempts(Group):
+    """Limits of one attempt at a step, where neither the flow nor the module says otherwise."""
+
+    attempt_memory_bytes: Annotated[Bytes | None, OrNone, RUN_TIME] = None
+    """Memory of an attempt."""
+    attempt_cpu_s: Annotated[Seconds | None, OrNone, RUN_TIME] = None
+    """Processor time of an attempt."""
+    attempt_open_files: Annotated[Count, RUN_TIME] = 1024
+    """Files that an attempt may have open."""
+    attempt_output_bytes: Annotated[Bytes, RUN_TIME] = 50 * _GIB
+    """Bytes that an attempt may write as its output."""
+    attempt_wall_s: Annotated[Seconds | None, OrNone, RUN_TIME] = None
+    """Time of an attempt by the clock on the wall."""
+    attempt_silent_s: Annotated[Seconds | None, OrNone, RUN_TIME] = None
+    """An attempt that uses no processor time, logs nothing and reports no progress for this time is stuck."""
+
+
+class Retention(Group):
+    """How long things are kept, and who sweeps."""
+
+    retention_runs_s: Annotated[Seconds | None, OrNone, RUN_TIME] = 30 * _DAY_S
+    """Runs that have ended."""
+    retention_data_s: Annotated[Seconds | None, OrNone, RUN_TIME] = 30 * _DAY_S
+    """Outputs of runs that have ended."""
+    retention_logs_s: Annotated[Seconds | None, OrNone, RUN_TIME] = 30 * _DAY_S
+    """Logs of runs that have ended."""
+    retention_events_s: Annotated[Seconds | None, OrNone, RUN_TIME] = 30 * _DAY_S
+    """Event rows of runs that have ended."""
+    retention_data_bytes: Annotated[Bytes | None, OrNone, RUN_TIME] = None
+    """Bytes of all outputs; the oldest go first."""
+    retention_file_versions: Annotated[Count | None, OrNone, RUN_TIME] = 100
+    """Versions of each file."""
+    retention_files_s: Annotated[Seconds | None, OrNone, RUN_TIME] = None
+    """Versions of files that are not the newest."""
+    sweep_every_s: Annotated[Seconds, RUN_TIME] = 300.0
+    """Time between two sweeps."""
+
+
+class Outgoing(Group):
+    """Requests that the server itself makes."""
+
+    webhook_attempts: Annotated[Count, RUN_TIME] = 12
+    """Tries to deliver a notification."""
+    webhook_timeout_s: Annotated[Seconds, RUN_TIME] = 10.0
+    """Time for one try."""
+    http_allow_private: Annotated[HostsOrNetworks, RUN_TIME] = ()
+    """Hosts and networks that outgoing requests may reach although they are private."""
+
+
+GROUPS: tuple[type[Group], ...] = (Server, Access, Clients, Requests, Readers, Attempts, Retention, Outgoing)
+
+
+class Table(Outgoing, Retention, Attempts, Readers, Requests, Clients, Access, Server):
+    """All settings. The order of the bases is that of `GROUPS`, backwards, so that fields come in that order."""
