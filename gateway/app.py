@@ -17,6 +17,7 @@ from gateway.problems import on_http_error, on_invalid_request, on_plugmesh_erro
 from gateway.routes.files import FileRoutes
 from gateway.routes.flows import FlowRoutes
 from gateway.routes.health import Check, HealthRoutes
+from gateway.routes.instances import InstanceRoutes
 from gateway.routes.mesh import MeshRoutes
 from gateway.routes.modules import ModuleRoutes
 from gateway.routes.runs import RunRoutes
@@ -71,6 +72,7 @@ def create_app(
     FileRoutes(gateway).declare(app)
     FlowRoutes(gateway).declare(app)
     ModuleRoutes(gateway).declare(app)
+    InstanceRoutes(gateway).declare(app)
     if hub is not None:
         MeshRoutes(hub).declare(app)
     HealthRoutes(app, gateway, measured, checks or {}).declare(app)

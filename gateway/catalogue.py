@@ -1,16 +1,18 @@
-"""Modules and instances as the gateway shows them, and what validation asks about modules."""
+"""Modules as the gateway shows them, what validation asks about them, and who may use them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from typing import Any
 
 from plugmesh.contracts.module import ModuleContract
 from plugmesh.discovery.port import Watch
 from plugmesh.errors import FlowInvalid, NotFound
 from plugmesh.flows.problem import did_you_mean
-from registry.registry import Member, MemberChange, Registry
-from registry.versions import choose, parse_reference
+from plugmesh.state.modules import EVERY_VERSION, ModuleSwitch
+from registry.registry import MemberChange, Registry
+from registry.versions import choose, fitting_versions, parse_reference
 
 
 class Modules:
@@ -51,16 +53,21 @@ class Modules:
         except FlowInvalid:
             return None
         version = choose(requirement, self._registry.live_versions(name))
+        version = version or choose(requirement, self._registry.served_versions(name))
         version = version or choose(requirement, self._registry.versions(name))
         return None if version is None else self._registry.contract(name, version)
 
     def is_live(self, module_reference: str) -> bool:
         """Whether an instance that can take work serves a version that fits."""
-        try:
-            name, requirement = parse_reference(module_reference)
-        except FlowInvalid:
-            return False
-        return choose(requirement, self._registry.live_versions(name)) is not None
+        name = module_reference.partition("@")[0]
+        return bool(fitting_versions(module_reference, None, self._registry.live_versions(name)))
+
+    def disabled(self, module_reference: str) -> str:
+        """Who has disabled every version that fits, and why; empty if one may be used."""
+        name = module_reference.partition("@")[0]
+        fitting = fitting_versions(module_reference, None, self._registry.versions(name))
+        switches = [self._registry.disabled(name, version) for version in fitting]
+        return str(switches[-1]) if switches and None not in switches else ""
 
     def versions(self, name: str) -> tuple[str, ...]:
         """The known versions of a module, lowest first."""
@@ -70,35 +77,10 @@ class Modules:
 
     def all(self) -> list[dict[str, Any]]:
         """Every module that was ever here, with its newest contract's texts and how many instances serve it now."""
-        return [self._module(name) for name in self.names()]
+        return [self.document(name) for name in self.names()]
 
-    def contract(self, name: str, version: str | None = None) -> dict[str, Any]:
-        """One contract, of the version that a run would get if none is asked for. Raises `NotFound`."""
-        if name not in self.names():
-            hint = did_you_mean(name, self.names()) or "GET /api/v1/modules lists them"
-            raise NotFound(f"there is no module {name!r} ({hint})")
-        found = self.find(name) if version is None else self._registry.contract(name, version)
-        if found is None:
-            raise NotFound(f"{name} has no version {version!r}: there are {', '.join(self.versions(name))}")
-        instances = [member.instance for member in self._registry.serving(name, found.version)]
-        return {
-            "contract": found.model_dump(mode="json"),
-            "digest": found.digest,
-            "versions": list(self.versions(name)),
-            "live_versions": list(self._registry.live_versions(name)),
-            "instances": instances,
-        }
-
-    def instances(self) -> list[dict[str, Any]]:
-        """Every instance, dead ones included as long as they are known."""
-        members = self._registry.members()
-        return [_instance(members[name]) for name in sorted(members)]
-
-    def liveness(self) -> Iterator[str]:
-        """The liveness of each instance."""
-        return (member.liveness.value for member in self._registry.members().values())
-
-    def _module(self, name: str) -> dict[str, Any]:
+    def document(self, name: str) -> dict[str, Any]:
+        """One module as lists and the feed show it; it must be known."""
         live = self._registry.live_versions(name)
         serving = {member.instance for version in live for member in self._registry.serving(name, version)}
         contract = self.find(name) or self._registry.contract(name, self.versions(name)[-1])
@@ -109,31 +91,79 @@ class Modules:
             "versions": list(self.versions(name)),
             "live_versions": list(live),
             "live": len(serving),
+            "disabled": self._switches(name),
             "kind": contract.kind.value,
             "title": contract.title,
             "doc": contract.doc,
         }
 
+    def contract(self, name: str, version: str | None = None) -> dict[str, Any]:
+        """One contract, of the version that a run would get if none is asked for. Raises `NotFound`."""
+        found = self.known(name, version)
+        instances = [member.instance for member in self._registry.serving(name, found.version)]
+        return {
+            "contract": found.model_dump(mode="json"),
+            "digest": found.digest,
+            "versions": list(self.versions(name)),
+            "live_versions": list(self._registry.live_versions(name)),
+            "instances": instances,
+            "disabled": self._switches(name),
+        }
 
-def _instance(member: Member) -> dict[str, Any]:
-    registration = member.registration
-    return {
-        "id": member.instance,
-        "host": registration.host,
-        "pid": registration.pid,
-        "liveness": member.liveness.value,
-        "usable": member.usable,
-        "draining": member.draining,
-        "connected": member.connected,
-        "beat_age_s": round(member.beat_age_s, 3),
-        "slots": registration.slots,
-        "running": member.running,
-        "labels": registration.labels,
-        "modules": [f"{name}@{version}" for name, versions in sorted(member.offers.items()) for version in versions],
-        "refused": [
-            {"module": refusal.module, "version": refusal.version, "difference": refusal.difference}
-            for refusal in member.refused
-        ],
-        "started_at": registration.started_at,
-        "sdk": registration.sdk,
-    }
+    def all_versions(self, name: str) -> list[dict[str, Any]]:
+        """Every version that was ever here, newest first. Raises `NotFound`."""
+        self.known(name)
+        return [self._version(name, version) for version in reversed(self.versions(name))]
+
+    def known(self, name: str, version: str | None = None) -> ModuleContract:
+        """The contract of a version, or of the one that a run would get now. Raises `NotFound`."""
+        if name not in self.names():
+            hint = did_you_mean(name, self.names()) or "GET /api/v1/modules lists them"
+            raise NotFound(f"there is no module {name[:200]!r} ({hint})", kind="module", name=name[:200])
+        found = self._registry.contract(name, version or self._best(name))
+        if found is None:
+            known = ", ".join(self.versions(name))
+            raise NotFound(
+                f"{name} has no version {str(version)[:100]!r}: there are {known}",
+                kind="module",
+                name=f"{name}@{version}",
+            )
+        return found
+
+    def liveness(self) -> Iterator[str]:
+        """The liveness of each instance."""
+        return (member.liveness.value for member in self._registry.members().values())
+
+    # -- what people decide ------------------------------------------------------------------------------------------
+
+    async def disable(self, name: str, version: str | None, *, actor: str, reason: str, at: float) -> dict[str, Any]:
+        """Give a module, or one version, no new attempts. Raises `NotFound`, `StateUnavailable`."""
+        self.known(name, version)
+        await self._registry.disable(ModuleSwitch(name, version or EVERY_VERSION, actor, at, reason))
+        return self.document(name)
+
+    async def enable(self, name: str, version: str | None) -> dict[str, Any]:
+        """Let a module be used again. Raises `NotFound`, `Conflict`, `StateUnavailable`."""
+        self.known(name, version)
+        await self._registry.enable(name, version or EVERY_VERSION)
+        return self.document(name)
+
+    def _best(self, name: str) -> str:
+        found = self.find(name)
+        return self.versions(name)[-1] if found is None else found.version  # only pre-releases: they are asked for
+
+    def _version(self, name: str, version: str) -> dict[str, Any]:
+        contract = self._registry.contract(name, version)
+        assert contract is not None
+        served = version in self._registry.served_versions(name)
+        switch = self._registry.disabled(name, version)
+        return {
+            "version": version,
+            "digest": contract.digest,
+            "served": served,
+            "instances": [member.instance for member in self._registry.serving(name, version)],
+            "disabled": None if switch is None else asdict(switch),
+        }
+
+    def _switches(self, name: str) -> list[dict[str, Any]]:
+        return [asdict(switch) for switch in self._registry.switches(name)]

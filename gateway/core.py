@@ -13,6 +13,7 @@ from gateway.bodies import read_json, read_model
 from gateway.catalogue import Modules
 from gateway.errors import BadRequest
 from gateway.flows import Checked, Flows
+from gateway.instances import Instances
 from gateway.problems import as_documents
 from gateway.reader.pool import Reader as DataReader
 from gateway.settings import GatewaySettings
@@ -84,6 +85,7 @@ class Gateway:
         self.objects = objects
         self.reader = reader
         self.modules = Modules(registry)
+        self.instances = Instances(registry, bus)
         self.waiting = Waiting(runtime, bus)
         self.uploads = Uploads(runtime, state, objects, self.settings.file_limit_bytes)
         self.flows = Flows(runtime, self.modules, self.settings.flows_kept)

@@ -42,24 +42,31 @@ STATUS: Mapping[str, int] = {
     "request-invalid": 422,
     "state-unavailable": 503,
     "store-full": 507,
+    "unauthenticated": 401,
     "unauthorized": 403,
     "unreadable-data": 422,
+    "unsupported-media-type": 415,
 }
 """HTTP status of each error code; 500 for the rest."""
 
 TITLES: Mapping[int, str] = {
     400: "The request cannot be read",
+    401: "A token is needed",
     403: "Not allowed",
     404: "Not found",
     405: "Method not allowed",
     409: "In conflict with what is there",
     410: "The data is gone",
     413: "Too large",
+    415: "Not a body of the right kind",
     416: "No such range",
     422: "The request is invalid",
     503: "Not available now",
     507: "No room left",
 }
+
+
+_HEADERS: Mapping[int, Mapping[str, str]] = {401: {"www-authenticate": "Bearer"}, 503: {"retry-after": "1"}}
 
 
 class ProblemResponse(Response):
@@ -85,9 +92,11 @@ def of_error(error: PlugmeshError) -> ProblemResponse:
     """The answer for an error of Plugmesh."""
     status = STATUS.get(error.code, 500)
     extra: dict[str, Any] = {}
+    if error.arguments:
+        extra["args"] = error.arguments
     if isinstance(error, FlowInvalid):
         extra["problems"] = as_documents(error.problems)
-    headers = {"retry-after": "1"} if status == 503 else None
+    headers = _HEADERS.get(status)
     return ProblemResponse(error.code, status, str(error), headers, **extra)
 
 

@@ -22,10 +22,18 @@ class ErrorClass(StrEnum):
 
 
 class PlugmeshError(Exception):
-    """Base class. The message is for the user: what happened, where, what to do."""
+    """Base class. The message is for the user: what happened, where, what to do.
+
+    `arguments` name what the message is about, for programs: `NotFound("there is no run r-1", kind="run", name="r-1")`.
+    Which ones a code may have is declared in `plugmesh/codes`.
+    """
 
     error_class: ErrorClass = ErrorClass.FATAL
     code: str = "internal"
+
+    def __init__(self, message: object = "", /, **arguments: object) -> None:
+        super().__init__(message)
+        self.arguments = arguments
 
 
 class ConfigurationError(PlugmeshError):
@@ -63,8 +71,8 @@ class FlowInvalid(PlugmeshError):
 
     code = "flow-invalid"
 
-    def __init__(self, message: str, problems: tuple[object, ...] = ()) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, problems: tuple[object, ...] = (), **arguments: object) -> None:
+        super().__init__(message, **arguments)
         self.problems = problems
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 from plugmesh.contracts.module import ModuleContract
+from plugmesh.state.modules import ModuleSwitch
 from registry.versions import precedence
 
 _TEXTS = frozenset({"title", "description", "examples", "$comment"})
@@ -29,6 +30,18 @@ class ContractBook(Protocol):
 
     async def record(self, contract: ModuleContract) -> None:
         """Enter a contract, or replace the one of the same name and version. Raises when it cannot."""
+        ...
+
+    async def switches(self) -> Sequence[ModuleSwitch]:
+        """Every module that is disabled."""
+        ...
+
+    async def disable(self, switch: ModuleSwitch) -> None:
+        """Keep that a module is disabled. Raises when it cannot."""
+        ...
+
+    async def enable(self, module: str, version: str) -> None:
+        """Keep that a version, or with `*` all of the module, is not disabled any more. Raises when it cannot."""
         ...
 
 

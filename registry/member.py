@@ -51,8 +51,9 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class MemberChange:
-    """What changed at once: a member (`before` is `None` when it is new, `after` when it left), and the names of the
-    modules whose contracts, or whose versions with a usable member, changed."""
+    """What changed at once: a member (`before` is `None` when it is new, `after` when it left; `instance` is `None`
+    when it was none of them), and the names of the modules whose contracts, whose versions with a usable member, or
+    whose switches changed."""
 
     instance: str | None
     before: Member | None

@@ -23,12 +23,14 @@ from plugmesh.discovery.port import Discovery, Entry, Watch
 from plugmesh.errors import PlugmeshError
 from plugmesh.objects.port import ObjectStore
 from plugmesh.runtime import Runtime
+from plugmesh.state.modules import EVERY_VERSION, ModuleSwitch
 from registry.catalogue import Catalogue, ContractBook, contradiction
 from registry.instance import Instance
 from registry.liveness import Punctuality
 from registry.member import Member, MemberChange, Refusal, usable_modules
 from registry.offers import mismatch, read_contracts
 from registry.recorder import Recorder
+from registry.switches import Switches
 from registry.versions import precedence
 
 __all__ = ["Member", "MemberChange", "Refusal", "Registry"]
@@ -49,7 +51,7 @@ class _Listening:
 
 
 class Registry:
-    """One process's registry. Everything but `start` and `stop` is synchronous and belongs to the event loop."""
+    """One process's registry. Everything that is known is told without waiting, and belongs to the event loop."""
 
     def __init__(
         self, runtime: Runtime, discovery: Discovery, objects: ObjectStore, bus: Bus, book: ContractBook
@@ -61,6 +63,7 @@ class Registry:
         self._book = book
         self._recorder = Recorder(book, runtime)
         self._catalogue = Catalogue()
+        self._switches = Switches()
         self._contracts: dict[str, ModuleContract] = {}  # by digest: what need not be read again
         self._instances: dict[str, Instance] = {}
         self._members: dict[str, Member] = {}
@@ -76,6 +79,7 @@ class Registry:
         for contract in await self._book.load():
             self._contracts[contract.digest] = contract
             self._catalogue.enter(contract)
+        self._switches = Switches(await self._book.switches())
         self._punctuality = Punctuality(self._runtime.now())
         self._spawn(self._recorder.run(), "registry recorder")
         self._spawn(self._judge(), "registry judge")
@@ -112,17 +116,30 @@ class Registry:
         """The versions for which some member can be given work now, lowest first."""
         found = self._live.get(name)
         if found is None:
-            offered = {
-                version for member in self._members.values() if member.usable for version in member.offers.get(name, ())
-            }
-            found = self._live[name] = tuple(sorted(offered, key=precedence))
+            enabled = (version for version in self.served_versions(name) if self.disabled(name, version) is None)
+            found = self._live[name] = tuple(enabled)
         return found
+
+    def served_versions(self, name: str) -> tuple[str, ...]:
+        """The versions that a member serves now, disabled ones too, lowest first."""
+        usable = (member for member in self._members.values() if member.usable)
+        return tuple(sorted({version for member in usable for version in member.offers.get(name, ())}, key=precedence))
+
+    def disabled(self, name: str, version: str) -> ModuleSwitch | None:
+        """Who has disabled this version, and why; `None` if nobody has."""
+        return self._switches.of(name, version)
+
+    def switches(self, name: str) -> tuple[ModuleSwitch, ...]:
+        """Everything that is disabled of a module, by version (`*`: all of them)."""
+        return self._switches.all_of(name)
 
     def serving(self, name: str, version: str) -> tuple[Member, ...]:
         """The members that can be given work for this module now."""
         found = self._serving.get((name, version))
         if found is None:
-            found = tuple(member for member in self._members.values() if member.usable and member.serves(name, version))
+            enabled = self.disabled(name, version) is None
+            members = self._members.values() if enabled else ()
+            found = tuple(member for member in members if member.usable and member.serves(name, version))
             self._serving[name, version] = found
         return found
 
@@ -135,6 +152,20 @@ class Registry:
             _log.info("%s is suspect: %s", instance, reason)
             known.case.accuse(self._runtime.now())
             self._refresh(instance)
+
+    async def disable(self, switch: ModuleSwitch) -> None:
+        """Give a module no new attempts from now on. Raises what the book raises; nothing has changed then."""
+        await self._book.disable(switch)
+        self._switches.add(switch)
+        self._switched(switch.module)
+
+    async def enable(self, module: str, version: str = EVERY_VERSION) -> None:
+        """Let a version, or all of a module, be used again. Raises what the book raises, and `Conflict` when all
+        versions are disabled and only one is to be enabled."""
+        self._switches.check_enable(module, version)
+        await self._book.enable(module, version)
+        self._switches.remove(module, version)
+        self._switched(module)
 
     def watch(self, listener: Callable[[MemberChange], None]) -> Watch:
         """Call `listener` at each change of a member or of the catalogue. It must not block."""
@@ -250,9 +281,14 @@ class Registry:
         if after == before and not modules:
             return
         moved = usable_modules(before) ^ usable_modules(after)
+        self._announce(MemberChange(instance, before, after, modules | {name for name, _ in moved}))
+
+    def _switched(self, module: str) -> None:
+        self._announce(MemberChange(None, None, None, frozenset({module})))
+
+    def _announce(self, change: MemberChange) -> None:
         self._serving.clear()
         self._live.clear()
-        change = MemberChange(instance, before, after, modules | {name for name, _ in moved})
         for listening in self._listeners:
             self._tell(listening.listener, change)
 

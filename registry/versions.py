@@ -74,6 +74,17 @@ def choose(requirement: Requirement, versions: Iterable[str]) -> str | None:
     return max((version for version in versions if fits(requirement, version)), key=precedence, default=None)
 
 
+def fitting_versions(reference: str, pinned: str | None, versions: Iterable[str]) -> tuple[str, ...]:
+    """Those of `versions` that a module reference allows (only the pinned one, if there is one), lowest first; none
+    if the reference cannot be read."""
+    try:
+        _, requirement = parse_reference(reference)
+    except FlowInvalid:
+        return ()
+    wanted = requirement if pinned is None else Requirement(exact=pinned)
+    return tuple(sorted((version for version in versions if fits(wanted, version)), key=precedence))
+
+
 def precedence(version: str) -> tuple[Numbers, bool, _PreRelease]:
     """A sort key in the order of Semantic Versioning: a pre-release comes before its release."""
     numbers, pre_release = _split(version)

@@ -8,7 +8,9 @@ from collections.abc import Callable
 from plugmesh.contracts.module import ModuleContract, ModuleKind
 from plugmesh.errors import PlugmeshError
 from plugmesh.runtime import Runtime
+from plugmesh.state.modules import ModuleSwitch
 from registry.registry import Registry
+from registry.versions import fitting_versions
 from scheduler.assignment import AttemptDefaults, Misfit, failure, make_assign
 from scheduler.board import Board, need_of
 from scheduler.events import Assigned, ModuleFound, NoModule, Unassignable
@@ -34,7 +36,8 @@ class Placing:
 
     def refresh(self) -> None:
         """The roster has changed."""
-        self._board.placement.roster(seat_of(member) for member in self._registry.members().values())
+        members = self._registry.members().values()
+        self._board.placement.roster(seat_of(member, self._registry) for member in members)
 
     def place(self, resting: dict[str, float]) -> None:
         """Send out whatever has someone with credit for it."""
@@ -113,6 +116,8 @@ class Placing:
                 board.happen(run, ModuleFound(at, step_id))
 
     def _why(self, need: Need) -> str:
+        if (switch := self._switch(need)) is not None:
+            return str(switch)
         wanted = f"{need.name}@{need.pinned}" if need.pinned else need.module
         live = self._registry.live_versions(need.name)
         if live and need.labels:
@@ -123,6 +128,15 @@ class Placing:
         if self._registry.versions(need.name):
             return f"no live instance serves {wanted}; it was here before: start it again"
         return f"no instance has ever served {wanted}; start a module with this name"
+
+    def _switch(self, need: Need) -> ModuleSwitch | None:
+        """What keeps every version that would do from being used."""
+        served, known = self._registry.served_versions(need.name), self._registry.versions(need.name)
+        fitting = fitting_versions(need.module, need.pinned, served) or fitting_versions(
+            need.module, need.pinned, known
+        )
+        switches = [self._registry.disabled(need.name, version) for version in fitting]
+        return switches[-1] if switches and None not in switches else None
 
 
 def is_patient(contract: ModuleContract) -> bool:

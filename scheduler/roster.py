@@ -5,24 +5,29 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from registry.liveness import Liveness
-from registry.registry import Member
+from registry.registry import Member, Registry
 from scheduler.placement import Seat
 
 BACK_WITHIN_S = 1.0
 """A closed connection that is not back after this time means that the instance is gone."""
 
 
-def seat_of(member: Member) -> Seat:
-    """What placement needs to know of a member."""
+def seat_of(member: Member, registry: Registry) -> Seat:
+    """What placement needs to know of a member: what it offers without what a person has disabled."""
     registration = member.registration
+    offers = {name: _enabled(name, versions, registry) for name, versions in member.offers.items()}
     return Seat(
         instance=member.instance,
         slots=registration.slots,
         prefetch=registration.prefetch,
-        offers=member.offers,
+        offers={name: versions for name, versions in offers.items() if versions},
         labels=registration.labels,
         open=member.liveness is Liveness.ALIVE and not member.draining,
     )
+
+
+def _enabled(name: str, versions: tuple[str, ...], registry: Registry) -> tuple[str, ...]:
+    return tuple(version for version in versions if registry.disabled(name, version) is None)
 
 
 class Departures:

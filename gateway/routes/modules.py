@@ -1,41 +1,122 @@
-"""`/modules` and `/instances`: what can be used, and who serves it."""
+"""`/modules`: what can be used, its contracts and texts, who uses it, and whether it may be used."""
 
 from __future__ import annotations
 
-from fastapi import FastAPI
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from fastapi import FastAPI, Path, Query
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.access import Action, Kind, access
 from gateway.answers import Json
+from gateway.bodies import read_json, read_json_body, read_model
 from gateway.core import Gateway
-from gateway.routing import API, responses
+from gateway.module_docs import module_page
+from gateway.routing import API, actor_of, json_body, responses
+from plugmesh.state.modules import module_users
+
+Name = Annotated[str, Path(description="The module's name, like `table.filter`")]
+Version = Annotated[str, Path(description="A version, like `1.2.0`")]
+ThisVersion = Annotated[str | None, Query(description="Of this version; of the one that a run would get now otherwise")]
+
+MARKDOWN = "text/markdown; charset=utf-8"
+
+
+class SwitchRequest(BaseModel):
+    """`POST /modules/{name}/disable` and `/enable`: one version, or all of them, and why."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    version: str | None = Field(default=None, min_length=1, max_length=64)
+    reason: str = Field(default="", max_length=1000)
 
 
 class ModuleRoutes:
-    """Endpoints about modules and instances."""
+    """Endpoints about modules."""
 
     def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
         self._modules = gateway.modules
 
     def declare(self, app: FastAPI) -> None:
         """Add the routes."""
-        add = app.add_api_route
-        add(f"{API}/modules", self.list_modules, methods=["GET"], tags=["modules"])
-        add(f"{API}/modules/{{name}}", self.get, methods=["GET"], tags=["modules"], responses=responses(404))
-        add(f"{API}/instances", self.instances, methods=["GET"], tags=["modules"])
+        many, one = f"{API}/modules", f"{API}/modules/{{name}}"
+        gets: dict[str, Callable[..., Any]] = {
+            one: self.get,
+            f"{one}/versions": self.versions,
+            f"{one}/versions/{{version}}": self.contract,
+            f"{one}/docs": self.docs,
+            f"{one}/users": self.users,
+        }
+        for path, endpoint in gets.items():
+            app.add_api_route(path, endpoint, methods=["GET"], tags=["modules"], responses=responses(404, 422))
+        app.add_api_route(many, self.list_modules, methods=["GET"], tags=["modules"])
+        body = json_body(SwitchRequest.model_json_schema(), required=False)
+        for verb, switch in (("disable", self.disable), ("enable", self.enable)):
+            app.add_api_route(
+                f"{one}/{verb}",
+                switch,
+                methods=["POST"],
+                tags=["modules"],
+                openapi_extra=body,
+                responses=responses(404, 409, 413, 422, 503),
+            )
 
     @access(Action.LIST, Kind.MODULE)
     async def list_modules(self, request: Request) -> Response:
-        """Every module that was ever here: versions, kind, texts, and `live`, the number of instances serving it."""
+        """Every module that was ever here: versions, kind, texts, who disabled it, and `live`, the number of instances
+        that can be given work for it."""
         return Json({"modules": self._modules.all()})
 
     @access(Action.READ, Kind.MODULE)
-    async def get(self, name: str, version: str | None = None) -> Response:
+    async def get(self, name: Name, version: ThisVersion = None) -> Response:
         """A module's contract: of the asked version, or of the one that a run would get now."""
         return Json(self._modules.contract(name, version))
 
-    @access(Action.LIST, Kind.INSTANCE)
-    async def instances(self, request: Request) -> Response:
-        """Every known instance with its liveness, slots and modules, and those of its modules that were refused."""
-        return Json({"instances": self._modules.instances()})
+    @access(Action.READ, Kind.MODULE)
+    async def versions(self, name: Name) -> Response:
+        """Every version that was ever here, newest first, with the instances that can be given work for it."""
+        return Json({"name": name, "versions": self._modules.all_versions(name)})
+
+    @access(Action.READ, Kind.MODULE)
+    async def contract(self, name: Name, version: Version) -> Response:
+        """The contract of one version, as its instances registered it."""
+        return Json(self._modules.known(name, version).model_dump(mode="json"))
+
+    @access(Action.READ, Kind.MODULE)
+    async def docs(self, name: Name, version: ThisVersion = None) -> Response:
+        """The module's page, made from its contract, as Markdown."""
+        headers = {"x-content-type-options": "nosniff"}
+        page = module_page(self._modules.known(name, version))
+        return Response(page, media_type=MARKDOWN, headers=headers)
+
+    @access(Action.READ, Kind.MODULE)
+    async def users(self, name: Name, limit: Annotated[int, Query(ge=1, le=1000)] = 100) -> Response:
+        """The saved flows whose newest revision uses the module, and the runs with it that have not ended.
+
+        At most `limit` of each; `whole` is false if there are more.
+        """
+        self._modules.known(name)
+        users = await self._gateway.state.read(module_users, name, limit=limit)
+        return Json({"name": name, "flows": users.flows, "runs": users.runs, "whole": users.whole})
+
+    @access(Action.WRITE, Kind.MODULE)
+    async def disable(self, request: Request, name: Name) -> Response:
+        """Give a module, or one of its versions, no new attempts: what runs goes on, other steps park and say why."""
+        asked = await self._switch(request)
+        at, actor = self._gateway.runtime.wall(), actor_of(request).name
+        changed = await self._modules.disable(name, asked.version, actor=actor, reason=asked.reason, at=at)
+        return Json(changed)
+
+    @access(Action.WRITE, Kind.MODULE)
+    async def enable(self, request: Request, name: Name) -> Response:
+        """Let a module be used again (without `version`: all of its versions); steps that waited for it go on."""
+        asked = await self._switch(request)
+        return Json(await self._modules.enable(name, asked.version))
+
+    async def _switch(self, request: Request) -> SwitchRequest:
+        body = await read_json_body(request, self._gateway.settings.json_limit_bytes)
+        return read_model(SwitchRequest, read_json(body)) if body else SwitchRequest()

@@ -35,6 +35,10 @@ class ContractView(Protocol):
         """Whether an instance that can take work serves a version that fits."""
         ...
 
+    def disabled(self, module_reference: str) -> str:
+        """Who has disabled every version that fits, and why; empty if one may be used."""
+        ...
+
     def versions(self, name: str) -> Collection[str]:
         """The known versions of the module called `name`."""
         ...
@@ -121,7 +125,11 @@ def _check_live(
         if not reference or alive.setdefault(reference, name in found and contracts.is_live(reference)):
             continue
         module = reference.partition("@")[0]
-        if name in found:
+        waits = "" if strict else "; its step will be parked until one is plugged in"
+        if name in found and (switch := contracts.disabled(reference)):
+            code, message, hint = "module-disabled", f"{reference} is {switch}", ""
+            waits = "" if strict else "; its step will be parked until it is enabled"
+        elif name in found:
             code, message, hint = "no-instance", f"no live instance serves {reference}", ""
         elif module in names:
             versions = ", ".join(sorted(contracts.versions(module)))
@@ -133,6 +141,5 @@ def _check_live(
         else:
             code, message = "unknown-module", f"the module {module} is not known"
             hint = report.did_you_mean(module, names)
-        waits = "" if strict else "; its step will be parked until one is plugged in"
         severity = report.error if strict else report.warning
         severity(LIVE, code, message + waits, ("nodes", name, "module"), hint=hint)

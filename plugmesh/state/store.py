@@ -16,6 +16,7 @@ from plugmesh.errors import StateUnavailable
 from plugmesh.runtime import Runtime, Worker
 from plugmesh.state.database import Database
 from plugmesh.state.migrate import upgrade
+from plugmesh.state.modules import ModuleSwitch, disable_module, enable_module, module_switches
 from plugmesh.state.reads import Reader
 from plugmesh.state.records import Commit, Lease, StoredFile, Unfinished
 from plugmesh.state.writes import Writer
@@ -113,6 +114,18 @@ class State:
         """Keep a contract (the registry's `ContractBook`)."""
         body = contract.model_dump_json()
         await self._writes.call(self._writer.record_contract, contract.name, contract.version, contract.digest, body)
+
+    async def switches(self) -> list[ModuleSwitch]:
+        """Every module that is disabled (the registry's `ContractBook`)."""
+        return await self.read(module_switches)
+
+    async def disable(self, switch: ModuleSwitch) -> None:
+        """Keep that a module is disabled (the registry's `ContractBook`)."""
+        await self.write(disable_module, switch)
+
+    async def enable(self, module: str, version: str) -> None:
+        """Keep that a module is not disabled any more (the registry's `ContractBook`)."""
+        await self.write(enable_module, module, version)
 
     async def close(self) -> None:
         """Let queued transactions finish and close the database."""

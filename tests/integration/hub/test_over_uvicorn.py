@@ -23,6 +23,7 @@ from plugmesh.hub.hub import Hub
 from plugmesh.join import join
 from plugmesh.objects.local import LocalStore
 from plugmesh.runtime import SystemRuntime
+from plugmesh.state.modules import ModuleSwitch
 from registry.liveness import Liveness
 from registry.registry import Registry
 
@@ -81,6 +82,15 @@ class EmptyBook:
         return ()
 
     async def record(self, contract: ModuleContract) -> None:
+        return None
+
+    async def switches(self) -> Sequence[ModuleSwitch]:
+        return ()
+
+    async def disable(self, switch: ModuleSwitch) -> None:
+        return None
+
+    async def enable(self, module: str, version: str) -> None:
         return None
 
 

@@ -61,6 +61,9 @@ class KnownModules:
     def is_live(self, module_reference: str) -> bool:
         return module_reference.partition("@")[0] not in self._away
 
+    def disabled(self, module_reference: str) -> str:
+        return ""
+
     def versions(self, name: str) -> Collection[str]:
         return ["1.0.0"] if name in self._contracts else []
 

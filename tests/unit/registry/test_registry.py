@@ -17,6 +17,7 @@ from plugmesh.errors import ObjectMissing, StateUnavailable
 from plugmesh.hub.directory import Seat
 from plugmesh.hub.hub import Hub
 from plugmesh.objects.port import Stored, Writer
+from plugmesh.state.modules import ModuleSwitch
 from registry.liveness import Liveness
 from registry.registry import Member, MemberChange, Registry
 from tests.unit.registry.manual_clock import ManualClock
@@ -54,6 +55,7 @@ class Book:
 
     def __init__(self, contracts: Sequence[ModuleContract] = ()) -> None:
         self.contracts = {contract.ref: contract for contract in contracts}
+        self.switched: dict[tuple[str, str], ModuleSwitch] = {}
         self.away = False
 
     async def load(self) -> Sequence[ModuleContract]:
@@ -63,6 +65,20 @@ class Book:
         if self.away:
             raise StateUnavailable("the database is away")
         self.contracts[contract.ref] = contract
+
+    async def switches(self) -> Sequence[ModuleSwitch]:
+        return tuple(self.switched.values())
+
+    async def disable(self, switch: ModuleSwitch) -> None:
+        if self.away:
+            raise StateUnavailable("the database is away")
+        self.switched[switch.module, switch.version] = switch
+
+    async def enable(self, module: str, version: str) -> None:
+        kept = {
+            key: switch for key, switch in self.switched.items() if key[0] != module or version not in ("*", key[1])
+        }
+        self.switched = kept
 
 
 class World:

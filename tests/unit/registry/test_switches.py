@@ -1,0 +1,73 @@
+"""Modules that a person has disabled: nobody is given work for them, and whoever watches hears of it."""
+
+from __future__ import annotations
+
+import pytest
+
+from plugmesh.errors import Conflict, StateUnavailable
+from plugmesh.state.modules import ModuleSwitch
+from registry.switches import Switches
+from tests.unit.registry.test_registry import World, contract
+
+OFF = ModuleSwitch("a.b", "*", "ana", 1.0, "it loses rows")
+OFF_1 = ModuleSwitch("a.b", "1.0.0", "ana", 1.0)
+
+
+@pytest.fixture
+async def world():
+    world = World()
+    await world.start()
+    await world.join(world.objects.put(contract()), world.objects.put(contract(version="1.1.0")))
+    yield world
+    await world.registry.stop()
+
+
+async def test_a_disabled_module_is_served_but_given_no_work(world: World) -> None:
+    await world.registry.disable(OFF)
+    assert world.registry.live_versions("a.b") == ()
+    assert world.registry.serving("a.b", "1.0.0") == ()
+    assert world.registry.served_versions("a.b") == ("1.0.0", "1.1.0")
+    assert str(world.registry.disabled("a.b", "1.1.0")) == "disabled by ana: it loses rows"
+
+
+async def test_one_version_is_disabled_beside_the_others(world: World) -> None:
+    await world.registry.disable(OFF_1)
+    assert world.registry.live_versions("a.b") == ("1.1.0",)
+    assert world.registry.switches("a.b") == (OFF_1,)
+
+
+async def test_watchers_hear_of_both(world: World) -> None:
+    await world.registry.disable(OFF)
+    assert (world.changes[-1].instance, world.changes[-1].modules_changed) == (None, {"a.b"})
+    before = len(world.changes)
+    await world.registry.enable("a.b")
+    assert len(world.changes) == before + 1
+    assert world.registry.live_versions("a.b") == ("1.0.0", "1.1.0")
+
+
+async def test_what_was_disabled_stays_so_after_a_restart(world: World) -> None:
+    await world.registry.disable(OFF)
+    again = World(world.book)
+    await again.start()
+    assert again.registry.disabled("a.b", "1.0.0") == OFF
+    await again.registry.stop()
+
+
+async def test_what_cannot_be_kept_does_not_hold(world: World) -> None:
+    world.book.away = True
+    with pytest.raises(StateUnavailable):
+        await world.registry.disable(OFF)
+    assert world.registry.live_versions("a.b") == ("1.0.0", "1.1.0")
+
+
+async def test_one_version_cannot_be_enabled_while_all_are_disabled(world: World) -> None:
+    await world.registry.disable(OFF)
+    with pytest.raises(Conflict, match=r"enable a\.b without a version"):
+        await world.registry.enable("a.b", "1.0.0")
+
+
+def test_enabling_a_module_enables_all_of_its_versions() -> None:
+    switches = Switches([OFF, OFF_1, ModuleSwitch("c.d", "*", "ana", 1.0)])
+    switches.remove("a.b", "*")
+    assert (switches.of("a.b", "1.0.0"), switches.all_of("a.b")) == (None, ())
+    assert switches.of("c.d", "1.0.0") is not None
