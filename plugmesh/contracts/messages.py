@@ -172,12 +172,16 @@ class AttemptStats(Contract):
 
 
 class LogRef(Contract):
-    """An attempt's log: JSON lines in one object."""
+    """An attempt's log: JSON lines in one object, or in `chunks` of them (`0`: one) of which `key` is the first.
+
+    `plugmesh/steplog.py` reads both.
+    """
 
     key: str
     bytes: int
     lines: int
     truncated: bool = False
+    chunks: int = 0
 
 
 class _FromInstance(Versioned):
