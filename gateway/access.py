@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, TypeVar
 
+from gateway.errors import Unauthenticated
+from plugmesh.contracts.flow import DEFAULT_NAMESPACE
 from plugmesh.errors import Unauthorized
 
 _E = TypeVar("_E", bound=Callable[..., Any])
@@ -23,6 +25,8 @@ class Action(StrEnum):
     WRITE = "write"
     VALIDATE = "validate"
     JOIN = "join"
+    PING = "ping"
+    SIGN_IN = "sign in"
 
 
 class Kind(StrEnum):
@@ -37,14 +41,39 @@ class Kind(StrEnum):
     INSTANCE = "instance"
     MESH = "mesh"
     HEALTH = "health"
+    SETTING = "setting"
+    SESSION = "session"
+
+
+class Scope(StrEnum):
+    """How far an actor may go: `LOCAL`, `TOKEN` and `SESSION` (a browser that showed the token) may everything,
+    `JOIN` may serve modules, `NOBODY` may ask whether the server lives, and sign in."""
+
+    LOCAL = "local"
+    TOKEN = "token"  # noqa: S105  a word
+    SESSION = "session"
+    JOIN = "join"
+    NOBODY = "nobody"
 
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who asks. `local`: the person (or program) on this machine."""
+    """Who asks. The name is what rows say that it was done by; by default the person on this machine."""
 
     name: str = "local"
-    local: bool = True
+    scope: Scope = Scope.LOCAL
+
+
+NOBODY = Actor("nobody", Scope.NOBODY)
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """What is acted on: one thing of a kind, or (without a name) the kind itself, in a namespace."""
+
+    kind: Kind
+    namespace: str = DEFAULT_NAMESPACE
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +100,24 @@ def declared(endpoint: Callable[..., Any]) -> Access | None:
     return found if isinstance(found, Access) else None
 
 
-def authorize(actor: Actor, action: Action, resource: Kind) -> None:
-    """Raises `Unauthorized` unless `actor` may. Today the local person may everything, and there is nobody else."""
-    if not actor.local:
-        raise Unauthorized(f"{actor.name} may not {action} a {resource}: this gateway serves its own machine only")
+_EVERYTHING = frozenset({Scope.LOCAL, Scope.TOKEN, Scope.SESSION})
+_FOR_ALL = frozenset({Action.PING, Action.SIGN_IN})
+OPEN_PATHS = frozenset({"/healthz", "/api/v1/session"})
+"""Where the routes are that all may use: anywhere else nobody gets further than the guard."""
+
+
+def authorize(actor: Actor, action: Action, resource: Resource) -> None:
+    """Raises `Unauthenticated` for who has not shown a token, `Unauthorized` for who may not do this."""
+    if actor.scope in _EVERYTHING or action in _FOR_ALL:
+        return
+    if actor.scope is Scope.NOBODY:
+        raise Unauthenticated(HOW_TO_SHOW)
+    if (actor.scope, action, resource.kind) != (Scope.JOIN, Action.JOIN, Kind.MESH):
+        thing = f"{resource.kind} {resource.name!r}" if resource.name else f"a {resource.kind}"
+        raise Unauthorized(f"{actor.name} may not {action} {thing}: a join token only lets modules join")
+
+
+HOW_TO_SHOW = (
+    "this mesh asks for a token: send `Authorization: Bearer …` with what `plugmesh token show` prints on its machine "
+    "(for commands and modules: PLUGMESH_TOKEN, or PLUGMESH_TOKEN_FILE)"
+)

@@ -14,6 +14,7 @@ from gateway.core import Gateway
 from gateway.guard import Guard
 from gateway.metrics import Gauges, Metrics
 from gateway.problems import on_http_error, on_invalid_request, on_plugmesh_error
+from gateway.routes.feed import FeedRoutes
 from gateway.routes.files import FileRoutes
 from gateway.routes.flows import FlowRoutes
 from gateway.routes.health import Check, HealthRoutes
@@ -21,8 +22,11 @@ from gateway.routes.instances import InstanceRoutes
 from gateway.routes.mesh import MeshRoutes
 from gateway.routes.modules import ModuleRoutes
 from gateway.routes.runs import RunRoutes
+from gateway.routes.session import SessionRoutes
+from gateway.routes.settings import SettingsRoutes
 from gateway.routes.steps import StepRoutes
 from gateway.routing import DeclaredRoute, check_declared
+from gateway.tokens import Tokens
 from plugmesh import __version__
 from plugmesh.errors import PlugmeshError
 from plugmesh.hub.hub import Hub
@@ -49,11 +53,12 @@ def create_app(
     metrics: CollectorRegistry | None = None,
     gauges: Gauges | None = None,
     checks: Mapping[str, Check] | None = None,
+    tokens: Tokens | None = None,
 ) -> FastAPI:
     """The application: with `hub`, instances can join at `/api/v1/mesh`.
 
-    `gauges` are further metrics, `checks` further parts that `/readyz` asks. Raises `ConfigurationError` if a route
-    declares no access.
+    `gauges` are further metrics, `checks` further parts that `/readyz` asks; with `tokens`, callers must show one.
+    Raises `ConfigurationError` if a route declares no access.
     """
     app = FastAPI(
         title="Plugmesh", version=__version__, docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False
@@ -66,13 +71,16 @@ def create_app(
     if hub is not None:
         found["plugmesh_hub_links"] = ("Processes that joined this gateway's hub", lambda: float(hub.links))
     measured = Metrics(metrics or CollectorRegistry(), gateway, found)
-    app.add_middleware(Guard, settings=gateway.settings, metrics=measured, runtime=gateway.runtime)
+    app.add_middleware(Guard, settings=gateway.settings, metrics=measured, runtime=gateway.runtime, tokens=tokens)
     RunRoutes(gateway).declare(app)
     StepRoutes(gateway).declare(app)
     FileRoutes(gateway).declare(app)
     FlowRoutes(gateway).declare(app)
     ModuleRoutes(gateway).declare(app)
     InstanceRoutes(gateway).declare(app)
+    FeedRoutes(gateway).declare(app)
+    SettingsRoutes(gateway).declare(app)
+    SessionRoutes(tokens).declare(app)
     if hub is not None:
         MeshRoutes(hub).declare(app)
     HealthRoutes(app, gateway, measured, checks or {}).declare(app)

@@ -2,27 +2,70 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from fastapi.routing import APIRoute
 from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
 from starlette.requests import Request
 
-from gateway.errors import BadRequest, RequestInvalid
+from gateway.errors import BadRequest, RequestInvalid, UnsupportedMediaType
 from plugmesh.errors import LimitExceeded
 from plugmesh.flows.problem import did_you_mean
 
 M = TypeVar("M", bound=BaseModel)
 
-_NOT_JSON = frozenset({"application/x-www-form-urlencoded", "multipart/form-data", "text/plain"})
-"""What any web page can make a browser send without asking; nobody means JSON by it."""
+JSON, OCTETS = "application/json", "application/octet-stream"
+_SIMPLE = frozenset({"application/x-www-form-urlencoded", "multipart/form-data", "text/plain"})
+"""What any web page can make a browser send without asking: never taken, for anything."""
+_UTF8 = frozenset({"utf-8", "utf8", "us-ascii"})
+
+
+@dataclass(frozen=True, slots=True)
+class BodyKinds:
+    """The kinds of body that one route takes. Where bytes are taken, so is any other kind but the simple ones."""
+
+    kinds: tuple[str, ...]
+
+    @classmethod
+    def of(cls, route: APIRoute) -> BodyKinds:
+        """What the documentation of the route's body says."""
+        content = (route.openapi_extra or {}).get("requestBody", {}).get("content", {})
+        return cls(tuple(content) or ((JSON,) if route.body_field is not None else ()))
+
+    def check(self, request: Request) -> None:
+        """Raises `UnsupportedMediaType` for a body that is none of these; a request without a body is fine."""
+        headers = request.headers
+        if headers.get("content-length", "0") == "0" and "transfer-encoding" not in headers:
+            return
+        given = headers.get("content-type", "")
+        if given in self.kinds:
+            return
+        kind, _, rest = given.partition(";")
+        kind = kind.strip().lower()
+        if not self._takes(kind):
+            raise UnsupportedMediaType(self._refusal(kind))
+        charset = _CHARSET.search(rest)
+        if charset is not None and kind != OCTETS and charset[1].lower() not in _UTF8:
+            raise UnsupportedMediaType(f"the body is said to be {charset[1][:40]}: send it as UTF-8")
+
+    def _takes(self, kind: str) -> bool:
+        return kind in self.kinds or (OCTETS in self.kinds and kind not in _SIMPLE)
+
+    def _refusal(self, kind: str) -> str:
+        if not self.kinds:
+            return "this route takes no body"
+        said = f"not as {kind[:100]}" if kind else "and say so with Content-Type"
+        return f"send the body as {' or '.join(self.kinds)}, {said}"
+
+
+_CHARSET = re.compile(r"charset\s*=\s*[\"']?([^\s;\"']+)", re.IGNORECASE)
 
 
 async def read_json_body(request: Request, limit_bytes: int) -> bytes:
-    """The whole body of a request that must be JSON. Raises `BadRequest` for a form or plain text, `LimitExceeded`."""
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind in _NOT_JSON:
-        raise BadRequest(f"send the body as application/json, not as {kind}")
+    """The whole body of a request that must be JSON; its route said so. Raises `LimitExceeded`."""
     return await read_body(request, limit_bytes)
 
 

@@ -17,6 +17,18 @@ class RequestInvalid(FlowInvalid):
     code = "request-invalid"
 
 
+class UnsupportedMediaType(PlugmeshError):
+    """The body is not of a kind that this route takes: say what it is with Content-Type."""
+
+    code = "unsupported-media-type"
+
+
+class Unauthenticated(PlugmeshError):
+    """No token, or one that is not of this mesh."""
+
+    code = "unauthenticated"
+
+
 class HostRefused(PlugmeshError):
     """The request comes under a name, or from a web page, that this gateway does not serve."""
 

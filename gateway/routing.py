@@ -1,4 +1,8 @@
-"""How routes are made: each declares its access, and one that takes only the request is called without detours."""
+"""How routes are made: each declares its access, and one that takes only the request is called without detours.
+
+What holds for every route is here once: who may use it, which query keys and which kinds of body it takes, and that
+whatever can be got can be asked for with HEAD.
+"""
 
 from __future__ import annotations
 
@@ -9,39 +13,76 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from starlette.requests import HTTPConnection, Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Match
+from starlette.types import Receive, Scope, Send
 
-from gateway.access import Actor, authorize, declared
+from gateway.access import NOBODY, Access, Actor, Resource, authorize, declared
+from gateway.bodies import BodyKinds
+from gateway.queries import QueryKeys
+from plugmesh.contracts.flow import DEFAULT_NAMESPACE
 from plugmesh.errors import ConfigurationError, Unauthorized
 
 API = "/api/v1"
 ACTOR = "plugmesh.actor"
 """Key of the actor in a request's scope; the guard puts it there."""
+SCHEME = "plugmesh.scheme"
+"""Key of `http` or `https`, as the browser sees it."""
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
+_ALWAYS = (400, 401, 403)
+_NAMESPACE = "namespace"
+
 
 class DeclaredRoute(APIRoute):
-    """A route that asks `authorize` first."""
+    """A route that asks `authorize` first, and takes only what it declares."""
+
+    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
+        takes_body = not {"POST", "PUT", "PATCH"}.isdisjoint(options.get("methods") or ())
+        always = responses(*_ALWAYS, 415) if takes_body else responses(*_ALWAYS)
+        options["responses"] = {**always, **(options.get("responses") or {})}
+        super().__init__(path, endpoint, **options)
 
     def get_route_handler(self) -> Handler:
         access = declared(self.endpoint)
         # Resolving FastAPI's dependencies costs about 90 µs; endpoints that want none of them are called directly.
         endpoint: Handler = self.endpoint if _takes_request_only(self.endpoint) else super().get_route_handler()
+        keys = QueryKeys.of(self)
+        kinds = BodyKinds.of(self) if (self.methods or set()) & {"POST", "PUT", "PATCH", "DELETE"} else None
+        resource_of = _resource_maker(self, access)
 
         async def handle(request: Request) -> Response:
             if access is None:
                 raise Unauthorized(f"{self.path} does not say what it does; nobody may use it")
-            authorize(actor_of(request), access.action, access.kind)
-            return await endpoint(request)
+            authorize(actor_of(request), access.action, resource_of(request))
+            if request.scope["query_string"]:
+                keys.check(request.scope["query_string"])
+            if kinds is not None:
+                kinds.check(request)
+            answer = await endpoint(request)
+            return await _head(answer) if request.scope["method"] == "HEAD" else answer
 
         return handle
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        match, child = super().matches(scope)
+        return (Match.FULL, child) if match is Match.PARTIAL and self._answers_head(scope) else (match, child)
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._answers_head(scope):
+            await self.app(scope, receive, send)
+        else:
+            await super().handle(scope, receive, send)
+
+    def _answers_head(self, scope: Scope) -> bool:
+        return scope["method"] == "HEAD" and "GET" in (self.methods or ())
 
 
 def actor_of(connection: HTTPConnection) -> Actor:
     """Who asks."""
     actor = connection.scope.get(ACTOR)
-    return actor if isinstance(actor, Actor) else Actor("unknown", local=False)
+    return actor if isinstance(actor, Actor) else NOBODY
 
 
 def check_declared(app: FastAPI) -> None:
@@ -58,14 +99,14 @@ def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 def json_body(schema: dict[str, Any], *others: str, required: bool = True) -> dict[str, Any]:
-    """The documentation of a body that an endpoint reads by itself."""
+    """The documentation of a body that an endpoint reads by itself; other kinds of body are refused."""
     content: dict[str, Any] = {"application/json": {"schema": schema}}
     content |= {other: {"schema": {"type": "string"}} for other in others}
     return {"requestBody": {"required": required, "content": content}}
 
 
 def query(*parameters: tuple[str, str, str]) -> list[dict[str, Any]]:
-    """The documentation of query parameters (name, type, text) that an endpoint reads by itself."""
+    """The documentation of query parameters (name, type, text) that an endpoint reads by itself; others are refused."""
     return [
         {"name": name, "in": "query", "required": False, "schema": {"type": kind}, "description": text}
         for name, kind, text in parameters
@@ -80,3 +121,37 @@ def _declares(route: Any) -> bool:
 def _takes_request_only(endpoint: Callable[..., Any]) -> bool:
     parameters: Iterable[inspect.Parameter] = inspect.signature(endpoint).parameters.values()
     return [parameter.name for parameter in parameters] == ["request"]
+
+
+def _resource_maker(route: APIRoute, access: Access | None) -> Callable[[Request], Resource]:
+    """What a request to this route acts on: the first name in its path, in the namespace of path or query."""
+    kind = access.kind if access is not None else None
+    names = [name for name in route.param_convertors if name != _NAMESPACE]
+    in_path = _NAMESPACE in route.param_convertors
+    fixed = Resource(kind) if kind is not None else None
+
+    def resource_of(request: Request) -> Resource:
+        assert kind is not None
+        assert fixed is not None
+        path = request.scope["path_params"]
+        namespace = DEFAULT_NAMESPACE
+        if in_path:
+            namespace = path[_NAMESPACE]
+        elif b"namespace=" in request.scope["query_string"]:
+            namespace = request.query_params.get(_NAMESPACE, DEFAULT_NAMESPACE)
+        if not names and namespace == DEFAULT_NAMESPACE:
+            return fixed
+        return Resource(kind, namespace, str(path[names[0]]) if names else "")
+
+    return resource_of
+
+
+async def _head(whole: Response) -> Response:
+    """The same answer without its body, and without making it."""
+    if isinstance(whole, StreamingResponse):
+        close = getattr(whole.body_iterator, "aclose", None)
+        if close is not None:
+            await close()
+    answer = Response(status_code=whole.status_code)
+    answer.raw_headers = whole.raw_headers
+    return answer

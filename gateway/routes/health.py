@@ -11,11 +11,11 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.access import Action, Kind, access
+from gateway.access import Action, Kind, Scope, access
 from gateway.answers import Json
 from gateway.core import Gateway
 from gateway.metrics import Metrics
-from gateway.routing import API
+from gateway.routing import API, actor_of
 from plugmesh import __version__
 from plugmesh.contracts.base import PROTOCOL
 from plugmesh.errors import PlugmeshError
@@ -43,11 +43,14 @@ class HealthRoutes:
             app.add_api_route(path, endpoint, methods=["GET"], tags=["health"])
         app.add_api_route(f"{API}/openapi.json", self.description, methods=["GET"], tags=["health"])
 
-    @access(Action.READ, Kind.HEALTH)
+    @access(Action.PING, Kind.HEALTH)
     async def health(self, request: Request) -> Response:
-        """The process answers: what it is, and on what it runs."""
+        """The process answers: what it is, and on what it runs; without a token, where one is needed, only `alive`."""
+        if actor_of(request).scope is Scope.NOBODY:
+            return Json({"alive": True})
         return Json(
             {
+                "alive": True,
                 "service": "plugmesh",
                 "version": __version__,
                 "protocol": PROTOCOL,

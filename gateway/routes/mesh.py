@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import FastAPI
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
-from gateway.access import Action, Kind, access, authorize
+from gateway.access import Action, Kind, Resource, access, authorize
 from gateway.routing import actor_of
 from plugmesh.errors import LinkLost, Unauthorized
 from plugmesh.hub.hub import Hub
@@ -55,7 +55,7 @@ class MeshRoutes:
     async def join(self, websocket: WebSocket) -> None:
         """Serve one link until it ends."""
         try:
-            authorize(actor_of(websocket), Action.JOIN, Kind.MESH)
+            authorize(actor_of(websocket), Action.JOIN, Resource(Kind.MESH))
         except Unauthorized as error:
             await websocket.close(1008, str(error)[:120])
             return

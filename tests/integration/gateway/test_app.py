@@ -8,7 +8,7 @@ import httpx2
 import pytest
 from prometheus_client import CollectorRegistry
 
-from gateway.access import Action, Actor, Kind, authorize
+from gateway.access import Action, Actor, Kind, Resource, Scope, authorize
 from gateway.app import create_app
 from gateway.routing import check_declared
 from gateway.settings import GatewaySettings
@@ -140,9 +140,9 @@ async def test_an_app_with_a_route_that_declares_no_access_is_refused(house: Hou
 
 
 async def test_nobody_but_the_local_person_may_anything() -> None:
-    authorize(Actor(), Action.READ, Kind.RUN)
+    authorize(Actor(), Action.READ, Resource(Kind.RUN))
     with pytest.raises(Unauthorized):
-        authorize(Actor("stranger", local=False), Action.READ, Kind.RUN)
+        authorize(Actor("stranger", Scope.JOIN), Action.READ, Resource(Kind.RUN))
 
 
 async def test_the_api_describes_itself(house: House) -> None:

@@ -78,7 +78,7 @@ async def test_a_correct_flow_is_valid(house: House) -> None:
 
 async def test_validation_is_told_what_the_body_is(house: House) -> None:
     answer = await house.client.post("/api/v1/validate", content=b"flow: x", headers={"content-type": "text/plain"})
-    assert (answer.status_code, "application/yaml" in answer.json()["detail"]) == (400, True)
+    assert (answer.status_code, "application/yaml" in answer.json()["detail"]) == (415, True)
 
 
 async def test_yaml_that_is_nested_without_end_is_a_problem(house: House) -> None:

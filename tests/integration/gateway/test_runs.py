@@ -14,6 +14,7 @@ from tests.integration.gateway.house import FLOW, House, contract_of, step_row
 from tests.waiting import wait_until
 
 RUNS = "/api/v1/runs"
+AS_JSON = {"content-type": "application/json"}
 
 
 async def test_a_submitted_run_is_stored_and_can_be_read(house: House) -> None:
@@ -89,7 +90,7 @@ async def test_a_misspelt_field_is_named_with_what_was_meant(house: House) -> No
     ],
 )
 async def test_a_body_that_cannot_be_read_is_the_clients_mistake(house: House, body: bytes, said: str) -> None:
-    answer = await house.client.post(RUNS, content=body)
+    answer = await house.client.post(RUNS, content=body, headers=AS_JSON)
     assert answer.status_code == 400
     assert said in answer.json()["detail"]
 
@@ -98,12 +99,12 @@ async def test_a_body_that_cannot_be_read_is_the_clients_mistake(house: House, b
 @pytest.mark.parametrize("path", [RUNS, f"{RUNS}/run-x/cancel"])
 async def test_what_a_web_page_can_send_without_asking_is_no_json(house: House, path: str, kind: str) -> None:
     answer = await house.client.post(path, content=b"{}", headers={"content-type": kind})
-    assert answer.status_code == 400
+    assert answer.status_code == 415
     assert "application/json" in answer.json()["detail"]
 
 
 async def test_a_body_over_the_limit_is_refused(house: House) -> None:
-    answer = await house.client.post(RUNS, content=b" " * (17 * 1024 * 1024))
+    answer = await house.client.post(RUNS, content=b" " * (17 * 1024 * 1024), headers=AS_JSON)
     assert answer.status_code == 413
     assert "json_limit_bytes" in answer.json()["detail"]
 
@@ -292,7 +293,8 @@ async def test_numbers_of_any_size_survive(house: House) -> None:
         "params": {"n": {"type": "integer"}},
         "nodes": {"a": {"module": "m", "params": {"n": "${params.n}"}}},
     }
-    answer = await house.client.post(RUNS, content=json.dumps({"flow": flow, "params": {"n": 2**80}}).encode())
+    body = json.dumps({"flow": flow, "params": {"n": 2**80}}).encode()
+    answer = await house.client.post(RUNS, content=body, headers=AS_JSON)
     assert answer.status_code in {202, 422}
     if answer.status_code == 202:
         assert (await house.client.get(answer.headers["location"])).json()["params"] == {"n": 2**80}

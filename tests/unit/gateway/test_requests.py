@@ -14,7 +14,7 @@ from gateway.answers import attachment
 from gateway.bodies import read_json, read_model
 from gateway.core import RunRequest
 from gateway.errors import BadRequest, RequestInvalid
-from gateway.guard import host_name
+from gateway.origins import host_name
 from gateway.problems import STATUS, ProblemResponse, of_error
 from gateway.reader.pool import ReaderFailure
 from gateway.uploads import check_name, check_namespace, media_type_of

@@ -1,0 +1,71 @@
+"""Tokens: secrets in files of the data folder, which only their owner can read."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+from contextlib import suppress
+from pathlib import Path
+
+from plugmesh.errors import ConfigurationError
+
+TOKEN, JOIN_TOKEN = "token", "join-token"
+"""In the data folder: who shows the first may everything, who shows the second may serve modules."""
+_BYTES = 32
+_SHARED = 0o077
+_USABLE = re.compile(r"[A-Za-z0-9._~+/=-]{32,512}")
+
+
+def ensure_token(path: Path) -> str:
+    """The token in the file, which is made where there is none. Raises as `read_token`."""
+    if not path.exists():
+        with suppress(FileExistsError):
+            _create(path, path)
+    return read_token(path)
+
+
+def replace_token(path: Path) -> str:
+    """Put a new token into the file, at once. Raises `ConfigurationError`."""
+    fresh = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    try:
+        token = _create(fresh, path)
+        os.replace(fresh, path)
+    finally:
+        fresh.unlink(missing_ok=True)
+    return token
+
+
+def read_token(path: Path) -> str:
+    """The token in a file. Raises `ConfigurationError`, which never quotes it: it cannot be read, is shared, is none."""
+    try:
+        with path.open("rb") as file:
+            mode = os.fstat(file.fileno()).st_mode & 0o777
+            text = file.read(1024).decode("ascii", "replace").strip()
+    except OSError as error:
+        raise ConfigurationError(f"the token file {path} cannot be read ({error.strerror})") from None
+    if mode & _SHARED:
+        raise ConfigurationError(
+            f"the token file {path} can be read or written by others (its mode is {mode:03o}): chmod 600 {path}, "
+            "and replace the token with `plugmesh token rotate` if somebody may have seen it"
+        )
+    if not _USABLE.fullmatch(text):
+        raise ConfigurationError(
+            f"the token file {path} holds no token (32 or more letters and digits): remove it, and it is made again"
+        )
+    return text
+
+
+def _create(path: Path, wanted: Path) -> str:
+    token = secrets.token_urlsafe(_BYTES)
+    try:
+        handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+        with os.fdopen(handle, "w") as file:
+            file.write(token + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+    except FileExistsError:
+        raise
+    except OSError as error:
+        raise ConfigurationError(f"the token file {wanted} cannot be written ({error.strerror})") from None
+    return token
