@@ -9,8 +9,9 @@ import typer
 
 from plugmesh.cli.amounts import bytes_text
 from plugmesh.cli.arguments import HERE, AsJson, RunId, Url
+from plugmesh.cli.console import cells, table
 from plugmesh.cli.routes import at, step_at
-from plugmesh.cli.session import Session, cells, table
+from plugmesh.cli.session import Session
 from plugmesh.cli.transfer import save
 
 

@@ -11,10 +11,11 @@ from rich.text import Text
 
 from plugmesh.cli.amounts import bytes_text, clock, number_text, rows_text
 from plugmesh.cli.arguments import HERE, OUT, AsJson, PortName, RunId, StepId, Url, Yes
-from plugmesh.cli.outputs import cell_text, show_page
+from plugmesh.cli.console import cell_text, cells, table
+from plugmesh.cli.outputs import show_page
 from plugmesh.cli.root import group
 from plugmesh.cli.routes import output_at
-from plugmesh.cli.session import Session, cells, table
+from plugmesh.cli.session import Session
 from plugmesh.cli.terminal_text import brief, one_line
 from plugmesh.cli.transfer import save
 

@@ -9,9 +9,10 @@ import typer
 
 from plugmesh.cli.amounts import bytes_text, clock
 from plugmesh.cli.arguments import HERE, AsJson, Limit, Namespace, Url, Yes
+from plugmesh.cli.console import cells, table
 from plugmesh.cli.root import group
 from plugmesh.cli.routes import at
-from plugmesh.cli.session import Session, cells, table
+from plugmesh.cli.session import Session
 from plugmesh.cli.transfer import resume, upload
 from plugmesh.errors import NotFound
 

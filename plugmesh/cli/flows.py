@@ -10,10 +10,11 @@ from rich.text import Text
 
 from plugmesh.cli.amounts import clock
 from plugmesh.cli.arguments import HERE, AsJson, Limit, Url, Yes
+from plugmesh.cli.console import cells, table
 from plugmesh.cli.flowfile import read_flow
 from plugmesh.cli.root import group
 from plugmesh.cli.routes import flow_at
-from plugmesh.cli.session import Session, cells, table
+from plugmesh.cli.session import Session
 from plugmesh.cli.terminal_text import brief, one_line, plain
 from plugmesh.errors import ConfigurationError
 

@@ -9,8 +9,9 @@ from rich.text import Text
 
 from plugmesh.cli.amounts import clock, seconds_text
 from plugmesh.cli.arguments import HERE, AsJson, Url
+from plugmesh.cli.console import cells, table
 from plugmesh.cli.routes import at
-from plugmesh.cli.session import Session, cells, table
+from plugmesh.cli.session import Session
 from plugmesh.cli.terminal_text import brief, one_line
 
 _LABEL = 12

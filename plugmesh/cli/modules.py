@@ -1,4 +1,4 @@
-"""`plugmesh modules`, and `plugmesh module enable|disable`: what can be used."""
+"""`plugmesh modules`: what can be used."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from rich.text import Text
 
 from plugmesh.cli.amounts import bytes_text
 from plugmesh.cli.arguments import HERE, AsJson, Url
+from plugmesh.cli.console import cells, table
 from plugmesh.cli.routes import at
-from plugmesh.cli.session import Session, cells, table
+from plugmesh.cli.session import Session
 from plugmesh.cli.terminal_text import brief, one_line, plain
 from plugmesh.errors import ConfigurationError
 
@@ -46,39 +47,19 @@ def modules(
             session.answer(found, lambda: _show_module(session, found))
 
 
-def enable(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The module.")],
-    version: Annotated[str | None, typer.Option(help="Only this version.")] = None,
-    as_json: AsJson = False,
-    url: Url = HERE,
-) -> None:
-    """Let a module that was disabled be used again; steps that waited for it go on."""
+def switch(name: str, version: str | None, document: Mapping[str, Any], word: str, *, as_json: bool, url: str) -> None:
+    """Enable or disable a module, or one version of it."""
     with Session(url, as_json) as session:
-        answer = session.client.send("POST", at("modules", name, "enable"), {"version": version} if version else {})
-        session.answer(answer, lambda: session.say(f"{_one(name, version)} is enabled"))
-
-
-def disable(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The module.")],
-    reason: Annotated[str, typer.Option(help="Why, for whoever waits for it.")] = "",
-    version: Annotated[str | None, typer.Option(help="Only this version.")] = None,
-    as_json: AsJson = False,
-    url: Url = HERE,
-) -> None:
-    """Give a module no more work: what it runs ends, and other steps wait until it is enabled again."""
-    with Session(url, as_json) as session:
-        document = {"reason": reason, **({"version": version} if version else {})}
-        answer = session.client.send("POST", at("modules", name, "disable"), document)
-        session.answer(answer, lambda: session.say(f"{_one(name, version)} is disabled; steps that need it wait"))
+        asked = {**document, **({"version": version} if version else {})}
+        answer = session.client.send("POST", at("modules", name, word), asked)
+        one = f"{name}@{version}" if version else name
+        after = "steps that waited for it go on" if word == "enable" else "steps that need it wait"
+        session.answer(answer, lambda: session.say(f"{one} is {word}d; {after}"))
 
 
 def first_line(module: Mapping[str, Any]) -> str:
     """What a module does: the first line of its docstring, or else its title."""
     return (str(module.get("doc") or "").strip() or str(module.get("title") or "")).partition("\n")[0]
-
-
-def _one(name: str, version: str | None) -> str:
-    return f"{name}@{version}" if version else name
 
 
 def _show_modules(session: Session, found: list[dict[str, Any]]) -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from rich.text import Text
 
+from plugmesh.cli.console import cell_text, cells, table
 from plugmesh.cli.routes import output_at
-from plugmesh.cli.session import Session, cells, table
+from plugmesh.cli.session import Session
 from plugmesh.cli.steps import output_text
 from plugmesh.cli.terminal_text import brief, one_line
 from plugmesh.cli.transfer import save
@@ -47,15 +47,6 @@ def show_page(session: Session, page: dict[str, Any]) -> None:
     left = page.get("matched", page["total"]) - page.get("offset", 0) - len(page["rows"])
     if left > 0:
         session.console.print(Text(f"… and {left:,} more row{'s' if left != 1 else ''}", style="dim"))
-
-
-def cell_text(value: Any) -> str:
-    """A JSON value as a cell."""
-    if value is None:
-        return "-"
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def save_outputs(session: Session, run: dict[str, Any], folder: Path, format: str) -> list[Path]:

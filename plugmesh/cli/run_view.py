@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from plugmesh.cli.amounts import bar, bytes_text, clock, number_text, percent, seconds_text
-from plugmesh.cli.session import table
+from plugmesh.cli.console import table
 from plugmesh.cli.steps import duration, error_line, result, run_line, state_text, tries_text, waiting_lines
 from plugmesh.cli.terminal_text import brief, one_line
 

@@ -8,9 +8,10 @@ import typer
 
 from plugmesh.cli.amounts import clock
 from plugmesh.cli.arguments import HERE, AsJson, Url
+from plugmesh.cli.console import cells, table
 from plugmesh.cli.moments import earlier
 from plugmesh.cli.routes import at
-from plugmesh.cli.session import Session, cells, table
+from plugmesh.cli.session import Session
 from plugmesh.cli.steps import duration, state_text
 from plugmesh.cli.terminal_text import brief
 from plugmesh.errors import ConfigurationError

@@ -7,21 +7,19 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import typer
-from rich.console import Console, RenderableType
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
-from rich.table import Table
 from rich.text import Text
 
 from plugmesh.cli.client import MeshClient, Refusal
+from plugmesh.cli.console import make_console
 from plugmesh.cli.exits import ExitCode
 from plugmesh.cli.terminal_text import one_line, plain
 from plugmesh.errors import ConfigurationError, FlowInvalid, NotFound, NotReachable, PlugmeshError
 from plugmesh.runtime import SystemRuntime
 
-_PIPE_WIDTH = 200
 _CODES = {"not-found": ExitCode.NOT_FOUND, "state-unavailable": ExitCode.NOT_REACHABLE, "busy": ExitCode.NOT_REACHABLE}
 
 
@@ -126,25 +124,3 @@ def problem_line(problem: dict[str, Any], file: str) -> str:
         return f"{problem['where']}: {problem['message']}{hint}"
     place = f"{file}:{problem['line']}:{problem['column']}" if problem.get("line") else file
     return f"{place}: {problem.get('severity', 'error')}: {problem['message']}{hint}"
-
-
-def table(*columns: str, right: Sequence[str] = (), whole: Sequence[str] = ()) -> Table:
-    """A plain table. Columns of numbers (`right`) stand to the right; those in `whole` are never folded."""
-    made = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for column in columns:
-        justify: Literal["right", "left"] = "right" if column in right else "left"
-        made.add_column(Text(one_line(column)), overflow="fold", justify=justify, no_wrap=column in {*right, *whole})
-    return made
-
-
-def cells(*values: object) -> tuple[RenderableType, ...]:
-    """Cells of one line each: nothing in them is markup."""
-    return tuple(Text("" if value is None else one_line(str(value))) for value in values)
-
-
-def make_console(*, stderr: bool = False) -> Console:
-    """A console that changes nothing of what it prints; into a pipe, lines are not folded at 80 characters."""
-    console = Console(stderr=stderr, highlight=False, markup=False, emoji=False)
-    if not console.is_terminal:
-        console = Console(stderr=stderr, highlight=False, markup=False, emoji=False, width=_PIPE_WIDTH)
-    return console

@@ -8,9 +8,10 @@ from typing import Annotated, Any
 import typer
 
 from plugmesh.cli.arguments import HERE, AsJson, Url
+from plugmesh.cli.console import cells, table
 from plugmesh.cli.root import group
 from plugmesh.cli.routes import at
-from plugmesh.cli.session import Session, cells, table
+from plugmesh.cli.session import Session
 from plugmesh.cli.terminal_text import brief
 
 SettingName = Annotated[str, typer.Argument(metavar="NAME", help="The setting.")]

@@ -9,8 +9,8 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from plugmesh.cli.amounts import bytes_text, clock, rows_text, seconds_text
+from plugmesh.cli.console import cells, table
 from plugmesh.cli.run_view import progress_text
-from plugmesh.cli.session import cells, table
 from plugmesh.cli.steps import duration, error_line, output_text, state_text, tries_text
 from plugmesh.cli.terminal_text import brief, one_line, plain
 

@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from plugmesh.cli.amounts import clock, rows_text, seconds_text
-from plugmesh.cli.session import table
+from plugmesh.cli.console import table
 from plugmesh.cli.terminal_text import brief, one_line
 
 ENDED = {"succeeded", "failed", "cancelled", "timed_out"}
