@@ -30,8 +30,10 @@ class QueryKeys:
         """Raises `BadRequest` with the nearest right key."""
         for part in query.split(b"&"):
             key = part.partition(b"=")[0]
-            if key and key not in self.known and unquote_to_bytes(key.replace(b"+", b" ")) not in self.known:
-                raise BadRequest(self._refusal(key.decode("latin-1")[:100]))
+            if key and key not in self.known:
+                plain = unquote_to_bytes(key.replace(b"+", b" "))
+                if plain not in self.known:
+                    raise BadRequest(self._refusal(plain.decode(errors="replace")[:100]))
 
     def _refusal(self, key: str) -> str:
         names = sorted(name.decode() for name in self.known)
