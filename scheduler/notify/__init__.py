@@ -1,0 +1,1 @@
+"""Telling the world that runs have ended: webhooks, signed, tried again until they were heard."""
