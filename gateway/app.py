@@ -15,6 +15,7 @@ from gateway.guard import Guard
 from gateway.metrics import Gauges, Metrics
 from gateway.problems import on_http_error, on_invalid_request, on_plugmesh_error
 from gateway.routes.feed import FeedRoutes
+from gateway.routes.data import DataRoutes
 from gateway.routes.files import FileRoutes
 from gateway.routes.flows import FlowRoutes
 from gateway.routes.health import Check, HealthRoutes
@@ -74,6 +75,7 @@ def create_app(
     app.add_middleware(Guard, settings=gateway.settings, metrics=measured, runtime=gateway.runtime, tokens=tokens)
     RunRoutes(gateway).declare(app)
     StepRoutes(gateway).declare(app)
+    DataRoutes(gateway).declare(app)
     FileRoutes(gateway).declare(app)
     FlowRoutes(gateway).declare(app)
     ModuleRoutes(gateway).declare(app)

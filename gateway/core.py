@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
@@ -11,11 +10,13 @@ from pydantic_core import to_json
 from gateway import inputs
 from gateway.bodies import read_json, read_model
 from gateway.catalogue import Modules
+from gateway.data import Data
 from gateway.errors import BadRequest
 from gateway.flows import Checked, Flows
 from gateway.instances import Instances
 from gateway.problems import as_documents
 from gateway.reader.pool import Reader as DataReader
+from gateway.reading import Reading
 from gateway.settings import GatewaySettings
 from gateway.uploads import Uploads, check_namespace
 from gateway.views import Views, file_document, find, run_document
@@ -90,6 +91,9 @@ class Gateway:
         self.uploads = Uploads(runtime, state, objects, self.settings.file_limit_bytes)
         self.flows = Flows(runtime, self.modules, self.settings.flows_kept)
         self.views = Views()
+        self.reading = Reading()
+        """The runs whose data somebody looks at; a sweeper leaves them alone."""
+        self.data = Data(runtime, state, self.views, reader, settings=self.settings, reading=self.reading)
         self.submitted = 0
         """Runs accepted by this gateway, for metrics."""
         self._intake = intake
@@ -214,28 +218,6 @@ class Gateway:
         return [file_document(file) for file in found]
 
     # -- data --------------------------------------------------------------------------------------------------------
-
-    async def output(self, run: str, step: str, port: str) -> Any:
-        """The reference at an output, as JSON. Raises `NotFound`."""
-        return await self.state.read(self.views.output, run, step, port)
-
-    async def rows(
-        self, run: str, step: str, port: str, *, offset: int, limit: int, columns: list[str] | None
-    ) -> bytes:
-        """Rows of an output as JSON text. Raises `NotFound`, `Unreadable`, `ObjectMissing`."""
-        reference = await self.output(run, step, port)
-        return await self.reader.ask(
-            op="rows",
-            reference=reference,
-            offset=offset,
-            limit=limit,
-            columns=columns,
-            limit_bytes=self.settings.answer_limit_bytes,
-        )
-
-    def download(self, reference: Any, format: str, columns: list[str] | None) -> AsyncGenerator[bytes, None]:
-        """An output as a stream of bytes: a table in `format`, a file as it is, a value as JSON."""
-        return self.reader.stream(op="download", reference=reference, format=format, columns=columns)
 
     async def log(self, run: str, step: str, epoch: int | None) -> dict[str, Any] | None:
         """Where the log of a step's attempt is (`None`: it has none yet). Raises `NotFound`."""

@@ -27,6 +27,7 @@ STATUS: Mapping[str, int] = {
     "configuration": 400,
     "conflict": 409,
     "contract-refused": 409,
+    "data": 422,
     "data-mismatch": 422,
     "flow-invalid": 422,
     "host-refused": 403,

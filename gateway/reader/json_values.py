@@ -13,7 +13,6 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic_core import to_json
 
 
 def json_columns(schema: pa.Schema) -> list[dict[str, str]]:
@@ -34,30 +33,6 @@ def json_values(array: pa.Array) -> list[Any]:
     """The values of `array` as JSON can hold them; null is `None`."""
     convert = next((convert for fits, convert in _CONVERTERS if fits(array.type)), _as_they_are)
     return convert(array)
-
-
-def plain_columns(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """The same columns for CSV: those that it has no form for as text."""
-    columns = [_plain(column) for column in batch.columns]
-    fields = [pa.field(name, column.type) for name, column in zip(batch.schema.names, columns, strict=True)]
-    return pa.RecordBatch.from_arrays(columns, schema=pa.schema(fields))
-
-
-def _plain(column: pa.Array) -> pa.Array:
-    types, kind = pa.types, column.type
-    if types.is_dictionary(kind):
-        return _plain(column.dictionary_decode())
-    if types.is_timestamp(kind) or types.is_float16(kind):
-        return _as_text(column)
-    number = types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind) or types.is_decimal(kind)
-    text = types.is_string(kind) or types.is_large_string(kind)
-    return column if number or text or types.is_date(kind) or types.is_time(kind) else _as_text(column)
-
-
-def _as_text(column: pa.Array) -> pa.Array:
-    values = json_values(column)
-    texts = [value if value is None or isinstance(value, str) else to_json(value).decode() for value in values]
-    return pa.array(texts, pa.string())
 
 
 def _as_they_are(array: pa.Array) -> list[Any]:

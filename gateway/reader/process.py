@@ -27,6 +27,7 @@ from plugmesh.objects.port import ObjectStore
 from plugmesh.runtime import SystemRuntime
 
 _PR_SET_PDEATHSIG = 1
+_LESS = "ask for fewer rows or columns, or raise reader_memory_bytes in the settings"
 
 Answers = Callable[[ObjectStore, dict[str, Any]], "bytes | Iterator[bytes | memoryview]"]
 
@@ -43,7 +44,9 @@ def main() -> None:
         try:
             _answer(pipe, answers.answer(store, request))
         except MemoryError:
-            _fail(pipe, "limit-exceeded", f"decoding needs more than the {memory_bytes:,} bytes a reader may use")
+            _fail(
+                pipe, "limit-exceeded", f"decoding needs more than the {memory_bytes:,} bytes a reader may use: {_LESS}"
+            )
             return  # what is left of the memory is not worth keeping
         except PlugmeshError as error:
             _fail(pipe, error.code, str(error))

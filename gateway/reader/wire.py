@@ -17,6 +17,9 @@ END = b"."
 FAILED = b"E"
 """From the child: JSON with code and message; the request is done."""
 
+MATCHED = struct.Struct("=Q")
+"""How the answer to `order` begins: so many rows match. The first of their numbers follow, in 32 bits each."""
+
 PIECE_BYTES = 256 * 1024
 
 

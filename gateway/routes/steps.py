@@ -1,31 +1,30 @@
-"""`/runs/{run}/steps`: a run's steps, their logs and their outputs."""
+"""`/runs/{run}/steps`: a run's steps: what they did and used, when, what they printed and left, how to run one again."""
 
 from __future__ import annotations
 
 from typing import Annotated, Literal
 
 from fastapi import FastAPI, Path, Query
+from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.access import Action, Kind, access
-from gateway.answers import Json, Stream, attachment, begun
+from gateway.answers import Json, Stream, begun
 from gateway.core import Gateway
-from gateway.errors import BadRequest
+from gateway.documents.document import Responses, answers, stream_of
+from gateway.documents.runs import OneStep, ReplayDocument, StepList, Timeline
+from gateway.logs import Wanted, as_json_line, as_text_line
+from gateway.ranges import Ranged
 from gateway.routing import API, responses
 
-FORMATS = {
-    "csv": "text/csv; charset=utf-8; header=present",
-    "jsonl": "application/x-ndjson",
-    "parquet": "application/vnd.apache.parquet",
-    "arrow": "application/vnd.apache.arrow.file",
-}
-Format = Literal["csv", "jsonl", "parquet", "arrow"]
-LogFormat = Literal["json", "jsonl", "text"]
+LogFormat = Literal["jsonl", "text"]
+Level = Literal["debug", "info", "warning", "error", "critical"]
 
 RunId = Annotated[str, Path(description="The run's id")]
 StepId = Annotated[str, Path(description="The step's id: the node's name, or `node.3` of a mapped node")]
-Port = Annotated[str, Path(description="The output port")]
-Columns = Annotated[str | None, Query(description="Only these columns, separated by commas")]
+Cursor = Annotated[str, Query(description="`next_cursor` of the page before")]
+
+_LOG_TYPES = {"jsonl": "application/x-ndjson", "text": "text/plain; charset=utf-8"}
 
 
 class StepRoutes:
@@ -33,97 +32,95 @@ class StepRoutes:
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
+        self._ranged = Ranged(gateway.runtime, gateway.objects)
 
     def declare(self, app: FastAPI) -> None:
         """Add the routes."""
-        steps = f"{API}/runs/{{run}}/steps"
-        one, port = f"{steps}/{{step}}", f"{steps}/{{step}}/outputs/{{port}}"
-        routes = (
-            (steps, self.list_steps),
-            (one, self.get),
-            (f"{one}/log", self.log),
-            (port, self.rows),
-            (f"{port}/download", self.download),
+        run = f"{API}/runs/{{run}}"
+        one = f"{run}/steps/{{step}}"
+        lines = stream_of(["application/x-ndjson", "text/plain"], "Lines: JSON with n, at, level, stream, text, epoch")
+        octets = "application/octet-stream"
+        file = stream_of([octets], "The bytes, of the type that the step gave them", 206, binary=True)
+        file[304] = {"description": "It is what If-None-Match names"}
+        documents: tuple[tuple[str, object, Responses], ...] = (
+            (f"{run}/steps", self.list_steps, answers(StepList)),
+            (f"{run}/timeline", self.timeline, answers(Timeline)),
+            (one, self.get, answers(OneStep)),
+            (f"{one}/replay", self.replay, {**answers(ReplayDocument), **responses(409, 410)}),
         )
-        for path, endpoint in routes:
-            app.add_api_route(
-                path, endpoint, methods=["GET"], tags=["steps"], responses=responses(404, 410, 413, 422, 503)
-            )
+        streams: tuple[tuple[str, object, Responses], ...] = (
+            (f"{one}/logs", self.logs, {**lines, **responses(410)}),
+            (f"{one}/artifacts/{{name:path}}", self.artifact, {**file, **responses(410, 416)}),
+        )
+        for routes, kind in ((documents, Json), (streams, Response)):
+            for path, endpoint, found in routes:
+                app.add_api_route(
+                    path,
+                    endpoint,  # type: ignore[arg-type]
+                    methods=["GET"],
+                    tags=["steps"],
+                    response_class=kind,
+                    responses={**found, **responses(404, 422, 503)},
+                )
 
     @access(Action.LIST, Kind.RUN)
     async def list_steps(
         self,
         run: RunId,
-        cursor: Annotated[str, Query(description="`next_cursor` of the page before")] = "",
+        state: Annotated[list[str], Query(description="One or more states; commas separate them too")] = [],  # noqa: B006
+        cursor: Cursor = "",
         limit: Annotated[int, Query(ge=1, le=5000)] = 1000,
     ) -> Response:
-        """Steps that something happened to, by id, and how many are in each state."""
-        views = self._gateway.views
-        return Json(await self._gateway.state.read(views.steps, run, cursor, limit))
+        """Steps that something happened to, by id, with what they used and left, and how many are in each state."""
+        states = [part for given in state for part in given.split(",") if part]
+        return Json(await self._gateway.steps.page(run, states, cursor, limit))
+
+    @access(Action.READ, Kind.RUN)
+    async def timeline(
+        self, run: RunId, cursor: Cursor = "", limit: Annotated[int, Query(ge=1, le=10_000)] = 1000
+    ) -> Response:
+        """When each step was in which state, from what was written down about the run; steps by id, page by page."""
+        return Json(await self._gateway.steps.timeline(run, cursor, limit))
 
     @access(Action.READ, Kind.RUN)
     async def get(self, run: RunId, step: StepId) -> Response:
         """One step with its attempts, error and what it used."""
-        return Json(await self._gateway.state.read(self._gateway.views.step, run, step))
+        return Json(await self._gateway.steps.get(run, step))
+
+    @access(Action.READ, Kind.RUN)
+    async def replay(self, run: RunId, step: StepId) -> Response:
+        """What is needed to run a step again, elsewhere: module, version, params, and the references it was handed."""
+        return Json(await self._gateway.steps.replay(run, step))
 
     @access(Action.READ, Kind.LOG)
-    async def log(
+    async def logs(
         self,
         run: RunId,
         step: StepId,
-        format: LogFormat = "json",
-        epoch: Annotated[int | None, Query(description="Of this attempt; the newest that has a log otherwise")] = None,
-    ) -> Response:
-        """What the step printed and logged: lines of `at`, `level`, `stream`, `text`, once the attempt has ended."""
-        gateway = self._gateway
-        log = await gateway.log(run, step, epoch)
-        if log is None:
-            return Json({"lines": [], "truncated": False}) if format == "json" else Response(media_type="text/plain")
-        request = {"op": "log", "key": log["key"], "format": format, "truncated": log.get("truncated", False)}
-        if format == "json":
-            return Json(await gateway.reader.ask(**request))
-        kind = "text/plain; charset=utf-8" if format == "text" else FORMATS["jsonl"]
-        headers = {"x-content-type-options": "nosniff"}
-        return Stream(await begun(gateway.reader.stream(**request)), kind, gateway.settings.stall_s, headers)
-
-    @access(Action.READ, Kind.DATA)
-    async def rows(
-        self,
-        run: RunId,
-        step: StepId,
-        port: Port,
         *,
-        offset: Annotated[int, Query(ge=0, le=2**53)] = 0,
-        limit: Annotated[int | None, Query(ge=0)] = None,
-        columns: Columns = None,
+        epoch: Annotated[int | None, Query(ge=1, le=2**31, description="Of this attempt; the newest otherwise")] = None,
+        level: Annotated[Level | None, Query(description="Lines of this level and above")] = None,
+        search: Annotated[str, Query(description="Lines with this text, in upper or lower case", max_length=1000)] = "",
+        after: Annotated[int, Query(ge=0, le=2**53, description="Lines behind the one with this number")] = 0,
+        follow: Annotated[bool, Query(description="Go on with what comes, until the step has ended")] = False,
+        format: Annotated[LogFormat, Query(description="jsonl, or text: what was printed, alone")] = "jsonl",
     ) -> Response:
-        """Rows of an output: `rows` (objects), `columns` (name and Arrow type), `total`, `truncated`.
-
-        What JSON cannot hold is text: decimals, times (ISO 8601), binary (base64), NaN and infinities.
-        """
-        settings = self._gateway.settings
-        wanted = settings.rows_default if limit is None else limit
-        if wanted > settings.rows_limit:
-            raise BadRequest(f"limit is at most {settings.rows_limit:,}: ask page by page, or download the table")
-        return Json(await self._gateway.rows(run, step, port, offset=offset, limit=wanted, columns=_names(columns)))
+        """What a step printed and logged, while it runs (every few seconds) and afterwards."""
+        gateway = self._gateway
+        wanted = Wanted(after, level, search)
+        write = as_json_line if format == "jsonl" else as_text_line
+        place = await gateway.logs.find(run, step, epoch)  # NotFound, while it can be told
+        if follow:
+            pieces = gateway.logs.follow(run, step, epoch, wanted, write)
+        else:
+            pieces = await begun(gateway.logs.lines(place, wanted, write))
+        headers = {"x-content-type-options": "nosniff", "cache-control": "no-store", "x-accel-buffering": "no"}
+        return Stream(pieces, _LOG_TYPES[format], gateway.settings.stall_s, headers)
 
     @access(Action.READ, Kind.DATA)
-    async def download(
-        self, run: RunId, step: StepId, port: Port, format: Format = "csv", columns: Columns = None
+    async def artifact(
+        self, request: Request, run: RunId, step: StepId, name: Annotated[str, Path(description="The artifact's name")]
     ) -> Response:
-        """A whole output: a table in the asked format, a file as it is, a value as JSON."""
-        gateway = self._gateway
-        reference = await gateway.output(run, step, port)
-        kind = reference.get("of", reference["kind"])
-        pieces = await begun(gateway.download(reference, format, _names(columns)))
-        if kind == "table":
-            name, media_type = f"{run}-{step}-{port}.{format}", FORMATS[format]
-        elif kind == "value":
-            name, media_type = f"{run}-{step}-{port}.json", "application/json"
-        else:
-            name, media_type = reference.get("name", f"{run}-{step}-{port}"), "application/octet-stream"
-        return Stream(pieces, media_type, gateway.settings.stall_s, attachment(name))
-
-
-def _names(columns: str | None) -> list[str] | None:
-    return None if columns is None else [name for name in columns.split(",") if name]
+        """A file that a step left for people, to be saved; `Range`, `If-Range` and `If-None-Match` are understood."""
+        file = await self._gateway.steps.artifact(run, step, name)
+        return await self._ranged.answer(request, file, self._gateway.settings.stall_s)

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from plugmesh.errors import Cancelled, DataError
+from plugmesh.errors import Cancelled, DataError, LimitExceeded
 
 if TYPE_CHECKING:
     import duckdb
@@ -46,6 +46,12 @@ _SAID_BETTER = {
 _CARETS = re.compile(r"^LINE \d+: (?P<line>.*)\n(?P<indent> *)(?P<carets>\^+)", re.MULTILINE)
 
 
+class Exhausted(DataError):
+    """An evaluation needs more memory or time than it may have: trying again is as useless as with wrong data."""
+
+    code = LimitExceeded.code
+
+
 @contextmanager
 def evaluation(what: str, time_limit_s: float = TIME_LIMIT_S) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection for one piece of work. DuckDB's errors become a `DataError` that starts with `what`."""
@@ -58,10 +64,10 @@ def evaluation(what: str, time_limit_s: float = TIME_LIMIT_S) -> Iterator[duckdb
     try:
         yield connection
     except duckdb.InterruptException:
-        raise DataError(f"{what}: it took longer than {time_limit_s:g} s and was interrupted") from None
+        raise Exhausted(f"{what}: it took longer than {time_limit_s:g} s and was interrupted") from None
     except duckdb.OutOfMemoryException:
         limit = f"{_memory_limit_mb()} MB"
-        raise DataError(f"{what}: it needs more than {limit} of memory; work on fewer rows or shorter values") from None
+        raise Exhausted(f"{what}: it needs more than {limit} of memory; work on fewer rows or shorter values") from None
     except RuntimeError as error:
         if str(error) != "Query interrupted":
             raise

@@ -106,6 +106,8 @@ class Requests(Group):
 
     json_limit_bytes: Annotated[Bytes, RUN_TIME] = 16 * _MIB
     """Largest JSON or YAML body."""
+    batch_limit_bytes: Annotated[Bytes, RUN_TIME] = 64 * _MIB
+    """Largest body of a batch of runs."""
     file_limit_bytes: Annotated[Bytes, RUN_TIME] = 20 * _GIB
     """Largest file that can be uploaded."""
     wait_limit_s: Annotated[Seconds, RUN_TIME] = 60.0
@@ -122,6 +124,12 @@ class Requests(Group):
     """Most rows of a preview."""
     answer_limit_bytes: Annotated[Bytes, RUN_TIME] = 16 * _MIB
     """Largest JSON text of a preview; rows that do not fit are left out, and the answer says so."""
+    columns_limit: Annotated[Count, RUN_TIME] = 1_000
+    """Most columns of a preview; of a wider table the first ones are shown unless it says which."""
+    stats_columns_limit: Annotated[Count, RUN_TIME] = 100
+    """Most columns whose figures are computed at a time."""
+    data_cache_bytes: Annotated[Bytes, RUN_TIME] = 64 * _MIB
+    """Figures, schemas and orders of rows that are kept for the next time somebody looks."""
 
     @model_validator(mode="after")
     def _rows_fit(self) -> Self:

@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic_core import to_json
 
-from gateway.reader.json_values import json_columns, json_rows, json_values, plain_columns
+from gateway.reader.csv_cells import plain_columns
+from gateway.reader.json_values import json_columns, json_rows, json_values
 
 _ints = st.one_of(st.none(), st.integers(-(2**63), 2**63 - 1))
 _texts = st.one_of(st.none(), st.text())

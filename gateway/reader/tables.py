@@ -1,0 +1,84 @@
+"""Tables as the views read them: piece by piece, in types that can be compared and counted."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from plugmesh.contracts.data import DataRef, Fragment
+from plugmesh.data.fragments import rows_only
+from plugmesh.data.schema import schema_of
+from plugmesh.data.table import read_table
+from plugmesh.objects.port import ObjectStore
+
+PIECE_ROWS = 1024 * 1024
+"""Fragments are put together until they have this many rows; one that is larger stays whole."""
+
+
+def pieces(store: ObjectStore, ref: DataRef, columns: Sequence[str]) -> Iterator[pa.Table]:
+    """The table in pieces of whole fragments, checked: broken data is an error here and no crash later."""
+    held: list[Fragment] = []
+    rows = 0
+    for fragment in ref.fragments:
+        held.append(fragment)
+        rows += fragment.rows
+        if rows >= PIECE_ROWS:
+            yield _read(store, ref, held, columns)
+            held, rows = [], 0
+    if held:
+        yield _read(store, ref, held, columns)
+
+
+def take(store: ObjectStore, ref: DataRef, at: Sequence[int], columns: Sequence[str]) -> pa.Table:
+    """The rows with these numbers, in this order; reads only the fragments that they lie in."""
+    if not columns:
+        return rows_only(schema_of(ref), len(at))
+    ends = list(accumulate(fragment.rows for fragment in ref.fragments))
+    order = sorted(range(len(at)), key=at.__getitem__)
+    by_fragment: dict[int, list[int]] = {}
+    for place in order:
+        by_fragment.setdefault(bisect_right(ends, at[place]), []).append(at[place])
+    found = [_read(store, ref, [], columns)]
+    for index, rows in by_fragment.items():
+        start = ends[index] - ref.fragments[index].rows
+        found.append(_read(store, ref, [ref.fragments[index]], columns).take([row - start for row in rows]))
+    back = [0] * len(at)
+    for position, place in enumerate(order):
+        back[place] = position
+    return pa.concat_tables(found).take(pa.array(back, pa.int64()))
+
+
+def comparable(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The same values in a type that Arrow can compare: no dictionary, view, half or short decimal, no extension."""
+    kind = column.type
+    if isinstance(kind, pa.BaseExtensionType):
+        return comparable(pa.chunked_array([chunk.storage for chunk in column.chunks], kind.storage_type))
+    if pa.types.is_dictionary(kind):
+        return comparable(column.cast(kind.value_type))
+    if pa.types.is_run_end_encoded(kind):
+        return comparable(pa.chunked_array([pc.run_end_decode(chunk) for chunk in column.chunks], kind.value_type))
+    other = _plainer(kind)
+    return column if other is None else column.cast(other)
+
+
+def _plainer(kind: pa.DataType) -> pa.DataType | None:
+    if pa.types.is_float16(kind):
+        return pa.float32()
+    if pa.types.is_decimal32(kind) or pa.types.is_decimal64(kind):
+        return pa.decimal128(kind.precision, kind.scale)
+    if kind == pa.string_view():
+        return pa.large_string()
+    if pa.types.is_date64(kind):
+        return pa.date32()
+    return pa.large_binary() if kind == pa.binary_view() else None
+
+
+def _read(store: ObjectStore, ref: DataRef, fragments: Sequence[Fragment], columns: Sequence[str]) -> pa.Table:
+    rows = sum(fragment.rows for fragment in fragments)
+    table = read_table(store, DataRef(schema_ipc=ref.schema_ipc, rows=rows, fragments=tuple(fragments)), columns)
+    table.validate(full=True)
+    return table
