@@ -12,6 +12,7 @@ from gateway.bodies import read_json, read_model
 from gateway.catalogue import Modules
 from gateway.data import Data
 from gateway.errors import BadRequest
+from gateway.feed import Feed
 from gateway.flows import Checked, Flows
 from gateway.instances import Instances
 from gateway.problems import as_documents
@@ -87,6 +88,7 @@ class Gateway:
         self.reader = reader
         self.modules = Modules(registry)
         self.instances = Instances(registry, bus)
+        self.feed = Feed(runtime, bus, registry, self.modules)
         self.waiting = Waiting(runtime, bus)
         self.uploads = Uploads(runtime, state, objects, self.settings.file_limit_bytes)
         self.flows = Flows(runtime, self.modules, self.settings.flows_kept)
@@ -106,10 +108,12 @@ class Gateway:
     def close_streams(self) -> None:
         """Let everybody who waits go, so that the server can stop."""
         self.waiting.close()
+        self.feed.close()
 
     async def close(self) -> None:
         """Stop listening and end the reader processes."""
         self.waiting.close()
+        self.feed.close()
         self.modules.close()
         await self.reader.close()
 

@@ -1,0 +1,57 @@
+"""`/events`: one stream of everything that a user interface shows."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import FastAPI, Header, Query
+from starlette.responses import Response
+
+from gateway.access import Action, Kind, access
+from gateway.answers import Stream
+from gateway.core import Gateway
+from gateway.errors import BadRequest
+from gateway.feed import TOPICS
+from gateway.routing import API
+from plugmesh.flows.problem import did_you_mean
+
+EVENT_STREAM = "text/event-stream"
+HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
+
+Wanted = Annotated[str | None, Query(description=f"Only these, separated by commas, of {', '.join(TOPICS)}")]
+LastEventId = Annotated[
+    str | None, Header(description="The id of the last frame that was seen; a browser sends it by itself")
+]
+
+
+class FeedRoutes:
+    """The endpoint of the feed."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+
+    def declare(self, app: FastAPI) -> None:
+        """Add the route."""
+        app.add_api_route(f"{API}/events", self.events, methods=["GET"], tags=["feed"])
+
+    @access(Action.READ, Kind.MESH)
+    async def events(self, topics: Wanted = None, last_event_id: LastEventId = None) -> Response:
+        """Server-sent events `run`, `module`, `instance` and `notification`, each with the thing as it is now.
+
+        The first frame is `resync`: read what you show, then follow. After a broken connection the stream goes on behind
+        `Last-Event-ID`, or begins with `resync` when too much has happened since. Several changes of one thing may be
+        told as one. A `run` has `steps`: what changed, by step (null: too many, read the run). A comment is sent when
+        nothing happens for a while.
+        """
+        settings = self._gateway.settings
+        pieces = self._gateway.feed.stream(_topics(topics), last_event_id, lambda: settings.recheck_s)
+        return Stream(pieces, EVENT_STREAM, settings.stall_s, HEADERS)
+
+
+def _topics(given: str | None) -> tuple[str, ...]:
+    wanted = tuple(dict.fromkeys(given.split(","))) if given is not None else TOPICS
+    for topic in wanted:
+        if topic not in TOPICS:
+            hint = did_you_mean(topic, TOPICS) or f"there are {', '.join(TOPICS)}"
+            raise BadRequest(f"there is no topic {topic[:50]!r} ({hint})", parameter="topics")
+    return wanted
