@@ -12,6 +12,7 @@ from typing import Any
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from gateway.links import LinkProtocol
 from plugmesh.errors import ConfigurationError
 from plugmesh.hub.wire import FRAME_LIMIT_BYTES
 from plugmesh.runtime import Runtime
@@ -22,8 +23,6 @@ GRACE_S = 5
 """Requests get so long to finish when the server stops."""
 HEAD_LIMIT_BYTES = 64 * 1024
 """Most bytes of a request's first line and headers (and up to one read from the socket more)."""
-PONG_S = 60.0
-"""A silent link is judged by its beats (15 s), not by the web server: a stopped process finds its link again."""
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -118,11 +117,10 @@ def _config(app: Any) -> uvicorn.Config:
         loop="none",
         lifespan="off",
         http=_Protocol,
-        ws="websockets-sansio",
+        ws=LinkProtocol,
         ws_per_message_deflate=False,
         ws_max_size=FRAME_LIMIT_BYTES,
-        ws_ping_interval=20.0,
-        ws_ping_timeout=PONG_S,
+        ws_ping_interval=None,
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=GRACE_S,
         log_config=None,

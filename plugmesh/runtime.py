@@ -26,6 +26,10 @@ class Worker(Protocol):
         """Run `function(*args)` on the thread and return its result; its exception is raised here."""
         ...
 
+    def begin(self, function: Callable[..., T], *args: Any) -> asyncio.Future[T]:
+        """Like `call`, but begun at once: the caller can do something else before it awaits the outcome."""
+        ...
+
     def close(self) -> None:
         """Let queued calls finish, then end the thread."""
         ...
@@ -80,10 +84,13 @@ class ThreadWorker:
         self._thread.start()
 
     async def call(self, function: Callable[..., T], *args: Any) -> T:
+        return await self.begin(function, *args)
+
+    def begin(self, function: Callable[..., T], *args: Any) -> asyncio.Future[T]:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
         self._calls.put(_Call(loop, future, function, args))
-        return await future
+        return future
 
     def close(self) -> None:
         self._calls.put(None)

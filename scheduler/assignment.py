@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import JsonValue
 from pydantic_core import to_json
 
 from plugmesh.contracts.data import DataRef, Reference
-from plugmesh.contracts.flow import Node, Source
+from plugmesh.contracts.flow import Source
 from plugmesh.contracts.messages import Assign
 from plugmesh.contracts.module import Limits, ModuleContract, PortKind
 from plugmesh.contracts.run import StepError
@@ -17,6 +18,7 @@ from plugmesh.errors import FlowInvalid, LimitExceeded, PlugmeshError
 from plugmesh.flows.binding import bind_inputs
 from plugmesh.flows.substitute import fill_params
 from plugmesh.objects.port import ObjectStore
+from scheduler.plan import Bound, PlanNode
 from scheduler.runstate import RunState, Step
 from scheduler.walk import port_of
 
@@ -57,16 +59,11 @@ def make_assign(
     Raises `Misfit`, or `PlugmeshError` when params or inputs cannot be filled in.
     """
     node = run.plan.nodes[step.node]
-    params = fill_params(node.name, node.node, run.scope(step))
-    if (size := len(to_json(params))) > PARAMS_LIMIT_BYTES:
-        raise LimitExceeded(
-            f"the params of node {node.name!r} are {size} bytes of JSON, over the limit of {PARAMS_LIMIT_BYTES}: "
-            "put large values into a file and hand over the file"
-        )
-    try:
-        ports = bind_inputs(node.node, contract, node.name)
-    except FlowInvalid as error:
-        raise Misfit(str(error)) from error
+    params = _params(run, node, step) if node.node.params else {}
+    bound = node.bound.get(contract.digest)
+    if bound is None:
+        bound = node.bound[contract.digest] = _bound(node, contract)
+    limits = defaults.limits if bound.limits is None else bound.limits.over(defaults.limits)
     return Assign(
         instance=instance,
         shard=run.shard,
@@ -79,20 +76,33 @@ def make_assign(
         version=contract.version,
         digest=contract.digest,
         params=params,
-        inputs={port: _references(run, contract, port, sources) for port, sources in ports.items()},
+        inputs={port: _references(run, contract, port, sources) for port, sources in bound.edges.items()},
         bind=node.node.bind,
         prefix=attempt_prefix(run.namespace, run.id, step.id, epoch),
         timeout_s=node.node.timeout_s or defaults.timeout_s,
-        limits=_limits(node.node, contract, defaults.limits),
+        limits=None if limits is NO_LIMITS else limits,
         deadline=run.deadline,
     )
 
 
-def _limits(node: Node, contract: ModuleContract, defaults: Limits) -> Limits | None:
-    """What the node says counts before what the module says, and that before what the mesh says."""
-    limits = contract.limits.over(defaults) if contract.limits != NO_LIMITS else defaults
-    limits = limits if node.limits is None else node.limits.over(limits)
-    return None if limits == NO_LIMITS else limits
+def _params(run: RunState, node: PlanNode, step: Step) -> dict[str, JsonValue]:
+    params = fill_params(node.name, node.node, run.scope(step))
+    if (size := len(to_json(params))) > PARAMS_LIMIT_BYTES:
+        raise LimitExceeded(
+            f"the params of node {node.name!r} are {size} bytes of JSON, over the limit of {PARAMS_LIMIT_BYTES}: "
+            "put large values into a file and hand over the file"
+        )
+    return params
+
+
+def _bound(node: PlanNode, contract: ModuleContract) -> Bound:
+    """Raises `Misfit`. What the node limits counts before what the module limits."""
+    try:
+        edges = bind_inputs(node.node, contract, node.name)
+    except FlowInvalid as error:
+        raise Misfit(str(error)) from error
+    limits = contract.limits if node.node.limits is None else node.node.limits.over(contract.limits)
+    return Bound(edges, None if limits == NO_LIMITS else limits)
 
 
 def spilled(message: Assign, store: ObjectStore, nonce: str) -> Assign:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -231,8 +231,11 @@ class Engine:
                 positions=self.board.positions,
                 at=self._runtime.wall(),
             )
-            if commit and not await self._commit(work, commit):
-                return
+            if commit:
+                outcome = self._store.commit(commit)
+                self._outbound.prepare(work)  # while the database is at it
+                if not await self._committed(work, commit, outcome):
+                    return
         await self._outbound.send(work)
 
     def _take(self, item: _Item) -> None:
@@ -379,9 +382,9 @@ class Engine:
 
     # -- commit and effects ------------------------------------------------------------------------------------------
 
-    async def _commit(self, work: Work, commit: Commit) -> bool:
+    async def _committed(self, work: Work, commit: Commit, outcome: Awaitable[dict[str, int]]) -> bool:
         try:
-            keys = await self._store.commit(commit)
+            keys = await outcome
         except Exception as error:  # noqa: BLE001  any error leaves the outcome unknown
             _log.exception("a commit failed; reading %d shards again", len(commit.positions))
             self.trouble = f"the last commit failed: {error}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable
 
@@ -31,21 +32,31 @@ class Outbound:
     ) -> None:
         self._runtime, self._board, self._bus, self._objects, self._wake = runtime, board, bus, objects, wake
 
+    def prepare(self, work: Work) -> None:
+        """Encode what will be sent, if the commit succeeds."""
+        work.letters = [message.encode() for message in work.outgoing]
+        work.announcements = [(run.shard, event_message(run, row, run.state)) for run, row in work.announced]
+
     async def send(self, work: Work) -> None:
-        """Let the effects of a committed cycle happen: answers first, then messages, then what watchers see."""
+        """Let the effects of a committed cycle happen: answers and messages first, then what watchers see."""
+        if work.letters is None:
+            self.prepare(work)
+        assert work.letters is not None
         self._runtime.point("engine.effects.before")
         work.resolve()
-        for message in work.outgoing:
-            await self._dispatch(message)
+        for message, payload in zip(work.outgoing, work.letters, strict=True):
+            await self._dispatch(message, payload)
+        if work.outgoing:
+            await asyncio.sleep(0)  # they leave at the end of this round of the loop, before all that is less urgent
         self._runtime.point("engine.effects.between")
-        for run, row in work.announced:
-            await self._bus.publish(EVENTS, run.shard, event_message(run, row, run.state))
+        work.acknowledge()
+        for shard, announcement in work.announcements:
+            await self._bus.publish(EVENTS, shard, announcement)
         if work.discards:
             await self._runtime.run_sync(self._discard, work.discards)
         self._runtime.point("engine.effects.after")
 
-    async def _dispatch(self, message: Assign | Cancel | Renewed) -> None:
-        payload = message.encode()
+    async def _dispatch(self, message: Assign | Cancel | Renewed, payload: bytes) -> None:
         if len(payload) > MESSAGE_LIMIT_BYTES and isinstance(message, Assign):
             payload = await self._spilled(message)
         try:

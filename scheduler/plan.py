@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from plugmesh.contracts.flow import Flow, Node
+from plugmesh.contracts.module import Limits
 from plugmesh.errors import FlowInvalid
+from plugmesh.flows.binding import Edges
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """A node together with a contract: its edges by input port, and what node and contract limit (`None`: nothing)."""
+
+    edges: Edges
+    limits: Limits | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +30,8 @@ class PlanNode:
     children: tuple[int, ...]
     depth: int
     readers: int
+    bound: dict[str, Bound] = field(default_factory=dict, compare=False, repr=False)
+    """How the node fits contracts that it was assigned with, by their digests: found out once for all runs."""
 
     @property
     def mapped(self) -> bool:

@@ -18,7 +18,10 @@ from scheduler.walk import Discard
 
 @dataclass(slots=True)
 class Work:
-    """Filled while events are handled; `flush` turns it into rows."""
+    """Filled while events are handled; `make_commit` turns it into rows.
+
+    `letters` are the encoded `outgoing`, `announcements` what watchers are told of `announced`, by shard.
+    """
 
     receipts: list[tuple[asyncio.Future[Receipt], Receipt]] = field(default_factory=list)
     commands: list[tuple[asyncio.Future[None] | None, Command]] = field(default_factory=list)
@@ -28,6 +31,8 @@ class Work:
     outgoing: list[Assign | Cancel | Renewed] = field(default_factory=list)
     discards: list[tuple[RunState, Discard]] = field(default_factory=list)
     announced: list[tuple[RunState, EventRow]] = field(default_factory=list)
+    letters: list[bytes] | None = None
+    announcements: list[tuple[int, bytes]] = field(default_factory=list)
     eager: bool = False
 
     def fail(self, error: Exception) -> None:
@@ -39,13 +44,16 @@ class Work:
                 future.set_exception(error)
 
     def resolve(self) -> None:
-        """Tell everyone who waits that it is done, and the bus that it may forget."""
+        """Tell everyone who waits that it is done."""
         for future, receipt in self.receipts:
             if not future.done():
                 future.set_result(receipt)
         for waiter, _ in self.commands:
             if waiter is not None and not waiter.done():
                 waiter.set_result(None)
+
+    def acknowledge(self) -> None:
+        """Tell the bus what it may forget."""
         for ack in self.acks:
             ack()
 

@@ -1,7 +1,7 @@
-"""The lines that wait for one link, and the one writer that sends them.
+"""The lines that wait for one link, and how they leave.
 
-`put` never waits and never switches tasks: it is called in the path of a commit. All lines that are there when the
-writer comes round leave in one frame.
+`put` never waits and never switches tasks: it is called in the path of a commit. All lines of one round of the event
+loop leave in one frame, written at its end; only while the peer is slow, a task waits with them.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ class Outbox:
         self._acks: list[int] = []
         self._acks_due: asyncio.TimerHandle | None = None
         self._waiting_bytes = 0
-        self._idle: asyncio.Future[None] | None = None
+        self._slow: asyncio.Future[None] | None = None
+        self._flush_due = False
         self._shut = False
 
     @property
@@ -42,7 +43,9 @@ class Outbox:
             return
         self._lines.append(line)
         self._waiting_bytes += len(line)
-        self._wake()
+        if not self._flush_due:
+            self._flush_due = True
+            asyncio.get_running_loop().call_soon(self._flush)
         if self._waiting_bytes > self._limit_bytes:
             self._overflow()
 
@@ -61,23 +64,33 @@ class Outbox:
             self._acks_due.cancel()
 
     async def run(self) -> None:
-        """Send for ever. Raises `LinkLost`."""
+        """Send what a slow peer made wait, for ever. Raises `LinkLost`."""
         loop = asyncio.get_running_loop()
         while True:
             if not self._lines:
-                self._idle = loop.create_future()
-                await self._idle
-            await self._transport.send(self._frame())
+                self._slow = loop.create_future()
+                await self._slow
+                self._slow = None
+            while self._lines:
+                await self._transport.send(self._frame())
+
+    def _flush(self) -> None:
+        self._flush_due = False
+        if self._shut or (self._slow is None) or self._slow.done():
+            return  # `run` is at it
+        while self._lines:
+            frame = self._frame()
+            if not self._transport.send_soon(frame):
+                self._lines.appendleft(frame)
+                self._waiting_bytes += len(frame)
+                self._slow.set_result(None)
+                return
 
     def _put_acks(self) -> None:
         self._acks_due = None
         if self._acks:
             acks, self._acks = self._acks, []
             self.put(b"ack %s\n" % ",".join(map(str, acks)).encode())
-
-    def _wake(self) -> None:
-        if self._idle is not None and not self._idle.done():
-            self._idle.set_result(None)
 
     def _frame(self) -> bytes:
         if self._acks_due is not None:

@@ -27,6 +27,12 @@ class PipeEnd:
         self.peer.wake()
         return frame
 
+    def send_soon(self, frame: bytes) -> bool:
+        if self._ended or self.peer.is_full:
+            return False
+        self.peer.accept(frame)
+        return True
+
     async def send(self, frame: bytes | str) -> None:
         while not self._ended and self.peer.is_full:
             await self._wait()

@@ -12,6 +12,10 @@ class Transport(Protocol):
         """The next frame. Raises `LinkLost` once the connection has ended, however it ended."""
         ...
 
+    def send_soon(self, frame: bytes) -> bool:
+        """Send a frame without waiting; False if the peer is slow (or gone): then it is for `send`."""
+        ...
+
     async def send(self, frame: bytes | str) -> None:
         """Hand a frame over; waits while the peer is slow. Raises `LinkLost`."""
         ...

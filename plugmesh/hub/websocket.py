@@ -1,4 +1,4 @@
-"""The link's transport over a `websockets` connection, and how a process dials the gateway."""
+"""How a process dials the gateway: the handshake is left to `websockets`, the frames after it are our own."""
 
 from __future__ import annotations
 
@@ -6,38 +6,21 @@ from urllib.parse import urlsplit
 
 from websockets.asyncio.client import connect
 from websockets.asyncio.connection import Connection
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
+from websockets.exceptions import InvalidHandshake, InvalidURI
 
-from plugmesh.errors import ConfigurationError, LinkLost, NotReachable
+from plugmesh.errors import ConfigurationError, NotReachable
+from plugmesh.hub.connection import CLOSE_S, FrameConnection
 from plugmesh.hub.wire import FRAME_LIMIT_BYTES, LINK_PATH
 
 OPEN_S = 10.0
-PING_S = 20.0
-PONG_S = 60.0
-"""Far beyond the 15 s of liveness: a stopped process is judged by its beats, and finds its link again when it goes on."""
-CLOSE_S = 1.0
 
 
-class WebSocketTransport:
-    """Either side of a `websockets` connection."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-
-    async def receive(self) -> bytes:
-        try:
-            return await self._connection.recv(decode=False)
-        except ConnectionClosed as error:
-            raise LinkLost(f"the connection ended: {error}") from error
-
-    async def send(self, frame: bytes | str) -> None:
-        try:
-            await self._connection.send(frame)
-        except ConnectionClosed as error:
-            raise LinkLost(f"the connection ended: {error}") from error
-
-    async def close(self) -> None:
-        await self._connection.close()
+def take_over(connection: Connection, *, is_client: bool) -> FrameConnection:
+    """Go on with our own frames on a connection whose handshake is done, and on which nothing was received yet."""
+    frames = FrameConnection(is_client=is_client, ended=connection.connection_lost)
+    connection.transport.set_protocol(frames)
+    frames.connection_made(connection.transport)
+    return frames
 
 
 def link_url(url: str) -> str:
@@ -51,7 +34,7 @@ def link_url(url: str) -> str:
     return f"{scheme}://{parts.netloc}{parts.path.rstrip('/')}{LINK_PATH}"
 
 
-async def dial(url: str) -> WebSocketTransport:
+async def dial(url: str) -> FrameConnection:
     """Connect to the hub of the mesh at `url`. Raises `NotReachable`, `ConfigurationError`."""
     address = link_url(url)
     try:
@@ -60,8 +43,7 @@ async def dial(url: str) -> WebSocketTransport:
             compression=None,
             max_size=FRAME_LIMIT_BYTES,
             open_timeout=OPEN_S,
-            ping_interval=PING_S,
-            ping_timeout=PONG_S,
+            ping_interval=None,
             close_timeout=CLOSE_S,
             proxy=None,  # a mesh is reached directly; an http_proxy of the environment is not meant for it
         )
@@ -71,4 +53,4 @@ async def dial(url: str) -> WebSocketTransport:
         raise NotReachable(
             f"no mesh answers at {url}: {str(error) or type(error).__name__}; is `plugmesh up` running there?"
         ) from error
-    return WebSocketTransport(connection)
+    return take_over(connection, is_client=True)

@@ -5,6 +5,7 @@ Writes run on one thread, reads on another; each has its own connection. Nothing
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Concatenate, ParamSpec, TypeVar
 
@@ -74,9 +75,9 @@ class State:
         """Run one transaction that takes a `Writer`: `await state.write(Writer.put_file, file)`."""
         return await self._writes.call(lambda: transaction(self._writer, *args, **kwargs))
 
-    async def commit(self, batch: Commit) -> dict[str, int]:
-        """See `Writer.commit`."""
-        return await self._writes.call(self._writer.commit, batch)
+    def commit(self, batch: Commit) -> asyncio.Future[dict[str, int]]:
+        """See `Writer.commit`. It has begun when this returns; await the outcome."""
+        return self._writes.begin(self._writer.commit, batch)
 
     async def acquire(self, owner: str, lease_s: float, held: Collection[int] = ()) -> list[Lease]:
         """See `Writer.acquire`."""

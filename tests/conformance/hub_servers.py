@@ -11,7 +11,7 @@ from plugmesh.hub.hub import Hub
 from plugmesh.hub.link import HubLink
 from plugmesh.hub.pipe import PipeEnd, pipe
 from plugmesh.hub.transport import Transport
-from plugmesh.hub.websocket import WebSocketTransport, dial
+from plugmesh.hub.websocket import dial, take_over
 from plugmesh.hub.wire import FRAME_LIMIT_BYTES
 from plugmesh.runtime import SystemRuntime
 
@@ -109,4 +109,4 @@ class WebSocketServer:
         await self.stop()
 
     async def _serve(self, connection: ServerConnection) -> None:
-        await self.hub.serve(WebSocketTransport(connection))
+        await self.hub.serve(take_over(connection, is_client=False))

@@ -175,13 +175,16 @@ class SimWorker:
         self._busy = False
 
     async def call(self, function: Callable[..., T], *args: Any) -> T:
+        return await self.begin(function, *args)
+
+    def begin(self, function: Callable[..., T], *args: Any) -> asyncio.Future[T]:
         self._process.check()
         future: asyncio.Future[T] = self._process.house.loop.create_future()
         self._calls.append((future, function, args))
         if not self._busy:
             self._busy = True
             self._process.spawn(self._run(), self._name)
-        return await future
+        return future
 
     def close(self) -> None:
         while self._calls:  # what was queued is finished

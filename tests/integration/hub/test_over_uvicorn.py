@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 import uvicorn
 from starlette.applications import Starlette
 from starlette.routing import WebSocketRoute
-from starlette.websockets import WebSocket, WebSocketDisconnect
+from starlette.websockets import WebSocket
 
+from gateway.links import LinkProtocol, taken_over
 from plugmesh.bus.embedded import HubBus
 from plugmesh.conformance.bus import Inbox
 from plugmesh.conformance.waiting import wait_until
 from plugmesh.contracts.instance import Offer, Registration
 from plugmesh.contracts.module import ModuleContract, contract_key
-from plugmesh.errors import LinkLost
 from plugmesh.hub.hub import Hub
 from plugmesh.join import join
 from plugmesh.objects.local import LocalStore
@@ -28,27 +27,6 @@ from registry.liveness import Liveness
 from registry.registry import Registry
 
 
-class StarletteTransport:
-    def __init__(self, socket: WebSocket) -> None:
-        self._socket = socket
-
-    async def receive(self) -> bytes | str:
-        try:
-            return await self._socket.receive_bytes()
-        except (WebSocketDisconnect, RuntimeError) as error:
-            raise LinkLost("the WebSocket ended") from error
-
-    async def send(self, frame: bytes | str) -> None:
-        try:
-            await self._socket.send_bytes(frame if isinstance(frame, bytes) else frame.encode())
-        except (WebSocketDisconnect, RuntimeError) as error:
-            raise LinkLost("the WebSocket ended") from error
-
-    async def close(self) -> None:
-        with suppress(WebSocketDisconnect, RuntimeError):
-            await self._socket.close()
-
-
 class Server:
     """One boot of a hub at a port."""
 
@@ -56,7 +34,7 @@ class Server:
         self.hub = Hub(SystemRuntime(), mesh="m", objects="file:///objects")
         app = Starlette(routes=[WebSocketRoute("/api/v1/mesh", self._endpoint)])
         config = uvicorn.Config(
-            app, host="127.0.0.1", port=port, ws="websockets-sansio", ws_per_message_deflate=False,
+            app, host="127.0.0.1", port=port, ws=LinkProtocol, ws_per_message_deflate=False,
             lifespan="off", log_config=None,
         )  # fmt: skip
         self._server = uvicorn.Server(config)
@@ -74,7 +52,7 @@ class Server:
 
     async def _endpoint(self, socket: WebSocket) -> None:
         await socket.accept()
-        await self.hub.serve(StarletteTransport(socket))
+        await self.hub.serve(taken_over(socket))
 
 
 class EmptyBook:

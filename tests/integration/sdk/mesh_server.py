@@ -16,7 +16,7 @@ from plugmesh.contracts.instance import Registration
 from plugmesh.contracts.messages import RESULTS, Renew, decode_result
 from plugmesh.discovery.port import Entry
 from plugmesh.hub.hub import Hub
-from plugmesh.hub.websocket import WebSocketTransport
+from plugmesh.hub.websocket import take_over
 from plugmesh.hub.wire import FRAME_LIMIT_BYTES
 from plugmesh.objects.local import LocalStore
 from plugmesh.runtime import SystemRuntime
@@ -112,7 +112,7 @@ class MeshServer:
         delivery.ack()
 
     async def _serve(self, connection: ServerConnection) -> None:
-        await self.hub.serve(WebSocketTransport(connection))
+        await self.hub.serve(take_over(connection, is_client=False))
 
 
 def interrupt(process: subprocess.Popen[bytes]) -> None:
