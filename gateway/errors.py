@@ -29,6 +29,12 @@ class Unauthenticated(PlugmeshError):
     code = "unauthenticated"
 
 
+class RequestTimeout(PlugmeshError):
+    """The request came too slowly, and its connection was closed: send it again."""
+
+    code = "request-timeout"
+
+
 class HostRefused(PlugmeshError):
     """The request comes under a name, or from a web page, that this gateway does not serve."""
 

@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import ipaddress
+import resource
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from gateway.connections import Connections
+from gateway.http_connection import HttpConnection, counted
 from gateway.links import LinkProtocol
 from plugmesh.errors import ConfigurationError
 from plugmesh.hub.wire import FRAME_LIMIT_BYTES
 from plugmesh.runtime import Runtime
+from plugmesh.settings.settings import Settings
 
 KEEP_ALIVE_S = 120
 """Idle connections of clients are kept so long."""
 GRACE_S = 5
 """Requests get so long to finish when the server stops."""
-HEAD_LIMIT_BYTES = 64 * 1024
-"""Most bytes of a request's first line and headers (and up to one read from the socket more)."""
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -47,6 +50,21 @@ def bind(host: str, port: int) -> socket.socket:
     return listener
 
 
+def is_loopback(listener: socket.socket) -> bool:
+    """Whether only this machine can reach what listens there."""
+    address = ipaddress.ip_address(listener.getsockname()[0])
+    mapped = getattr(address, "ipv4_mapped", None)
+    return bool((mapped or address).is_loopback)
+
+
+def raise_open_files() -> int:
+    """Let this process have as many files and connections open as it may; how many that is."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return hard
+
+
 async def serve(
     app: Any,
     host: str,
@@ -57,18 +75,22 @@ async def serve(
     listener: socket.socket | None = None,
     on_started: Callable[[int], None] | None = None,
     close_streams: Callable[[], None] | None = None,
+    settings: Settings | None = None,
 ) -> None:
     """Serve `app` until `stop` is set, then let go of everybody who waits (`close_streams`) and finish requests.
 
-    `on_started` is called with the port (useful with port 0) when connections are accepted. Raises
-    `ConfigurationError` when the port cannot be had. Signals stay with the caller.
+    `settings` say how many connections there may be, and how slow. `on_started` is called with the port (useful with
+    port 0) when connections are accepted. Raises `ConfigurationError` when the port cannot be had. Signals stay with
+    the caller.
     """
     listener = listener or bind(host, port)
-    server = _Server(_config(app))
+    connections = Connections(settings or Settings())
+    server = _Server(_config(app, connections, runtime))
     bound_port = listener.getsockname()[1]
     running = runtime.spawn(server.serve(sockets=[listener]), "gateway-http")
     watching = runtime.spawn(_started(server, runtime, bound_port, on_started), "gateway-http-started")
     stopping = runtime.spawn(_wait(stop), "gateway-http-stop")
+    sweeping = runtime.spawn(_sweep(connections, runtime), "gateway-http-sweep")
     try:
         await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
     finally:
@@ -76,6 +98,7 @@ async def serve(
             close_streams()
         server.should_exit = True
         watching.cancel()
+        sweeping.cancel()
         stopping.cancel()
         await running
         listener.close()
@@ -89,35 +112,13 @@ class _Server(uvicorn.Server):
         yield
 
 
-class _Protocol(HttpToolsProtocol):
-    """Uvicorn's protocol, with a bound on what a client can make the server keep before the application is asked."""
-
-    _in_head = False
-    _head_bytes = 0
-
-    def data_received(self, data: bytes) -> None:
-        super().data_received(data)
-        if self._in_head:
-            self._head_bytes += len(data)
-            if self._head_bytes > HEAD_LIMIT_BYTES and not self.transport.is_closing():
-                self.send_400_response(f"the request line and the headers have more than {HEAD_LIMIT_BYTES} bytes")
-
-    def on_message_begin(self) -> None:
-        self._in_head, self._head_bytes = True, 0
-        super().on_message_begin()
-
-    def on_headers_complete(self) -> None:
-        self._in_head = False
-        super().on_headers_complete()
-
-
-def _config(app: Any) -> uvicorn.Config:
+def _config(app: Any, connections: Connections, runtime: Runtime) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         loop="none",
         lifespan="off",
-        http=_Protocol,
-        ws=LinkProtocol,
+        http=partial(HttpConnection, connections, runtime),  # type: ignore[arg-type]
+        ws=counted(LinkProtocol, connections),
         ws_per_message_deflate=False,
         ws_max_size=FRAME_LIMIT_BYTES,
         ws_ping_interval=None,
@@ -128,6 +129,12 @@ def _config(app: Any) -> uvicorn.Config:
         server_header=False,
         proxy_headers=False,
     )
+
+
+async def _sweep(connections: Connections, runtime: Runtime) -> None:
+    while True:
+        await runtime.sleep(connections.sweep_s)
+        connections.sweep(runtime.now())
 
 
 async def _wait(stop: asyncio.Event) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +27,9 @@ class Guarded:
         self.house = house
         self.folder = folder
         self.tokens = Tokens(folder, house.gateway.settings, house.runtime)
-        self.app = create_app(house.gateway, house.hub, tokens=self.tokens)
-        self.token, self.join_token = ((folder / name).read_text().strip() for name in (TOKEN, JOIN_TOKEN))
+        self.app: Any = create_app(house.gateway, house.hub, tokens=self.tokens)
+        self.token = (folder / TOKEN).read_text().strip()
+        self.join_token = (folder / JOIN_TOKEN).read_text().strip()
 
     def client(self, token: str | None = None, **headers: str) -> httpx2.AsyncClient:
         if token is not None:
@@ -38,8 +38,8 @@ class Guarded:
 
 
 @pytest.fixture
-async def guarded(house: House, tmp_path: Path) -> AsyncIterator[Guarded]:
-    yield Guarded(house, tmp_path)
+def guarded(house: House, tmp_path: Path) -> Guarded:
+    return Guarded(house, tmp_path)
 
 
 def routes_of(app: Any) -> list[tuple[str, str]]:
@@ -104,7 +104,7 @@ async def test_a_join_token_calls_no_route_of_the_api(guarded: Guarded) -> None:
 @pytest.mark.parametrize("header", ["", "Bearer", "Basic eA==", "Bearer \xff\xfe", "Token x"])
 async def test_other_kinds_of_credentials_are_none(guarded: Guarded, header: str) -> None:
     async with guarded.client() as client:
-        answer = await client.get("/api/v1/runs", headers={"authorization": header.encode("latin-1")})
+        answer = await client.get("/api/v1/runs", headers=[(b"authorization", header.encode("latin-1"))])
         assert (answer.status_code, answer.json()["code"]) == (401, "unauthenticated")
 
 
@@ -156,7 +156,8 @@ async def test_no_secret_is_in_an_answer_or_a_log(guarded: Guarded, caplog: pyte
                     continue
                 texts.append((await client.request(method, path)).text)
         for body in ({"token": guarded.token, "more": 1}, {"token": [guarded.token]}, [guarded.token]):
-            texts.append((await owner.post("/api/v1/session", json=body)).text)
+            said = await owner.post("/api/v1/session", json=body)
+            texts.append(said.text)
         answer = await owner.post("/api/v1/session", json={"token": guarded.token})
         cookie = answer.headers["set-cookie"].partition(";")[0].partition("=")[2]
     async with guarded.client(guarded.token[:-1] + "!") as wrong:

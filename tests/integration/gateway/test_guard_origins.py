@@ -134,5 +134,5 @@ async def test_a_body_says_what_it_is(house: House) -> None:
 
 async def test_a_file_may_be_of_any_kind_but_those_and_need_not_say(house: House) -> None:
     for kind in (None, "application/octet-stream", "text/csv", "image/png"):
-        headers = {} if kind is None else {"content-type": kind}
-        assert (await house.client.put("/api/v1/files/f", content=b"x", headers=headers)).status_code == 201
+        said = {} if kind is None else {"content-type": kind}
+        assert (await house.client.put("/api/v1/files/f", content=b"x", headers=said)).status_code == 201

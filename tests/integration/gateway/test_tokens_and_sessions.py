@@ -137,10 +137,9 @@ async def test_only_the_token_opens_a_session(tmp_path: Path, browser: httpx2.As
 
 async def test_a_cookie_changes_something_only_for_our_own_pages(tmp_path: Path, browser: httpx2.AsyncClient) -> None:
     await browser.post(SESSION, json={"token": read_token(tmp_path / TOKEN)})
-    statuses = []
-    for headers in ({}, {"origin": "http://evil.example"}, {"origin": "null"}, {"origin": URL}):
-        statuses.append((await browser.post("/api/v1/runs", json={"flow": FLOW}, headers=headers)).status_code)
-    assert statuses == [403, 403, 403, 202]
+    pages: tuple[dict[str, str], ...] = ({}, {"origin": "http://evil.example"}, {"origin": "null"}, {"origin": URL})
+    answers = [await browser.post("/api/v1/runs", json={"flow": FLOW}, headers=page) for page in pages]
+    assert [answer.status_code for answer in answers] == [403, 403, 403, 202]
 
 
 async def test_sessions_end_with_age_and_the_oldest_goes_when_there_are_too_many(

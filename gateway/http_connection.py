@@ -1,0 +1,134 @@
+"""One HTTP connection: uvicorn's protocol, with bounds on what a client can make the server keep and wait for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.types import Receive, Scope, Send
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+from gateway.connections import Connections, Phase
+from gateway.problems import ProblemResponse
+from plugmesh.hub.wire import LINK_PATH
+from plugmesh.runtime import Runtime
+
+HEAD_LIMIT_BYTES = 64 * 1024
+"""Most bytes of a request's first line and headers (and up to one read from the socket more)."""
+_LINK_PATH = LINK_PATH.encode()
+_FULL = "there are too many connections: close some, or raise the setting connections"
+_LINKS_FULL = "too many processes serve modules: raise the setting connections_for_modules"
+
+
+class HttpConnection(HttpToolsProtocol):
+    """See `Connection` in `connections`."""
+
+    def __init__(self, connections: Connections, runtime: Runtime, **given: Any) -> None:
+        super().__init__(**given)
+        self._all = connections
+        self._runtime = runtime
+        self._head_bytes = 0
+        self.address = ""
+        self.phase = Phase.HEAD
+        self.turn = 0
+        self.received = 0
+
+    @property
+    def unread(self) -> bool:
+        return bool(self.flow.read_paused)
+
+    @property
+    def unsent(self) -> bool:
+        return bool(self.flow.write_paused)
+
+    def drop(self, reason: str) -> None:
+        begun = self.cycle is not None and self.cycle.response_started and not self.cycle.response_complete
+        if reason and self.received and not begun and self.phase is not Phase.IDLE:
+            self._answer(408, "Request Timeout", reason)
+            self.transport.close()
+        elif begun:
+            self.transport.abort()
+        else:
+            self.transport.close()
+
+    # -- what uvicorn's server and parser call -------------------------------------------------------------------------
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        self.address = self.client[0] if self.client else ""
+        if not self._all.opened(self, self._runtime.now()) and self._all.overrun:
+            self._refuse(_FULL)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._all.closed(self)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        self.received += len(data)
+        if self.phase is Phase.IDLE:
+            self.phase, self._head_bytes = Phase.HEAD, 0
+        super().data_received(data)
+        if self.phase is Phase.HEAD:
+            self._head_bytes += len(data)
+            if self._head_bytes > HEAD_LIMIT_BYTES and not self.transport.is_closing():
+                self.send_400_response(f"the request line and the headers have more than {HEAD_LIMIT_BYTES} bytes")
+
+    def on_message_begin(self) -> None:
+        self.phase, self._head_bytes = Phase.HEAD, 0
+        self.turn += 1
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        self.phase = Phase.BODY
+        if self._all.crowded(self):
+            self.app = _full  # type: ignore[assignment]
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        self.phase = Phase.ANSWER
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        if self.phase is Phase.ANSWER and not self.pipeline:
+            self.phase = Phase.IDLE
+        super().on_response_complete()
+
+    def handle_websocket_upgrade(self) -> None:
+        if self.url.partition(b"?")[0] != _LINK_PATH and self._all.crowded(self):
+            self._refuse(_FULL)
+        elif not self._all.link_opened(self):
+            self._refuse(_LINKS_FULL)
+        else:
+            super().handle_websocket_upgrade()
+
+    def _refuse(self, why: str) -> None:
+        self._answer(503, "Service Unavailable", why)
+        self.transport.close()
+
+    def _answer(self, status: int, phrase: str, text: str) -> None:
+        body = bytes(ProblemResponse("busy" if status == 503 else "request-timeout", status, text).body)
+        head = (
+            f"HTTP/1.1 {status} {phrase}\r\ncontent-type: {ProblemResponse.media_type}\r\n"
+            f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
+        )
+        self.transport.write(head.encode() + body)
+
+
+def counted(kind: type[WebSocketsSansIOProtocol], connections: Connections) -> type[WebSocketsSansIOProtocol]:
+    """The same kind of WebSocket, which gives its place back at its end."""
+
+    class Counted(kind):  # type: ignore[misc, valid-type]
+        _is_counted = True
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            if self._is_counted:
+                self._is_counted = False
+                connections.link_closed()
+            super().connection_lost(exc)
+
+    return Counted
+
+
+async def _full(scope: Scope, receive: Receive, send: Send) -> None:
+    headers = {"connection": "close", "retry-after": "1"}
+    await ProblemResponse("busy", 503, _FULL, headers)(scope, receive, send)
