@@ -1,8 +1,8 @@
-"""What every `ObjectStore` driver must do.
+"""What every driver of an object store (`SweptStore`) must do.
 
 class TestMyStore(ObjectStoreConformance):
     @pytest.fixture
-    def store(self) -> ObjectStore:
+    def store(self) -> SweptStore:
         return MyStore(...)   # empty
 """
 
@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from plugmesh.errors import ConfigurationError, Conflict, ObjectCorrupt, ObjectMissing
-from plugmesh.objects.port import ObjectStore
+from plugmesh.objects.port import ObjectStore, SweptStore
 
 BAD_KEYS = ("", "/", "/a", "a/", "a//b", ".", "..", "a/../b", "a/.", "a b", "a\\b", "ä", "a\n", "a\0", "x" * 513)
 GOOD_KEYS = ("a", "a/b/c", "A-Z_0.9=x/..a/b..", "x" * 255, "/".join(["word"] * 100))
@@ -173,6 +173,24 @@ class ObjectStoreConformance:
         for prefix in ("a", "../", "/", "a//"):
             with pytest.raises(ConfigurationError):
                 list(store.list(prefix))
+
+    def test_folders_are_the_next_words_of_longer_keys(self, store: SweptStore) -> None:
+        for key in ("a/run-2/x", "a/run-1/step/0/y", "a/top", "ab/z"):
+            put(store, key, b"1")
+        assert store.folders("a/") == ["run-1", "run-2"]
+        assert store.folders("") == ["a", "ab"]
+        assert store.folders("a/run-1/") == ["step"]
+        assert store.folders("none/") == store.folders("a/top/") == []
+        store.delete("a/run-2/x")
+        assert store.folders("a/") == ["run-1"]
+
+    def test_a_living_writer_is_not_abandoned(self, store: SweptStore) -> None:
+        writer = store.create("k")
+        writer.write(b"half")
+        assert store.remove_abandoned() == 0
+        writer.write(b" whole")
+        writer.commit()
+        assert bytes(store.read("k")) == b"half whole"
 
     @pytest.mark.parametrize("key", BAD_KEYS)
     def test_bad_key_is_refused(self, store: ObjectStore, key: str) -> None:

@@ -15,7 +15,7 @@ import mmap
 import os
 import resource
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from weakref import WeakValueDictionary
 
@@ -34,7 +34,7 @@ _PLENTY = 30_000  # below the kernel's default limit of maps a process, 65,530
 
 
 class LocalStore:
-    """`ObjectStore` in a folder."""
+    """`SweptStore` in a folder."""
 
     def __init__(
         self, root: Path, runtime: Runtime | None = None, *, keep_free_bytes: int = DEFAULT_KEEP_FREE_BYTES
@@ -54,7 +54,7 @@ class LocalStore:
             raise ConfigurationError(
                 f"object store {root}: {error.strerror}: use a folder that can be written"
             ) from error
-        self._remove_stale()
+        self.remove_abandoned()
 
     def create(self, key: str) -> LocalWriter:
         check_key(key)
@@ -99,6 +99,31 @@ class LocalStore:
         check_prefix(prefix)
         return self._walk(f"{self._folder.objects}/{prefix}", prefix)
 
+    def folders(self, prefix: str) -> Sequence[str]:
+        check_prefix(prefix)
+        try:
+            with os.scandir(f"{self._folder.objects}/{prefix}") as entries:
+                return sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+
+    def remove_abandoned(self) -> int:
+        removed = 0
+        for entry in os.scandir(self._folder.tmp):
+            try:
+                fd = os.open(entry.path, os.O_RDWR | os.O_CLOEXEC)
+            except FileNotFoundError:
+                continue
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                os.unlink(entry.path)
+                removed += 1
+            except (BlockingIOError, FileNotFoundError):
+                continue
+            finally:
+                os.close(fd)
+        return removed
+
     def _bytes(self, fd: int, status: os.stat_result, offset: int, end: int) -> memoryview:
         # The inode, not the key, names a mapping: it cannot be given to another file while it is mapped.
         inode = (status.st_dev, status.st_ino)
@@ -120,20 +145,6 @@ class LocalStore:
             if os.fstat(fd).st_nlink:
                 return path, fd
             os.close(fd)  # another process opened the store just then and took it for stale
-
-    def _remove_stale(self) -> None:
-        for entry in os.scandir(self._folder.tmp):
-            try:
-                fd = os.open(entry.path, os.O_RDWR | os.O_CLOEXEC)
-            except FileNotFoundError:
-                continue
-            try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                os.unlink(entry.path)
-            except (BlockingIOError, FileNotFoundError):
-                continue
-            finally:
-                os.close(fd)
 
     def _prune(self, folder: str) -> None:
         while folder != self._folder.objects:

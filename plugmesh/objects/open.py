@@ -1,7 +1,7 @@
 """`open_store(url)`: the driver is chosen by the URL's scheme.
 
 Another package adds one by an entry point in the group `plugmesh.objects`: its name is the scheme, its value a
-callable `(url, runtime) -> ObjectStore`.
+callable `(url, runtime) -> SweptStore`.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from plugmesh.errors import ConfigurationError
 from plugmesh.objects.local import DEFAULT_KEEP_FREE_BYTES, LocalStore
-from plugmesh.objects.port import ObjectStore
+from plugmesh.objects.port import SweptStore
 from plugmesh.runtime import Runtime
 
 ENTRY_POINTS = "plugmesh.objects"
 
 
-def open_store(url: str, runtime: Runtime) -> ObjectStore:
+def open_store(url: str, runtime: Runtime) -> SweptStore:
     """Open the object store at `url`. Raises `ConfigurationError` if the scheme is unknown or the URL is wrong."""
     scheme = urlsplit(url).scheme
     if scheme == "file":
@@ -26,7 +26,7 @@ def open_store(url: str, runtime: Runtime) -> ObjectStore:
 
     found = entry_points(group=ENTRY_POINTS)
     for point in found.select(name=scheme):
-        store: ObjectStore = point.load()(url, runtime)
+        store: SweptStore = point.load()(url, runtime)
         return store
     known = ", ".join(f"{name}://" for name in sorted({"file", *found.names}))
     raise ConfigurationError(f"object store {url!r}: no driver for {scheme or 'no scheme'!r}; known are {known}")

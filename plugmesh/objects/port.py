@@ -6,7 +6,7 @@ refuses others with `ConfigurationError`, so that no input becomes a path.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -54,4 +54,17 @@ class ObjectStore(Protocol):
 
     def list(self, prefix: str) -> Iterator[Stored]:
         """Objects whose key starts with `prefix` (a whole number of words, ending in `/`, or empty)."""
+        ...
+
+
+class SweptStore(ObjectStore, Protocol):
+    """What every driver offers besides: what whoever keeps a store in order needs."""
+
+    def folders(self, prefix: str) -> Sequence[str]:
+        """The words that come next after `prefix` in keys with more words behind them, sorted: of `a/b/c` and `a/d`
+        below `a/` that is `b`. Without looking at every object."""
+        ...
+
+    def remove_abandoned(self) -> int:
+        """Drop what writers that died have left unfinished; returns how many. Living writers are not disturbed."""
         ...
