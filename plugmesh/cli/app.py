@@ -5,12 +5,15 @@ from __future__ import annotations
 import typer
 
 from plugmesh.cli.artifacts import artifacts
+from plugmesh.cli.completion import completion
 from plugmesh.cli.data import data_app
+from plugmesh.cli.doctor.command import doctor
 from plugmesh.cli.files import files_app
 from plugmesh.cli.flows import flows_app
 from plugmesh.cli.instances import drain, instances
 from plugmesh.cli.modules import modules
 from plugmesh.cli.notifications import notifications_app
+from plugmesh.cli.replay import replay
 from plugmesh.cli.root import root_app
 from plugmesh.cli.run import cancel, pin, remove, run, unpin, validate
 from plugmesh.cli.runs import runs
@@ -28,7 +31,23 @@ def whole_app() -> typer.Typer:
     app = root_app()
     app.command()(up)
     app.add_typer(module_app())
-    for command in (run, validate, runs, show, logs, artifacts, cancel, pin, unpin, modules, instances, drain):
+    for command in (
+        run,
+        validate,
+        runs,
+        show,
+        logs,
+        artifacts,
+        replay,
+        cancel,
+        pin,
+        unpin,
+        modules,
+        instances,
+        drain,
+        doctor,
+        completion,
+    ):
         app.command()(command)
     app.command("rm")(remove)
     for make in GROUPS:

@@ -74,10 +74,13 @@ class ModulesFolder:
 
 
 def module_files(folder: Path) -> dict[Path, str]:
-    """The files that declare modules, with a digest of each: `*.py` that import `module_sdk`, no `_` or `.` in front."""
+    """The files that declare modules, with a digest of each: `*.py` that import `module_sdk`.
+
+    Names with `_` or `.` in front are for the author's own use, and `test_*.py` are tests.
+    """
     found = {}
     for file in sorted(folder.glob("*.py")):
-        if file.name.startswith(("_", ".")):
+        if file.name.startswith(("_", ".", "test_")):
             continue
         try:
             content = file.read_bytes()

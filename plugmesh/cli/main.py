@@ -29,9 +29,22 @@ def make_module_app() -> typer.Typer:
     return app
 
 
+def _print_anything() -> None:
+    """A terminal that cannot show a character of somebody's data shows what it is called, and nothing breaks."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def main() -> None:
     """Entry point of the console script. Ctrl-C at any moment ends it with 130, without a traceback."""
     try:
+        if sys.argv[1:2] == ["__complete"]:
+            from plugmesh.cli.completing import answer  # noqa: PLC0415  slow: Ctrl-C may come meanwhile
+
+            answer(sys.argv[2:])
+            return
+        _print_anything()
         app = make_module_app() if sys.argv[1:2] == ["module"] else make_app()
         app(prog_name="plugmesh")
     except KeyboardInterrupt:

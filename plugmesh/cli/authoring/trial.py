@@ -15,25 +15,18 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rich.text import Text
-
 from module_sdk.decorator import Module
-from module_sdk.executor.failure import step_error
 from module_sdk.family import die_with_parent
-from module_sdk.files import File
 from module_sdk.loading import load_file, modules_in
 from module_sdk.testing import run
 from module_sdk.trace import import_failure
-from plugmesh.cli.amounts import bytes_text, rows_text, seconds_text
+from plugmesh.cli.authoring.printing import Printer
 from plugmesh.cli.authoring.sample import inputs_for, params_for
-from plugmesh.cli.console import cell_text, cells, make_console, table
 from plugmesh.cli.exits import ExitCode
-from plugmesh.cli.terminal_text import brief, one_line, plain
-from plugmesh.data.types import type_name
+from plugmesh.cli.terminal_text import plain
 from plugmesh.errors import ConfigurationError, NotFound, PlugmeshError
 
-ROWS_SHOWN = 10
-_COLUMNS_NAMED = 20
+_NAME = "plugmesh.cli.authoring.trial"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,65 +52,7 @@ class Trial:
 
     def command(self) -> list[str]:
         """The command line that runs it."""
-        return [sys.executable, "-P", "-m", __name__ if __name__ != "__main__" else _NAME, self.encode()]
-
-
-_NAME = "plugmesh.cli.authoring.trial"
-
-
-class _Printer:
-    """Prints what modules return; the author's own output may go elsewhere."""
-
-    def __init__(self, as_json: bool) -> None:
-        self._documents: list[dict[str, Any]] | None = [] if as_json else None
-        self._out = os.dup(1)
-        if as_json:
-            os.dup2(2, 1)
-        self._console = make_console()
-
-    def made(self, module: Module[..., Any], outputs: Mapping[str, Any], seconds: float) -> None:
-        """What a module returned."""
-        if self._documents is not None:
-            documents = {name: _document(value) for name, value in outputs.items()}
-            self._documents.append({"module": module.contract.ref, "seconds": round(seconds, 6), "outputs": documents})
-            return
-        took = f"{module.contract.ref} took {seconds_text(seconds)}"
-        self._console.print(Text(took, style="bold green"))
-        for name, value in outputs.items():
-            self._show(name, value)
-
-    def failed(self, module: Module[..., Any], error: BaseException) -> None:
-        """Why a module returned nothing."""
-        found = step_error(error, module.contract.ref, module.file, module.signature.place.line)
-        if self._documents is not None:
-            self._documents.append({"module": module.contract.ref, "error": found.model_dump(mode="json")})
-        where = f"{found.where}: " if found.where else ""
-        said = Text(plain(f"{where}{found.type}: {found.message}"), style="bold red")
-        console = make_console(stderr=True)
-        console.print(said, soft_wrap=True)
-        if found.traceback:
-            console.print(Text(plain(found.traceback)), soft_wrap=True)
-
-    def close(self) -> None:
-        """Write the document, if one was asked for."""
-        sys.stdout.flush()
-        if self._documents is not None:
-            with os.fdopen(self._out, "w", encoding="utf-8") as out:
-                out.write(json.dumps({"trials": self._documents}, ensure_ascii=False, default=str) + "\n")
-
-    def _show(self, name: str, value: Any) -> None:
-        if not hasattr(value, "to_pylist"):
-            what = f"{value.name}, {bytes_text(value.bytes)}" if isinstance(value, File) else cell_text(value)
-            self._console.print(Text(brief(f"{name}: {what}")))
-            return
-        columns = ", ".join(f"{column.name} {type_name(column.type)}" for column in list(value.schema)[:_COLUMNS_NAMED])
-        self._console.print(Text(one_line(f"{name}: {rows_text(value.num_rows)} ({columns})")))
-        made = table(*value.column_names)
-        for row in value.slice(0, ROWS_SHOWN).to_pylist():
-            made.add_row(*cells(*(brief(cell_text(row.get(column))) for column in value.column_names)))
-        self._console.print(made)
-        if value.num_rows > ROWS_SHOWN:
-            self._console.print(Text(f"… and {value.num_rows - ROWS_SHOWN:,} more rows", style="dim"))
+        return [sys.executable, "-P", "-m", _NAME, self.encode()]
 
 
 def main() -> int:
@@ -133,14 +68,14 @@ def main() -> int:
 
 
 def _run(trial: Trial) -> int:
-    printer = _Printer(trial.as_json)
+    printer = Printer(trial.as_json)
     try:
-        modules = _modules(trial)
+        modules = load_modules(trial.file, trial.module)
         codes = [_try(trial, module, printer) for module in modules]
     except PlugmeshError as error:
         print(plain(f"plugmesh: {error}"), file=sys.stderr)
         return ExitCode.NOT_FOUND if isinstance(error, NotFound) else ExitCode.USAGE
-    except _Broken as error:
+    except Broken as error:
         print(plain(str(error)), file=sys.stderr)
         return ExitCode.RUN_FAILED
     finally:
@@ -148,25 +83,27 @@ def _run(trial: Trial) -> int:
     return max(codes)
 
 
-class _Broken(Exception):
-    """The author's file cannot be imported."""
+class Broken(Exception):
+    """The author's file cannot be imported; the message says where and why."""
 
 
-def _modules(trial: Trial) -> list[Module[..., Any]]:
+def load_modules(file: str, wanted: str = "") -> list[Module[..., Any]]:
+    """The modules of a file, or the one that is wanted: `name` or `name@version`. Raises `Broken`,
+    `ConfigurationError`."""
     try:
-        found = modules_in(load_file(str(Path(trial.file).resolve())))
+        found = modules_in(load_file(str(Path(file).resolve())))
     except PlugmeshError:
         raise
     except Exception as error:
-        raise _Broken(import_failure(error, trial.file)) from error
-    wanted = [module for module in found if trial.module in {"", module.contract.name, module.contract.ref}]
-    if not wanted:
+        raise Broken(import_failure(error, file)) from error
+    chosen = [module for module in found if wanted in {"", module.contract.name, module.contract.ref}]
+    if not chosen:
         there = ", ".join(module.contract.ref for module in found) or "none: decorate a function with @module"
-        raise ConfigurationError(f"{trial.file} has no module {trial.module}".rstrip() + f"; it has {there}")
-    return wanted
+        raise ConfigurationError(f"{file} has no module {wanted}".rstrip() + f"; it has {there}")
+    return chosen
 
 
-def _try(trial: Trial, module: Module[..., Any], printer: _Printer) -> int:
+def _try(trial: Trial, module: Module[..., Any], printer: Printer) -> int:
     params = params_for(module.contract, trial.params)
     inputs = inputs_for(module.contract, trial.inputs, params)
     begun = time.perf_counter()
@@ -198,13 +135,6 @@ def local_files(file: str) -> list[str]:
 
 def _is_installed(source: str) -> bool:
     return "site-packages" in Path(source).parts or Path(source).is_relative_to(sys.prefix)
-
-
-def _document(value: Any) -> Any:
-    if hasattr(value, "to_pylist"):
-        columns = [{"name": column.name, "type": type_name(column.type)} for column in value.schema]
-        return {"rows": value.num_rows, "columns": columns, "first": value.slice(0, ROWS_SHOWN).to_pylist()}
-    return {"name": value.name, "bytes": value.bytes} if isinstance(value, File) else {"value": value}
 
 
 if __name__ == "__main__":

@@ -1,0 +1,1 @@
+"""`plugmesh doctor`: facts are gathered (facts), judged by pure functions (checks), and shown (command)."""

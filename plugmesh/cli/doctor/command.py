@@ -1,0 +1,122 @@
+"""`plugmesh doctor`: every part looked at, and what to do."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from plugmesh import __version__
+from plugmesh.cli.arguments import HERE, AsJson, Url
+from plugmesh.cli.doctor import machine, mesh, modules, storage
+from plugmesh.cli.doctor.check import Check, Verdict
+from plugmesh.cli.exits import ExitCode
+from plugmesh.cli.session import Session
+from plugmesh.cli.terminal_text import one_line
+from plugmesh.errors import ConfigurationError, NotFound
+
+DATA = Path("plugmesh-data")
+_MARKS = {Verdict.OK: ("ok", "green"), Verdict.WARNING: ("warning", "yellow"), Verdict.PROBLEM: ("PROBLEM", "bold red")}
+_MARK_WIDTH, _PART_WIDTH = 9, 19
+
+
+def doctor(
+    data: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", envvar="PLUGMESH_DATA", help="The mesh's data folder. [default: plugmesh-data]"),
+    ] = None,
+    folders: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--modules", metavar="DIR", help="Import each module file of this folder, to see whether it can be."
+        ),
+    ] = None,
+    as_json: AsJson = False,
+    url: Url = HERE,
+) -> None:
+    """Look at every part of Plugmesh on this machine, and at the mesh, and say what to do. Nothing is changed.
+
+    Exits with 1 if there is a problem; a warning is none.
+    """
+    with Session(url, as_json) as session:
+        files = _module_files(folders or ())
+        checks = list(_checks(session, data, files))
+        session.answer(
+            {"checks": [asdict(check) for check in checks], "ok": _is_well(checks)},
+            lambda: session.console.print(report(checks)),
+        )
+        if not _is_well(checks):
+            raise typer.Exit(ExitCode.RUN_FAILED)
+
+
+def report(checks: Sequence[Check]) -> RenderableType:
+    """A line for each part; what to do stands below it."""
+    parts: list[RenderableType] = []
+    for check in checks:
+        word, style = _MARKS[check.verdict]
+        line = Text(f"{word:<{_MARK_WIDTH}}", style=style)
+        line.append(f"{one_line(check.part):<{_PART_WIDTH}} ", style="bold")
+        line.append(one_line(check.found), style="default")
+        parts.append(line)
+        if check.todo:
+            parts.append(Text(f"{'':<{_MARK_WIDTH}}→ {one_line(check.todo)}"))
+    counts = Counter(check.verdict for check in checks)
+    problems, warnings = counts[Verdict.PROBLEM], counts[Verdict.WARNING]
+    verdict = (
+        "everything is well"
+        if not problems + warnings
+        else f"{_many(problems, 'problem')}, {_many(warnings, 'warning')}"
+    )
+    return Group(*parts, Text(), Text(verdict, style="bold red" if problems else "bold"))
+
+
+def _many(count: int, word: str) -> str:
+    return f"{count} {word}{'s' if count != 1 else ''}"
+
+
+def _is_well(checks: Sequence[Check]) -> bool:
+    return all(check.verdict is not Verdict.PROBLEM for check in checks)
+
+
+def _checks(session: Session, data: Path | None, files: Sequence[Path]) -> Iterator[Check]:
+    now = session.runtime.wall()
+    yield machine.check_python(machine.python_version())
+    yield machine.check_libraries(machine.libraries())
+    yield machine.check_limits(machine.limits())
+    served = mesh.served_at(session.client, now)
+    yield from _storage(data, now, served=not served.error)
+    yield from mesh.checks_of(served, __version__)
+    for file in files:
+        yield modules.check_file(modules.imported(file))
+
+
+def _storage(data: Path | None, now: float, *, served: bool) -> Iterator[Check]:
+    folder = storage.folder_at((data or DATA).expanduser().resolve())
+    yield storage.check_folder(folder, asked=data is not None)
+    if not (folder.exists and folder.is_folder and folder.writable):
+        return
+    yield storage.check_room(folder)
+    yield storage.check_tokens(folder)
+    yield storage.check_database(storage.database_in(folder.path))
+    yield storage.check_leftovers(storage.leftovers_in(folder.path, now), served=served)
+    yield storage.check_logs(storage.log_bytes_in(folder.path))
+
+
+def _module_files(folders: Sequence[Path]) -> list[Path]:
+    found: list[Path] = []
+    for folder in folders:
+        if not folder.is_dir():
+            raise NotFound(f"--modules {folder} is no folder")
+        from plugmesh.cli.folder import module_files  # noqa: PLC0415  watches files, which few commands do
+
+        try:
+            found += module_files(folder)
+        except OSError as error:
+            raise ConfigurationError(f"--modules {folder} cannot be read: {error.strerror}") from error
+    return found
