@@ -1,0 +1,142 @@
+"""The running mesh as its API shows it: version, readiness, clock, instances, what waits. Facts, and pure checks of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from plugmesh.cli.client import MeshClient
+from plugmesh.cli.doctor.check import Check, ok, problem, warning
+from plugmesh.cli.routes import at
+from plugmesh.cli.steps import waiting_lines
+from plugmesh.errors import PlugmeshError
+
+MOST_SKEW_S = 5.0
+_RUNS_LOOKED_AT = 20
+_LISTED = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What answers at the address. `error`: nobody does, or no Plugmesh; `refused`: the API wants a token."""
+
+    url: str
+    error: str = ""
+    is_away: bool = False
+    version: str = ""
+    ready: Mapping[str, str] = field(default_factory=dict)
+    clock_ahead_s: float | None = None
+    refused: str = ""
+    instances: Sequence[Mapping[str, Any]] = ()
+    waiting: Sequence[str] = ()
+    looked_at: int = 0
+
+
+def checks_of(served: Served, ours: str) -> Iterator[Check]:
+    """Everything about the mesh; `ours` is the version of this command."""
+    yield check_server(served, ours)
+    if served.error:
+        return
+    yield check_ready(served)
+    yield check_clock(served)
+    if served.refused:
+        todo = "export PLUGMESH_TOKEN with what `plugmesh token show` prints on the mesh's machine"
+        yield problem("API", served.refused, todo)
+        return
+    yield check_instances(served)
+    yield check_waiting(served)
+
+
+def check_server(served: Served, ours: str) -> Check:
+    """Who answers at the address."""
+    if served.is_away:
+        return warning(
+            "server", f"no mesh answers at {served.url}", "start one with `plugmesh up`, or say where it is: --url"
+        )
+    if served.error:
+        todo = "another program has the port: choose another with `plugmesh up --port`, or say where the mesh is: --url"
+        return problem("server", served.error, todo)
+    if served.version != ours:
+        todo = "use one version: start the mesh again with this one, or install that one here"
+        return warning("server", f"it is version {served.version}, this command is {ours}", todo)
+    return ok("server", f"version {served.version} at {served.url}")
+
+
+def check_ready(served: Served) -> Check:
+    """The parts of the server, as it sees them itself."""
+    wrong = [f"{name}: {said}" for name, said in served.ready.items() if said != "ok"]
+    if wrong:
+        return problem("readiness", "; ".join(wrong), "see what the server logged: it says why; then start it again")
+    return ok("readiness", ", ".join(served.ready))
+
+
+def check_clock(served: Served) -> Check:
+    """The server's clock against ours."""
+    ahead = served.clock_ahead_s
+    if ahead is None:
+        return warning("clock", "the server does not tell its time", "see whether a proxy stands between")
+    if abs(ahead) > MOST_SKEW_S:
+        word = "ahead of" if ahead > 0 else "behind"
+        return warning("clock", f"the server's is {abs(ahead):.0f} s {word} ours", "let both use a time server (NTP)")
+    return ok("clock", "the server's and ours agree")
+
+
+def check_instances(served: Served) -> Check:
+    """Who serves modules."""
+    usable = [one for one in served.instances if one.get("usable", one["liveness"] == "live")]
+    suspect = [one for one in served.instances if one["liveness"] == "suspect"]
+    refused = [entry for one in served.instances for entry in one.get("refused", ())]
+    if suspect:
+        found = ", ".join(f"{one['id']} on {one['host']}" for one in suspect[:_LISTED])
+        todo = "see whether that host and its network are up; the instance gets no work until it is heard from"
+        return warning("instances", f"not heard from: {found}", todo)
+    if refused:
+        found = "; ".join(f"{entry['module']}@{entry['version']}: {entry['difference']}" for entry in refused[:_LISTED])
+        return warning("instances", f"refused: {found}", "give the changed module a new version, and start it again")
+    if not usable:
+        return warning("instances", "nobody serves modules", "plug some in: `plugmesh module serve FILE.py`")
+    return ok("instances", f"{len(usable)} with {sum(one['slots'] for one in usable)} slots")
+
+
+def check_waiting(served: Served) -> Check:
+    """Runs that wait for something."""
+    if served.waiting:
+        more = f"; and {len(served.waiting) - _LISTED} more" if len(served.waiting) > _LISTED else ""
+        found = "; ".join(served.waiting[:_LISTED]) + more
+        return warning("runs", found, "serve the modules that are missing, or cancel: `plugmesh cancel RUN`")
+    return ok("runs", f"none waits for a module ({served.looked_at} open)")
+
+
+def served_at(client: MeshClient, now: float) -> Served:
+    """Ask the mesh; `now` is Unix time."""
+    try:
+        _, health, headers = client.look("/healthz")
+        if not isinstance(health, dict) or health.get("service") != "plugmesh":
+            return Served(client.url, error=f"what answers at {client.url} is no Plugmesh")
+        ready = client.look("/readyz")[1].get("checks", {})
+    except PlugmeshError as error:
+        return Served(client.url, error=str(error), is_away="no mesh answers" in str(error))
+    known = {"version": str(health.get("version")), "ready": ready, "clock_ahead_s": _ahead(headers.get("date"), now)}
+    try:
+        instances = client.get("/instances")["instances"]
+        open_runs = list(client.pages("/runs", "runs", _RUNS_LOOKED_AT, state="running"))
+        waiting = [
+            f"{run['id']}: {line}" for run in open_runs for line in waiting_lines(client.get(at("runs", run["id"])))
+        ]
+    except PlugmeshError as error:
+        return Served(client.url, **known, refused=str(error))
+    return Served(client.url, **known, instances=instances, waiting=waiting, looked_at=len(open_runs))
+
+
+def _ahead(date: str | None, now: float) -> float | None:
+    """How far a `Date` header is from our time; it has whole seconds."""
+    if date is None:
+        return None
+    try:
+        there = parsedate_to_datetime(date).timestamp()
+    except ValueError:
+        return None
+    difference = there - now
+    return difference if difference > 0 else min(0.0, difference + 1)
