@@ -23,6 +23,7 @@ class Action(StrEnum):
     SUBMIT = "submit"
     CANCEL = "cancel"
     WRITE = "write"
+    DELETE = "delete"
     VALIDATE = "validate"
     JOIN = "join"
     PING = "ping"

@@ -14,8 +14,8 @@ from gateway.core import Gateway
 from gateway.guard import Guard
 from gateway.metrics import Gauges, Metrics
 from gateway.problems import on_http_error, on_invalid_request, on_plugmesh_error
-from gateway.routes.feed import FeedRoutes
 from gateway.routes.data import DataRoutes
+from gateway.routes.feed import FeedRoutes
 from gateway.routes.files import FileRoutes
 from gateway.routes.flows import FlowRoutes
 from gateway.routes.health import Check, HealthRoutes

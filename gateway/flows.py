@@ -9,9 +9,11 @@ from typing import Any
 
 from pydantic_core import to_json
 
+from gateway.problems import as_documents
 from plugmesh.contracts.flow import Flow
 from plugmesh.errors import FlowInvalid
 from plugmesh.flows.parse import Parsed, parse_flow_document, parse_flow_text
+from plugmesh.flows.places import Places
 from plugmesh.flows.problem import Problem
 from plugmesh.flows.validate import ContractView, check
 from plugmesh.runtime import Runtime
@@ -44,12 +46,25 @@ class Flows:
 
     async def accept(self, source: Any, *, strict: bool) -> Checked:
         """The flow that `source` (a JSON object, or YAML or JSON text) means. Raises `FlowInvalid` with all problems."""
+        return _accepted(await self.check(source, strict=strict))
+
+    def accept_flow(self, flow: Flow, *, strict: bool) -> Checked:
+        """The same for a flow that was saved: what it refers to may have changed since. Raises `FlowInvalid`."""
+        key = flow.digest.encode() + (b"s" if strict else b"")
+        known = self._checked.get(key)
+        if known is None:
+            known = self._keep(key, Parsed(flow, (), Places("flow"), flow), strict=strict)
+        return _accepted(known)
+
+    async def validate(self, source: Any, *, strict: bool = False) -> dict[str, Any]:
+        """Every problem and warning of a flow, for whoever asks without running it."""
         checked = await self.check(source, strict=strict)
-        if checked.flow is None:
-            count = len(checked.problems)
-            texts = "; ".join(str(problem) for problem in checked.problems[:5]) + ("; …" if count > 5 else "")
-            raise FlowInvalid(f"the flow has {count} problem{'s' if count > 1 else ''}: {texts}", checked.problems)
-        return checked
+        return {
+            "valid": checked.flow is not None,
+            "flow": checked.flow and f"{checked.flow.namespace}/{checked.flow.name}",
+            "problems": as_documents(checked.problems),
+            "warnings": as_documents(checked.warnings),
+        }
 
     async def check(self, source: Any, *, strict: bool) -> Checked:
         """All problems and warnings of a flow. Never raises for what is wrong with it."""
@@ -60,6 +75,9 @@ class Flows:
             self._checked.move_to_end(key)
             return known
         parsed = await self._runtime.run_sync(_parse, source) if len(text) > LARGE_BYTES else _parse(source)
+        return self._keep(key, parsed, strict=strict)
+
+    def _keep(self, key: bytes, parsed: Parsed, *, strict: bool) -> Checked:
         found = check(parsed, self._contracts, live=True, strict=strict)
         errors = tuple(problem for problem in found if problem.severity == "error")
         warnings = tuple(problem for problem in found if problem.severity != "error")
@@ -68,6 +86,14 @@ class Flows:
         if len(self._checked) > self._kept:
             self._checked.popitem(last=False)
         return checked
+
+
+def _accepted(checked: Checked) -> Checked:
+    if checked.flow is None:
+        count = len(checked.problems)
+        texts = "; ".join(str(problem) for problem in checked.problems[:5]) + ("; …" if count > 5 else "")
+        raise FlowInvalid(f"the flow has {count} problem{'s' if count > 1 else ''}: {texts}", checked.problems)
+    return checked
 
 
 def _parse(source: Any) -> Parsed:

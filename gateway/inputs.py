@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from gateway.errors import RequestInvalid
+from gateway.files import find_newest
 from plugmesh.contracts.data import (
     VALUE_LIMIT_BYTES,
     DataRef,
@@ -20,9 +21,7 @@ from plugmesh.contracts.data import (
 )
 from plugmesh.contracts.flow import DEFAULT_NAMESPACE
 from plugmesh.errors import ConfigurationError, NotFound
-from plugmesh.flows.problem import did_you_mean
 from plugmesh.objects.keys import check_key
-from plugmesh.state.reads import Reader
 from plugmesh.state.records import StoredFile
 from plugmesh.state.store import State
 
@@ -52,29 +51,12 @@ def file_ref(file: StoredFile) -> FileRef:
     return FileRef(name=file.name, key=file.object, bytes=file.bytes, hash=file.hash, media_type=file.media_type)
 
 
-async def newest(state: State, namespace: str, name: str) -> StoredFile:
-    """The newest version of a file. Raises `NotFound`, with the nearest name."""
-    return await _newest(state, (namespace,), name)
-
-
 async def _named(state: State, namespace: str, name: str) -> StoredFile:
     """The file that a run in `namespace` means by `name`: `NAMESPACE/NAME`, or a name there or in `default`."""
     told, slash, rest = name.partition("/")
     if slash:
-        return await _newest(state, (told,), rest)
-    return await _newest(state, tuple(dict.fromkeys((namespace, DEFAULT_NAMESPACE))), name)
-
-
-async def _newest(state: State, namespaces: tuple[str, ...], name: str) -> StoredFile:
-    others: list[str] = []
-    for namespace in namespaces:
-        stored = await state.read(Reader.file, namespace, name)
-        if stored is not None:
-            return stored
-    for namespace in namespaces:
-        others += [file.name for file in await state.read(Reader.files, namespace, limit=1000)]
-    hint = did_you_mean(name, others) or "PUT /api/v1/files/NAME uploads one"
-    raise NotFound(f"there is no file {name!r} in namespace {' or '.join(namespaces)} ({hint})")
+        return await find_newest(state, (told,), rest)
+    return await find_newest(state, tuple(dict.fromkeys((namespace, DEFAULT_NAMESPACE))), name)
 
 
 async def _resolve(state: State, namespace: str, document: Any) -> AnyReference:

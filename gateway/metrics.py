@@ -66,7 +66,7 @@ class _Live(Collector):
     def collect(self) -> Iterator[Metric]:
         gateway = self._gateway
         submitted = CounterMetricFamily("plugmesh_runs_submitted", "Runs accepted by this gateway")
-        submitted.add_metric([], gateway.submitted)
+        submitted.add_metric([], gateway.runs.submitted)
         yield submitted
         ended = CounterMetricFamily("plugmesh_runs_ended", "Runs seen to end since the start", labels=["state"])
         for state, count in gateway.waiting.ended.items():

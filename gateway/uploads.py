@@ -10,6 +10,7 @@ from collections.abc import AsyncIterable
 import xxhash
 
 from gateway.errors import BadRequest
+from gateway.settings import GatewaySettings
 from plugmesh.contracts.base import NAME_PATTERN
 from plugmesh.errors import LimitExceeded
 from plugmesh.objects.port import ObjectStore, Writer
@@ -46,6 +47,11 @@ def check_namespace(namespace: str) -> str:
     return namespace
 
 
+def object_key(namespace: str, version: str) -> str:
+    """Where the bytes of a version are. A name of the outside world is never a part of it."""
+    return f"files/{namespace}/{version}"
+
+
 def media_type_of(name: str, declared: str) -> str:
     """The media type to store: what the client says, or what the name's ending says."""
     told = declared.partition(";")[0].strip().lower()
@@ -57,11 +63,11 @@ def media_type_of(name: str, declared: str) -> str:
 class Uploads:
     """Writes new versions of files."""
 
-    def __init__(self, runtime: Runtime, state: State, objects: ObjectStore, limit_bytes: int) -> None:
+    def __init__(self, runtime: Runtime, state: State, objects: ObjectStore, settings: GatewaySettings) -> None:
         self._runtime = runtime
         self._state = state
         self._objects = objects
-        self._limit_bytes = limit_bytes
+        self._settings = settings
 
     async def put(
         self, namespace: str, name: str, body: AsyncIterable[bytes], media_type: str, actor: str
@@ -72,7 +78,7 @@ class Uploads:
         """
         check_namespace(namespace)
         name = check_name(name)
-        key = f"files/{namespace}/{self._runtime.new_id('file')}"
+        key = object_key(namespace, self._runtime.new_id("file"))
         writer = await self._runtime.run_sync(self._objects.create, key)
         try:
             size, digest = await self._receive(writer, body)
@@ -88,13 +94,13 @@ class Uploads:
 
     async def _receive(self, writer: Writer, body: AsyncIterable[bytes]) -> tuple[int, str]:
         hasher = xxhash.xxh3_128()
-        size = 0
+        size, limit_bytes = 0, self._settings.file_limit_bytes
         piece = bytearray()
         async for chunk in body:
             size += len(chunk)
-            if size > self._limit_bytes:
+            if size > limit_bytes:
                 raise LimitExceeded(
-                    f"the file has more than {self._limit_bytes:,} bytes: split it, "
+                    f"the file has more than {limit_bytes:,} bytes: split it, "
                     "or raise file_limit_bytes in the gateway's settings"
                 )
             piece += chunk

@@ -6,21 +6,27 @@ Everything here runs on the thread that reads from the database, so that a large
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic_core import from_json, to_json
 
+from plugmesh.contracts.data import FileRef
 from plugmesh.contracts.flow import Flow, Source
 from plugmesh.contracts.run import StepState
-from plugmesh.errors import NotFound
+from plugmesh.errors import FlowInvalid, NotFound
+from plugmesh.flows.substitute import Scope, fill_map, scope_of
 from plugmesh.state.reads import Reader
 from plugmesh.state.records import AttemptRow, StepRow, StoredFile, StoredRun
+from plugmesh.state.runs import element_counts, list_steps
 
 STEPS_SHOWN = 5_000
 """A run's answer lists so many steps; the rest is found page by page."""
 
 _FLOWS_REMEMBERED = 256
+_OF_ATTEMPT = frozenset({StepState.ASSIGNED.value, StepState.RUNNING.value, StepState.SUCCEEDED.value})
+_NOTHING_MORE: Mapping[str, Any] = {"stats": None, "progress": None, "artifacts": ()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +36,7 @@ class Shape:
     nodes: dict[str, int]
     outputs: dict[str, Source]
     declared: Flow
+    mapped: tuple[str, ...]
 
 
 class Views:
@@ -47,6 +54,7 @@ class Views:
         document["params"] = from_json(stored.params)
         document["inputs"] = {name: summary(ref) for name, ref in from_json(stored.inputs).items()}
         document["steps"] = self._steps(shape, rows[:STEPS_SHOWN], complete=len(rows) <= STEPS_SHOWN)
+        document["nodes"] = self._elements(reader, stored, shape, rows) if shape.mapped else {}
         if len(rows) > STEPS_SHOWN:
             document["steps_left_out"] = sum(reader.step_counts(stored).values()) - STEPS_SHOWN
         document["outputs"] = _outputs(
@@ -54,25 +62,29 @@ class Views:
         )
         return to_json(document)
 
-    def steps(self, reader: Reader, run: str, after: str, limit: int) -> dict[str, Any]:
+    def steps(self, reader: Reader, run: str, states: Sequence[str], after: str, limit: int) -> dict[str, Any]:
         """One page of `GET /runs/{id}/steps`: rows in the order of their ids."""
         stored = find(reader, run)
-        rows = reader.steps(stored, after=after, limit=limit)
-        following = rows[-1].id if len(rows) == limit else None
+        rows = list_steps(reader, stored, states=states, after=after, limit=limit + 1)
+        following = rows[limit - 1].id if len(rows) > limit else None
         counts = reader.step_counts(stored)
-        return {"run": run, "steps": [step_document(row) for row in rows], "counts": counts, "next_cursor": following}
+        steps = [whole_step_document(row) for row in rows[:limit]]
+        return {"run": run, "steps": steps, "counts": counts, "next_cursor": following}
 
     def step(self, reader: Reader, run: str, step: str) -> dict[str, Any]:
         """`GET /runs/{id}/steps/{step}`. Raises `NotFound`, naming the steps that there are."""
         stored, row = self.step_row(reader, run, step)
-        document = step_document(row) if row else pending(step)
+        document = whole_step_document(row) if row else {**pending(step), **_NOTHING_MORE}
         node = self._shape(reader, stored.revision).declared.nodes.get(step.partition(".")[0])
         document["run"] = run
         document["module"] = node.module if node else None
-        document["stats"] = _json(row.stats) if row else None
         document["log"] = _json(row.log) if row else None
-        document["attempts"] = [attempt_document(attempt) for attempt in reader.attempts(stored, step)]
+        document["attempts"] = _attempts(row, reader.attempts(stored, step))
         return document
+
+    def flow(self, reader: Reader, revision: int) -> Flow:
+        """The flow of a revision."""
+        return self._shape(reader, revision).declared
 
     def step_row(self, reader: Reader, run: str, step: str) -> tuple[StoredRun, StepRow | None]:
         """The run and the step's row, if it has one yet. Raises `NotFound`."""
@@ -94,19 +106,37 @@ class Views:
             raise NotFound(f"step {step!r} of run {run} has no output {port!r}: {there}")
         return outputs[port]
 
-    def log(self, reader: Reader, run: str, step: str, epoch: int | None) -> Any:
-        """The `LogRef` of a step's attempt as JSON, `None` if there is none yet. Raises `NotFound`."""
-        stored, row = self.step_row(reader, run, step)
-        attempts = [attempt for attempt in reader.attempts(stored, step) if attempt.log is not None]
-        if epoch is None or (row is not None and row.epoch == epoch and row.log is not None):
-            if row is not None and row.log is not None:
-                return _json(row.log)
-            return _json(attempts[-1].log) if attempts and epoch is None else None
-        for attempt in attempts:
-            if attempt.epoch == epoch:
-                return _json(attempt.log)
-        epochs = sorted({attempt.epoch for attempt in attempts})
-        raise NotFound(f"attempt {epoch} of step {step!r} in run {run} has no log; attempts with one: {epochs}")
+    def artifact(self, reader: Reader, run: str, step: str, name: str) -> FileRef:
+        """A file that a step left for people. Raises `NotFound`, saying which there are."""
+        _, row = self.step_row(reader, run, step)
+        found = {one["name"]: one for one in (_json(row.artifacts) if row else None) or ()}
+        if name not in found:
+            there = f"it has {', '.join(list(found)[:20])}" if found else "it has none"
+            raise NotFound(f"step {step!r} of run {run} has no artifact {name[:100]!r}: {there}")
+        return FileRef.model_validate(found[name])
+
+    def timeline(self, reader: Reader, run: str, after: str, limit: int) -> tuple[StoredRun, list[StepRow]]:
+        """The run and one more than a page of its steps. Raises `NotFound`."""
+        stored = find(reader, run)
+        return stored, reader.steps(stored, after=after, limit=limit + 1)
+
+    def _elements(self, reader: Reader, run: StoredRun, shape: Shape, rows: list[StepRow]) -> dict[str, dict[str, int]]:
+        """How many elements of each mapped node are in each state; those without a row are pending."""
+        counts: dict[str, dict[str, int]] = {name: {} for name in shape.mapped}
+        if len(rows) > STEPS_SHOWN:
+            counts = {name: element_counts(reader, run, name) for name in shape.mapped}
+        else:
+            for row in rows:
+                node, dot, _ = row.id.partition(".")
+                if dot and node in counts:
+                    counts[node][row.state] = counts[node].get(row.state, 0) + 1
+        if run.ended_at is None:
+            scope = scope_of(shape.declared, {}, from_json(run.params))
+            for name, states in counts.items():
+                untouched = _length(shape.declared, name, scope) - sum(states.values())
+                if untouched > 0:
+                    states[StepState.PENDING.value] = untouched
+        return counts
 
     def _steps(self, shape: Shape, rows: list[StepRow], *, complete: bool) -> list[dict[str, Any]]:
         documents = [step_document(row) for row in rows]
@@ -121,7 +151,8 @@ class Views:
         if shape is None:
             flow = Flow.model_validate_json(reader.flow_text(revision))
             nodes = {name: index for index, name in enumerate(flow.nodes)}
-            shape = self._shapes[revision] = Shape(nodes, flow.outputs, flow)
+            mapped = tuple(name for name, node in flow.nodes.items() if node.map is not None)
+            shape = self._shapes[revision] = Shape(nodes, flow.outputs, flow, mapped)
             if len(self._shapes) > _FLOWS_REMEMBERED:
                 self._shapes.popitem(last=False)
         return shape
@@ -143,6 +174,7 @@ def run_document(run: StoredRun) -> dict[str, Any]:
         "reason": run.reason,
         "namespace": run.namespace,
         "flow": run.flow,
+        "flow_revision": run.flow_revision,
         "labels": from_json(run.labels),
         "actor": run.actor,
         "origin": run.origin,
@@ -150,6 +182,7 @@ def run_document(run: StoredRun) -> dict[str, Any]:
         "submitted_at": run.submitted_at,
         "started_at": run.started_at,
         "ended_at": run.ended_at,
+        "data_gone_at": run.data_gone_at,
         "seq": run.seq,
     }
 
@@ -175,19 +208,29 @@ def step_document(row: StepRow) -> dict[str, Any]:
     }
 
 
+def whole_step_document(row: StepRow) -> dict[str, Any]:
+    """All that is known of a step but its attempts."""
+    document = step_document(row)
+    document["stats"] = _json(row.stats)
+    document["progress"] = _json(row.progress)
+    document["artifacts"] = [_artifact(one) for one in _json(row.artifacts) or ()]
+    return document
+
+
 def pending(step: str) -> dict[str, Any]:
     """A node that nothing happened to yet: it has no row."""
     return {**_UNTOUCHED, "id": step, "outputs": {}}
 
 
 def attempt_document(row: AttemptRow) -> dict[str, Any]:
-    """An attempt that did not become the step's result."""
+    """An attempt."""
     return {
         "epoch": row.epoch,
         "state": row.state,
         "instance": row.instance,
         "reason": row.reason,
         "error": _json(row.error),
+        "stats": _json(row.stats),
         "log": _json(row.log),
         "at": row.at,
     }
@@ -199,6 +242,7 @@ def file_document(file: StoredFile) -> dict[str, Any]:
         "kind": "file",
         "name": file.name,
         "namespace": file.namespace,
+        "version": file.object.rpartition("/")[2],
         "bytes": file.bytes,
         "hash": file.hash,
         "media_type": file.media_type,
@@ -224,6 +268,29 @@ def step_order(nodes: dict[str, int], step: str) -> tuple[int, list[tuple[int, s
     """Sorts steps by their node's place in the flow, and elements of a mapped node by number."""
     node, *rest = step.split(".")
     return nodes.get(node, len(nodes)), [(int(part) if part.isdecimal() else -1, part) for part in rest]
+
+
+def _attempts(row: StepRow | None, ended: list[AttemptRow]) -> list[dict[str, Any]]:
+    """Every attempt, oldest first: those that came to nothing, and the one that is the step itself."""
+    found = [attempt_document(attempt) for attempt in ended]
+    if row is not None and row.state in _OF_ATTEMPT and all(attempt.epoch != row.epoch for attempt in ended):
+        at = row.ended_at or row.started_at or row.ready_at or 0.0
+        who = (row.run, row.id, row.epoch, row.state, row.instance)
+        own = AttemptRow(*who, row.reason, row.error, row.log, at, row.stats)
+        found.append(attempt_document(own))
+    return found
+
+
+def _artifact(reference: Any) -> dict[str, Any]:
+    media_type = reference.get("media_type", FileRef.model_fields["media_type"].default)
+    return {"name": reference["name"], "bytes": reference["bytes"], "media_type": media_type}
+
+
+def _length(flow: Flow, node: str, scope: Scope) -> int:
+    try:
+        return len(fill_map(node, flow.nodes[node], scope) or ())
+    except FlowInvalid:  # the run says so itself
+        return 0
 
 
 def _json(text: str | None) -> Any:

@@ -8,19 +8,20 @@ from typing import Any
 from pydantic import JsonValue
 from pydantic_core import to_json
 
-from plugmesh.contracts.data import DataRef, Reference
+from plugmesh.contracts.data import Reference
 from plugmesh.contracts.flow import Source
 from plugmesh.contracts.messages import Assign
-from plugmesh.contracts.module import Limits, ModuleContract, PortKind
+from plugmesh.contracts.module import Limits, ModuleContract
 from plugmesh.contracts.run import StepError
-from plugmesh.data.reference import SPILL_BYTES, concat, spill
+from plugmesh.data.reference import SPILL_BYTES, spill
 from plugmesh.errors import FlowInvalid, LimitExceeded, PlugmeshError
 from plugmesh.flows.binding import bind_inputs
+from plugmesh.flows.feeding import fed, port_of
 from plugmesh.flows.substitute import fill_params
+from plugmesh.objects.keys import attempt_prefix
 from plugmesh.objects.port import ObjectStore
 from scheduler.plan import Bound, PlanNode
 from scheduler.runstate import RunState, Step
-from scheduler.walk import port_of
 
 NO_LIMITS = Limits()
 PARAMS_LIMIT_BYTES = 32 * 1024
@@ -29,11 +30,6 @@ PARAMS_LIMIT_BYTES = 32 * 1024
 
 class Misfit(Exception):
     """The contract does not fit the node: the step parks until another one comes. The text names port or param."""
-
-
-def attempt_prefix(namespace: str, run: str, step: str, epoch: int) -> str:
-    """Where an attempt's objects lie."""
-    return f"data/{namespace}/{run}/{step}/{epoch}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +76,7 @@ def make_assign(
         bind=node.node.bind,
         prefix=attempt_prefix(run.namespace, run.id, step.id, epoch),
         timeout_s=node.node.timeout_s or defaults.timeout_s,
-        limits=None if limits is NO_LIMITS else limits,
+        limits=None if limits is NO_LIMITS or limits == NO_LIMITS else limits,
         deadline=run.deadline,
     )
 
@@ -127,17 +123,7 @@ def _references(
     references: list[Reference] = []
     for source in sources:
         references.extend(_behind(run, source))
-    declared = contract.input(port)
-    if declared is None or declared.variadic or len(references) == 1:
-        return tuple(references)
-    if not references:
-        if declared.optional:
-            return ()
-        raise FlowInvalid(f"port {port!r} of {contract.ref} got no data: the list it was mapped over is empty")
-    tables = [reference for reference in references if isinstance(reference, DataRef)]
-    if declared.kind is PortKind.TABLE and len(tables) == len(references):
-        return (concat(tables),)
-    raise FlowInvalid(f"port {port!r} of {contract.ref} takes one {declared.kind}, but got {len(references)}")
+    return fed(contract, port, references)
 
 
 def _behind(run: RunState, source: Source) -> tuple[Reference, ...]:

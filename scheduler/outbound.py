@@ -12,9 +12,10 @@ from plugmesh.contracts.instance import dispatch_partition
 from plugmesh.contracts.messages import DISPATCH, EVENTS, Assign, Cancel, Renewed
 from plugmesh.contracts.run import StepError
 from plugmesh.errors import LimitExceeded, PlugmeshError
+from plugmesh.objects.keys import attempt_prefix
 from plugmesh.objects.port import ObjectStore
 from plugmesh.runtime import Runtime
-from scheduler.assignment import attempt_prefix, failure, spilled
+from scheduler.assignment import failure, spilled
 from scheduler.board import Board
 from scheduler.events import AttemptFailed
 from scheduler.runstate import RunState

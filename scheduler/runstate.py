@@ -23,6 +23,7 @@ from plugmesh.contracts.run import (
 from plugmesh.contracts.run import (
     RunState as State,
 )
+from plugmesh.flows.feeding import ports_of_elements
 from plugmesh.flows.substitute import Scope, fill_map, scope_of
 from scheduler.changes import AttemptChange, Change, Outputs, ProgressChange, RunChange, StepChange
 from scheduler.plan import Plan, PlanNode
@@ -262,11 +263,7 @@ class RunState:
         mapped = self.maps.get(step.node)
         if mapped is None:
             return {port: (reference,) for port, reference in (step.outputs or {}).items()}
-        ports: dict[str, list[Reference]] = {}
-        for item in sorted(mapped.outputs):
-            for port, reference in mapped.outputs[item].items():
-                ports.setdefault(port, []).append(reference)
-        return {port: tuple(references) for port, references in ports.items()}
+        return ports_of_elements([mapped.outputs[item] for item in sorted(mapped.outputs)])
 
     def _read(self, parent: int) -> None:
         self._readers[parent] -= 1

@@ -12,6 +12,7 @@ from plugmesh.contracts.flow import Source
 from plugmesh.contracts.run import AttemptState, StepError, StepState
 from plugmesh.contracts.run import RunState as State
 from plugmesh.errors import ErrorClass, FlowInvalid
+from plugmesh.flows.feeding import port_of
 from scheduler import retry
 from scheduler.changes import AttemptChange, Change, Outputs, ProgressChange, RunChange, StepChange
 from scheduler.events import (
@@ -442,18 +443,6 @@ _HANDLERS: Mapping[type, Callable[[_Walk, Any], None]] = {
     CancelAsked: _cancel_asked,
     RunTimedOut: _run_timed_out,
 }
-
-
-def port_of(ports: Mapping[str, tuple[Reference, ...]], port: str | None, node: str) -> tuple[Reference, ...]:
-    """The references behind an edge: a named port, or the only one. Raises `FlowInvalid`."""
-    if port is None and len(ports) == 1:
-        return next(iter(ports.values()))
-    found = ports.get(port or "out")
-    if found is None:
-        raise FlowInvalid(
-            f"node {node!r} has no output {port or 'out'!r}; it gave: {', '.join(sorted(ports)) or 'nothing'}"
-        )
-    return found
 
 
 def shown(run: RunState, source: Source) -> tuple[Reference, ...]:

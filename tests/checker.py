@@ -20,12 +20,12 @@ from plugmesh.contracts.flow import Flow
 from plugmesh.contracts.run import RUN_NEXT, RUN_TERMINAL, STEP_GOOD, STEP_NEXT, STEP_TERMINAL, RunState, StepState
 from plugmesh.data.digest import content_hash
 from plugmesh.errors import ObjectCorrupt, ObjectMissing
+from plugmesh.objects.keys import attempt_prefix
 from plugmesh.objects.local import LocalStore
 from plugmesh.objects.port import ObjectStore
 from plugmesh.state import schema
 from plugmesh.state.records import StepRow
 from scheduler import runstate
-from scheduler.assignment import attempt_prefix
 from scheduler.changes import AttemptChange, Change, ProgressChange, RunChange, StepChange, read_changes
 from scheduler.plan import Plan, compile_plan
 from scheduler.work import run_update, step_row

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 from pydantic import TypeAdapter
 
-from gateway.reader import logs, order, pages, profile
+from gateway.reader import order, pages, profile
 from gateway.reader.downloads import download
 from plugmesh.contracts.data import DataRef, FileRef, Reference, ValueRef
 from plugmesh.data.reference import resolve
@@ -28,8 +28,6 @@ def prepare() -> None:
 
 def answer(store: ObjectStore, request: dict[str, Any]) -> Answer:
     """JSON text, or the pieces of a stream. Raises `PlugmeshError`, and whatever decoding raises."""
-    if request["op"] == "log":
-        return logs.log(store, request)
     reference = resolve(store, _REFERENCE.validate_python(request["reference"]))
     if request["op"] == "schema":
         return pages.schema(reference)

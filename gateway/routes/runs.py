@@ -1,20 +1,24 @@
-"""`/runs`: submit, look, wait, follow, cancel."""
+"""`/runs`: submit one or many, look, wait, follow, list, cancel, delete."""
 
 from __future__ import annotations
 
 import math
 from typing import Annotated
 
-from fastapi import FastAPI, Query
+from fastapi import FastAPI, Path, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.access import Action, Kind, access
 from gateway.answers import Json, Stream
+from gateway.batch import submit_batch
 from gateway.bodies import read_json, read_json_body, read_model
-from gateway.core import CancelRequest, Gateway, RunRequest
+from gateway.core import Gateway
+from gateway.documents.document import answers, no_content, stream_of
+from gateway.documents.runs import AcceptedRun, BatchAnswer, CancelledRun, RunList, ShownRun
 from gateway.errors import BadRequest
 from gateway.events import is_over, read_page, stream
+from gateway.requests import BatchRequest, CancelRequest, RunRequest
 from gateway.routing import API, actor_of, json_body, query, responses
 
 _KEY_HEADER = {
@@ -26,6 +30,15 @@ _KEY_HEADER = {
 }
 _WAIT = query(("wait_s", "number", "Answer when the run has ended, or after so many seconds (at most 60)"))
 
+_AFTER = query(("after", "integer", "Continue behind this number, where `Last-Event-ID` cannot be sent"))
+_LAST_EVENT = {
+    "name": "Last-Event-ID",
+    "in": "header",
+    "required": False,
+    "schema": {"type": "string"},
+    "description": "Continue behind this number",
+}
+
 
 class RunRoutes:
     """Endpoints about runs."""
@@ -36,22 +49,36 @@ class RunRoutes:
     def declare(self, app: FastAPI) -> None:
         """Add the routes."""
         path, one = f"{API}/runs", f"{API}/runs/{{run}}"
-        add = app.add_api_route
-        submit_docs = {**json_body(RunRequest.model_json_schema()), "parameters": [_KEY_HEADER]}
-        cancel_docs = json_body(CancelRequest.model_json_schema(), required=False)
-        tags: list[str] = ["runs"]
+        add, tags = app.add_api_route, ["runs"]
         add(
             path,
             self.submit,
             methods=["POST"],
             status_code=202,
             tags=[*tags],
-            openapi_extra=submit_docs,
-            responses=responses(400, 413, 422, 503),
+            openapi_extra={**json_body(RunRequest.model_json_schema()), "parameters": [_KEY_HEADER]},
+            responses={**answers(AcceptedRun, 202, "The run is written down"), **responses(404, 409, 413, 422, 503)},
         )
-        add(path, self.list_runs, methods=["GET"], tags=[*tags], responses=responses(400, 422))
-        docs = {"parameters": [_path("run"), *_WAIT]}
-        add(one, self.get, methods=["GET"], tags=[*tags], openapi_extra=docs, responses=responses(404))
+        add(
+            f"{path}:batch",
+            self.submit_batch,
+            methods=["POST"],
+            tags=[*tags],
+            openapi_extra=json_body(BatchRequest.model_json_schema()),
+            responses={**answers(BatchAnswer), **responses(413, 503)},
+        )
+        add(path, self.list_runs, methods=["GET"], tags=[*tags], responses={**answers(RunList), **responses(422)})
+        add(
+            one,
+            self.get,
+            methods=["GET"],
+            tags=[*tags],
+            openapi_extra={"parameters": [_path("run"), *_WAIT]},
+            responses={**answers(ShownRun), **responses(404)},
+        )
+        gone = {**no_content("It is gone"), **responses(404, 409)}
+        add(one, self.delete, methods=["DELETE"], status_code=204, tags=[*tags], responses=gone)
+        cancel_docs = json_body(CancelRequest.model_json_schema(), required=False)
         add(
             f"{one}/cancel",
             self.cancel,
@@ -59,36 +86,78 @@ class RunRoutes:
             status_code=202,
             tags=[*tags],
             openapi_extra={**cancel_docs, "parameters": [_path("run")]},
-            responses=responses(404, 503),
+            responses={**answers(CancelledRun, 202, "It is written down"), **responses(404, 413, 422, 503)},
         )
-        add(f"{one}/events", self.events, methods=["GET"], tags=[*tags], responses=responses(404))
+        add(
+            f"{one}/events",
+            self.events,
+            methods=["GET"],
+            tags=[*tags],
+            response_class=Response,
+            openapi_extra={"parameters": [_LAST_EVENT, *_AFTER]},
+            responses={
+                **stream_of(
+                    ["text/event-stream"], "Frames `change`, whose id is the number of the event row, and `end`"
+                ),
+                **no_content("Nothing will come any more"),
+                **responses(404),
+            },
+        )
 
     @access(Action.SUBMIT, Kind.RUN)
     async def submit(self, request: Request) -> Response:
         """Submit a run. The answer (202) has `id`, `state` and `warnings`, such as modules that nobody serves now."""
         body = await read_json_body(request, self._gateway.settings.json_limit_bytes)
         key = request.headers.get("idempotency-key")
-        accepted = await self._gateway.submit(body, key, actor_of(request).name)
+        accepted = await self._gateway.runs.submit(body, key, actor_of(request).name)
         return Json(accepted, 202, {"location": f"{API}/runs/{accepted['id']}"})
+
+    @access(Action.SUBMIT, Kind.RUN)
+    async def submit_batch(self, request: Request) -> Response:
+        """Submit up to 10,000 runs at once. Each stands alone: the answer says of each what came of it.
+
+        With `idempotency_key`, the same batch can be sent again after a broken connection: no run is made twice.
+        """
+        body = await read_json_body(request, self._gateway.settings.batch_limit_bytes)
+        return Json(await submit_batch(self._gateway.runs, body, actor_of(request).name))
 
     @access(Action.READ, Kind.RUN)
     async def get(self, request: Request) -> Response:
         """One run with its steps and outputs."""
         wait_s = _seconds(request.query_params.get("wait_s"))
-        return Json(await self._gateway.run(request.path_params["run"], wait_s))
+        return Json(await self._gateway.runs.get(request.path_params["run"], wait_s))
 
     @access(Action.LIST, Kind.RUN)
     async def list_runs(
         self,
+        *,
         state: Annotated[list[str], Query(description="One or more states; commas separate them too")] = [],  # noqa: B006
         flow: Annotated[str | None, Query(description="A flow's name, or `NAMESPACE/NAME`")] = None,
-        namespace: str | None = None,
+        namespace: Annotated[str | None, Query(description="Only in this namespace")] = None,
+        label: Annotated[list[str], Query(description="`NAME:VALUE`; of several, a run has all")] = [],  # noqa: B006
+        since: Annotated[float | None, Query(description="Submitted then or later, in Unix seconds")] = None,
+        until: Annotated[float | None, Query(description="Submitted before, in Unix seconds")] = None,
         cursor: Annotated[str | None, Query(description="`next_cursor` of the page before")] = None,
         limit: Annotated[int, Query(ge=1, le=1000)] = 50,
     ) -> Response:
-        """Runs, newest first, page by page."""
-        states = [part for given in state for part in given.split(",") if part]
-        return Json(await self._gateway.runs(namespace=namespace, flow=flow, states=states, cursor=cursor, limit=limit))
+        """Runs, newest first, page by page. New runs do not move what is on a later page."""
+        found = await self._gateway.runs.list_runs(
+            states=[part for given in state for part in given.split(",") if part],
+            flow=flow,
+            namespace=namespace,
+            labels=label,
+            since=since,
+            until=until,
+            cursor=cursor,
+            limit=limit,
+        )
+        return Json(found)
+
+    @access(Action.DELETE, Kind.RUN)
+    async def delete(self, run: Annotated[str, Path(description="The run's id")]) -> Response:
+        """Delete a run that has ended: its steps, events and logs, and the data that no other run uses."""
+        await self._gateway.runs.delete(run)
+        return Response(status_code=204)
 
     @access(Action.CANCEL, Kind.RUN)
     async def cancel(self, request: Request) -> Response:
@@ -96,10 +165,10 @@ class RunRoutes:
         body = await read_json_body(request, self._gateway.settings.json_limit_bytes)
         asked = read_model(CancelRequest, read_json(body)) if body else CancelRequest()
         run = request.path_params["run"]
-        return Json(await self._gateway.cancel(run, asked.reason, actor_of(request).name), 202)
+        return Json(await self._gateway.runs.cancel(run, asked.reason, actor_of(request).name), 202)
 
     @access(Action.READ, Kind.RUN)
-    async def events(self, request: Request, run: str) -> Response:
+    async def events(self, request: Request, run: Annotated[str, Path(description="The run's id")]) -> Response:
         """What happens to a run, as server-sent events: `change` frames, then `end`.
 
         `Last-Event-ID` (or `?after=`) continues behind that number; 204 says that nothing will come any more.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
 
 from fastapi import FastAPI, Path, Query
 from starlette.requests import Request
@@ -24,6 +25,7 @@ RunId = Annotated[str, Path(description="The run's id")]
 StepId = Annotated[str, Path(description="The step's id: the node's name, or `node.3` of a mapped node")]
 Cursor = Annotated[str, Query(description="`next_cursor` of the page before")]
 
+_MAY_FAIL = responses(404, 422, 503)
 _LOG_TYPES = {"jsonl": "application/x-ndjson", "text": "text/plain; charset=utf-8"}
 
 
@@ -42,26 +44,22 @@ class StepRoutes:
         octets = "application/octet-stream"
         file = stream_of([octets], "The bytes, of the type that the step gave them", 206, binary=True)
         file[304] = {"description": "It is what If-None-Match names"}
-        documents: tuple[tuple[str, object, Responses], ...] = (
+        documents: tuple[tuple[str, Callable[..., Any], Responses], ...] = (
             (f"{run}/steps", self.list_steps, answers(StepList)),
             (f"{run}/timeline", self.timeline, answers(Timeline)),
             (one, self.get, answers(OneStep)),
             (f"{one}/replay", self.replay, {**answers(ReplayDocument), **responses(409, 410)}),
         )
-        streams: tuple[tuple[str, object, Responses], ...] = (
+        streams: tuple[tuple[str, Callable[..., Any], Responses], ...] = (
             (f"{one}/logs", self.logs, {**lines, **responses(410)}),
             (f"{one}/artifacts/{{name:path}}", self.artifact, {**file, **responses(410, 416)}),
         )
-        for routes, kind in ((documents, Json), (streams, Response)):
-            for path, endpoint, found in routes:
-                app.add_api_route(
-                    path,
-                    endpoint,  # type: ignore[arg-type]
-                    methods=["GET"],
-                    tags=["steps"],
-                    response_class=kind,
-                    responses={**found, **responses(404, 422, 503)},
-                )
+        add = app.add_api_route
+        for path, endpoint, found in documents:
+            add(path, endpoint, methods=["GET"], tags=["steps"], responses={**found, **_MAY_FAIL})
+        for path, endpoint, found in streams:
+            options: dict[str, Any] = {"response_class": Response, "responses": {**found, **_MAY_FAIL}}
+            add(path, endpoint, methods=["GET"], tags=["steps"], **options)
 
     @access(Action.LIST, Kind.RUN)
     async def list_steps(

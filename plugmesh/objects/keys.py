@@ -15,6 +15,11 @@ WORD_LIMIT = 255
 _WORD = re.compile(r"[A-Za-z0-9._=-]+")
 
 
+def attempt_prefix(namespace: str, run: str, step: str, epoch: int) -> str:
+    """Where the objects of an attempt lie."""
+    return f"data/{namespace}/{run}/{step}/{epoch}"
+
+
 def check_key(key: str) -> str:
     """Return `key`; raises `ConfigurationError` if it is not `/`-separated words of `[A-Za-z0-9._=-]`."""
     if len(key) > KEY_LIMIT:

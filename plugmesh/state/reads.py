@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import sqlalchemy as sa
 
-from plugmesh.contracts.run import RUN_TERMINAL, Command
+from plugmesh.contracts.run import Command
 from plugmesh.state import schema
 from plugmesh.state.database import Database
-from plugmesh.state.records import AttemptRow, EventRow, StepRow, StoredFile, StoredRun, Unfinished
+from plugmesh.state.records import AttemptRow, EventRow, StepRow, StoredRun, Unfinished
 from plugmesh.state.statement import Statement, positional
 
 _run = schema.run
@@ -26,7 +26,7 @@ class Reader:
         dialect = positional(self._connection.dialect)
         self._ends_snapshots = not database.is_sqlite
         step = schema.step
-        by_id = _with_seq().where(_run.c.id == sa.bindparam("b_id"))
+        by_id = with_seq().where(_run.c.id == sa.bindparam("b_id"))
         self._run = Statement(by_id, dialect)
         wanted = (step.c.run == sa.bindparam("b_run"), step.c.id > sa.bindparam("b_after"))
         page = sa.select(step).where(*wanted).order_by(step.c.id).limit(sa.bindparam("b_limit"))
@@ -56,7 +56,7 @@ class Reader:
     def unfinished(self, shard: int) -> Unfinished:
         """Everything about the runs of `shard` that have not ended, and commands that were not carried out."""
         wanted = sa.and_(_run.c.shard == shard, _run.c.ended_at.is_(None))
-        runs = [StoredRun(*row) for row in self.rows(_with_seq().where(wanted).order_by(_run.c.key))]
+        runs = [StoredRun(*row) for row in self.rows(with_seq().where(wanted).order_by(_run.c.key))]
         revision, step = schema.revision, schema.step
         keys = sa.select(_run.c.key).where(wanted)
         flows = self.rows(
@@ -87,25 +87,8 @@ class Reader:
     def run_by_key(self, namespace: str, idempotency_key: str) -> StoredRun | None:
         """The run that was submitted with this idempotency key."""
         where = sa.and_(_run.c.namespace == namespace, _run.c.idempotency_key == idempotency_key)
-        rows = self.rows(_with_seq().where(where))
+        rows = self.rows(with_seq().where(where))
         return StoredRun(*rows[0]) if rows else None
-
-    def runs(
-        self, *, namespace: str | None, flow: str | None, states: Sequence[str], before: int | None, limit: int
-    ) -> list[StoredRun]:
-        """Newest first; `before` is the key of the last run of the page before."""
-        query = _with_seq().order_by(_run.c.key.desc()).limit(limit)
-        if namespace is not None:
-            query = query.where(_run.c.namespace == namespace)
-        if flow is not None:
-            query = query.where(_run.c.flow == flow)
-        if states:
-            query = query.where(_run.c.state.in_(list(states)))
-            if RUN_TERMINAL.isdisjoint(states):
-                query = query.where(_run.c.ended_at.is_(None))  # lets the index of unfinished runs serve
-        if before is not None:
-            query = query.where(_run.c.key < before)
-        return [StoredRun(*row) for row in self.rows(query)]
 
     def flow_text(self, revision: int) -> str:
         """A revision's flow as JSON text."""
@@ -152,27 +135,13 @@ class Reader:
         """The JSON text of every contract ever seen."""
         return [str(row[0]) for row in self.rows(sa.select(schema.contract.c.body))]
 
-    def file(self, namespace: str, name: str) -> StoredFile | None:
-        """The newest version of a file."""
-        table = schema.file
-        where = sa.and_(table.c.namespace == namespace, table.c.name == name, table.c.deleted_at.is_(None))
-        rows = self.rows(sa.select(table).where(where).order_by(table.c.key.desc()).limit(1))
-        return StoredFile(*rows[0][1:]) if rows else None
-
-    def files(self, namespace: str, *, limit: int) -> list[StoredFile]:
-        """The newest version of each file, by name."""
-        table = schema.file
-        there = sa.and_(table.c.namespace == namespace, table.c.deleted_at.is_(None))
-        newest = sa.select(sa.func.max(table.c.key)).where(there).group_by(table.c.name)
-        query = sa.select(table).where(table.c.key.in_(newest)).order_by(table.c.name).limit(limit)
-        return [StoredFile(*row[1:]) for row in self.rows(query)]
-
     def shards(self) -> list[dict[str, Any]]:
         """Every shard's owner, term and lease."""
         return self.documents(sa.select(schema.shard).order_by(schema.shard.c.id))
 
 
-def _with_seq() -> sa.Select[Any]:
+def with_seq() -> sa.Select[Any]:
+    """Runs in the order of `StoredRun`'s fields: the columns, then the number of the last event."""
     event = schema.event
     last = sa.select(sa.func.coalesce(sa.func.max(event.c.seq), 0)).where(event.c.run == _run.c.key).scalar_subquery()
     return sa.select(*_RUN_COLUMNS, last)

@@ -208,7 +208,7 @@ class Writer:
             "shard": shard_of(submission.run),
             "namespace": submission.namespace,
             "flow": flow.name,
-            "revision": self._revision(flow, at),
+            "revision": self.revision(flow, at),
             "state": RunState.QUEUED.value,
             "reason": None,
             "inputs": _json_of(submission, "inputs"),
@@ -238,7 +238,8 @@ class Writer:
         due = {"state": "pending", "attempts": 0, "next_at": at, "created_at": at}
         self.connection.execute(sa.insert(schema.notification).values(**values, **due))
 
-    def _revision(self, flow: Flow, at: float) -> int:
+    def revision(self, flow: Flow, at: float) -> int:
+        """The key of a canonical flow, which is added if it is new. Inside a transaction."""
         digest = flow.digest
         if (key := self._revisions.get(digest)) is not None:
             return key

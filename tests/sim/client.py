@@ -37,7 +37,7 @@ class Client:
         run = self.promised[job.name]
         if job.cancel_after is not None:
             await asyncio.sleep(job.cancel_after)
-            await self._insist(lambda gateway: gateway.cancel(run, "no longer wanted"))
+            await self._insist(lambda gateway: gateway.runs.cancel(run, "no longer wanted"))
         await self._wait(job, run)
 
     async def _submit(self, job: Job) -> None:
@@ -45,7 +45,7 @@ class Client:
         if job.timeout_s is not None:
             body["timeout_s"] = job.timeout_s
         text = json.dumps(body).encode()
-        receipt = await self._insist(lambda gateway: gateway.submit(text, f"key-{job.name}"))
+        receipt = await self._insist(lambda gateway: gateway.runs.submit(text, f"key-{job.name}"))
         known = self.promised.setdefault(job.name, receipt["id"])
         self._note("client", f"{job.name} is {receipt['id']}{' (repeated)' if receipt['repeated'] else ''}")
         if known != receipt["id"]:
@@ -53,7 +53,7 @@ class Client:
 
     async def _wait(self, job: Job, run: str) -> None:
         while True:
-            document = json.loads(await self._insist(lambda gateway: gateway.run(run, 10.0)))
+            document = json.loads(await self._insist(lambda gateway: gateway.runs.get(run, 10.0)))
             if document["state"] in {"succeeded", "failed", "cancelled", "timed_out"}:
                 self._note("client", f"{job.name} has {document['state']}: {document.get('reason')}")
                 self.ends[job.name] = document

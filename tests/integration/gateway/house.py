@@ -20,6 +20,7 @@ from plugmesh.contracts.messages import EVENTS, RunChanged
 from plugmesh.contracts.module import ModuleContract, OutputPort, contract_key
 from plugmesh.contracts.run import Command, Receipt, RunState, Submission, shard_of
 from plugmesh.data.table import write_table
+from plugmesh.errors import Conflict
 from plugmesh.hub.hub import Hub
 from plugmesh.objects.local import LocalStore
 from plugmesh.runtime import SystemRuntime
@@ -40,7 +41,7 @@ class RowsIntake:
         self._state = state
         self._bus = bus
         self._terms: dict[int, int] = {}
-        self._keys: dict[str, int] = {}
+        self.keys: dict[str, int] = {}
         self._seqs: dict[str, int] = {}
         self.commands: list[Command] = []
         self.submissions: list[Submission] = []
@@ -53,8 +54,10 @@ class RowsIntake:
         if key is not None:
             known = await self._state.read(Reader.run_by_key, submission.namespace, key)
             if known is not None:
+                if submission.request_hash not in {None, known.request_hash}:
+                    raise Conflict(f"the idempotency key {key!r} was used for run {known.id} with another body")
                 return Receipt(run=known.id, state=RunState(known.state), repeated=True)
-        self._keys |= await self._commit(submission.run, inserts=[submission])
+        self.keys |= await self.commit(submission.run, inserts=[submission])
         self.submissions.append(submission)
         return Receipt(run=submission.run, state=RunState.QUEUED)
 
@@ -70,19 +73,21 @@ class RowsIntake:
         reason: str | None = None,
         announce: bool = True,
         outputs: Any = None,
+        changes: list[dict[str, Any]] | None = None,
     ) -> int:
         """Commit a change of a run and its steps, as the scheduler would, and tell the watchers."""
         seq = self._seqs[run] = self._seqs.get(run, 0) + 1
-        changes = [{"step": step.id, "state": step.state} for step in steps] or [{"run": state}]
+        changes = changes or [{"step": step.id, "state": step.state} for step in steps] or [{"run": state}]
         update = RunUpdate(run, state, reason, outputs and json.dumps(outputs), 1.0, 2.0 if state in ENDED else None)
         event = EventRow(run, seq, 3.0, json.dumps(changes))
-        await self._commit(run, keys={run: self._keys[run]}, runs=[update], events=[event], steps=list(steps))
+        await self.commit(run, keys={run: self.keys[run]}, runs=[update], events=[event], steps=list(steps))
         if announce:
             change = RunChanged(run=run, seq=seq, state=state, at=3.0, changes=tuple(changes))
             await self._bus.publish(EVENTS, shard_of(run), change.encode())
         return seq
 
-    async def _commit(self, run: str, **rows: Any) -> dict[str, int]:
+    async def commit(self, run: str, **rows: Any) -> dict[str, int]:
+        """Write rows about a run."""
         shard = shard_of(run)
         return await self._state.commit(Commit(owner="test", positions={shard: (self._terms[shard], None)}, **rows))
 

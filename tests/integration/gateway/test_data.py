@@ -18,9 +18,8 @@ import pytest
 from gateway.reader.pool import ReaderFailure
 from gateway.settings import GatewaySettings
 from plugmesh.contracts.data import DataRef, FileRef, ValueRef
-from plugmesh.contracts.messages import LogRef
 from plugmesh.data.reference import spill
-from tests.integration.gateway.house import House, step_row
+from tests.integration.gateway.house import House
 from tests.waiting import wait_until
 
 TABLE = pa.table(
@@ -247,47 +246,6 @@ class TestIdle:
         assert (await get(house, run)).status_code == 200
         await wait_until(lambda: not children(house))
         assert (await get(house, run)).status_code == 200
-
-
-async def test_a_log_is_read_as_lines_or_text(house: House) -> None:
-    lines = [{"at": 1.5, "level": "info", "stream": "stdout", "text": f"line {n}"} for n in range(3)]
-    run = await log_run(house, lines)
-    path = f"/api/v1/runs/{run}/steps/only/log"
-    assert (await house.client.get(path)).json() == {"lines": lines, "truncated": True}
-    assert (await house.client.get(f"{path}?format=text")).text == "line 0\nline 1\nline 2\n"
-    raw = (await house.client.get(f"{path}?format=jsonl")).content
-    assert [json.loads(line) for line in raw.splitlines()] == lines
-    assert (await house.client.get(f"{path}?format=pdf")).status_code == 422
-    assert (await house.client.get(f"{path}?epoch=9")).status_code == 404
-
-
-async def test_a_step_without_a_log_has_an_empty_one(house: House) -> None:
-    run = await house.submit()
-    assert (await house.client.get(f"/api/v1/runs/{run}/steps/only/log")).json()["lines"] == []
-
-
-async def test_a_steps_answer_has_its_error_module_and_stats(house: House) -> None:
-    run = await house.submit()
-    error = json.dumps({"type": "ValueError", "message": "no"})
-    await house.intake.advance(
-        run, "failed", step_row(run, "only", "failed", error=error, stats='{"wall_s": 2.0}', instance="i-1")
-    )
-    step = (await house.client.get(f"/api/v1/runs/{run}/steps/only")).json()
-    assert (step["state"], step["error"]["message"], step["module"]) == ("failed", "no", "table.make")
-    assert (step["stats"], step["attempts"], step["instance"]) == ({"wall_s": 2.0}, [], "i-1")
-    page = (await house.client.get(f"/api/v1/runs/{run}/steps")).json()
-    assert ([one["id"] for one in page["steps"]], page["counts"]) == (["only"], {"failed": 1})
-    answer = await house.client.get(f"/api/v1/runs/{run}/steps/onyl")
-    assert (answer.status_code, "its nodes are only" in answer.json()["detail"]) == (404, True)
-
-
-async def log_run(house: House, lines: list[dict[str, object]]) -> str:
-    writer = house.objects.create("runs/t/log")
-    text = "".join(json.dumps(line) + "\n" for line in lines).encode()
-    writer.write(text)
-    writer.commit()
-    log = LogRef(key="runs/t/log", bytes=len(text), lines=len(lines), truncated=True)
-    return await house.finished(ValueRef(value=1), log=log.model_dump_json())
 
 
 def children(house: House) -> list[Any]:

@@ -183,5 +183,6 @@ async def test_no_room_is_said_in_one_line_to_the_client_and_to_the_log(
     assert record.exc_info is None
 
 
-async def test_a_file_without_a_name_is_not_found(house: House) -> None:
-    assert (await house.client.put(f"{FILES}/", content=b"x")).status_code == 404
+async def test_a_file_needs_a_name(house: House) -> None:
+    answer = await house.client.put(f"{FILES}/", content=b"x")
+    assert (answer.status_code, answer.json()["detail"]) == (400, "a file's name has 1 to 255 characters, not 0")

@@ -8,6 +8,7 @@ from plugmesh.contracts.flow import Flow, Node
 from plugmesh.contracts.messages import Accepted, Done, Renew
 from plugmesh.contracts.run import SHARDS, shard_of
 from plugmesh.errors import NotReachable, StateUnavailable
+from plugmesh.state.runs import RunFilter, list_runs
 from scheduler import engine as engine_module
 from scheduler import outbound as outbound_module
 from tests.integration.scheduler.mesh import OUT, Mesh
@@ -225,9 +226,7 @@ async def test_a_client_that_gives_up_and_asks_again_gets_its_first_run(mesh):
     waiting.cancel()
     again = await mesh.submit(flow(), idempotency_key="k")
     assert (await mesh.run(again)).idempotency_key == "k"
-    rows = await mesh.state.read(
-        lambda reader: reader.runs(namespace=None, flow=None, states=[], before=None, limit=10)
-    )
+    rows = await mesh.state.read(list_runs, RunFilter(), before=None, limit=10)
     assert [row.id for row in rows] == [again]
 
 

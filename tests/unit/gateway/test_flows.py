@@ -35,6 +35,9 @@ class Known:
     def versions(self, name: str) -> Collection[str]:
         return ("0.1.0",)
 
+    def disabled(self, module_reference: str) -> str:
+        return ""
+
 
 @pytest.fixture
 def known() -> Known:

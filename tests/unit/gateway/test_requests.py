@@ -12,11 +12,11 @@ import gateway.errors
 import plugmesh.errors
 from gateway.answers import attachment
 from gateway.bodies import read_json, read_model
-from gateway.core import RunRequest
 from gateway.errors import BadRequest, RequestInvalid
 from gateway.origins import host_name
 from gateway.problems import STATUS, ProblemResponse, of_error
 from gateway.reader.pool import ReaderFailure
+from gateway.requests import RunRequest
 from gateway.uploads import check_name, check_namespace, media_type_of
 from plugmesh.errors import NotFound, PlugmeshError
 from plugmesh.objects.keys import check_key

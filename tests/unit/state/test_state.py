@@ -15,7 +15,8 @@ from plugmesh.runtime import SystemRuntime
 from plugmesh.state.database import Database
 from plugmesh.state.migrate import HEAD, upgrade
 from plugmesh.state.reads import Reader
-from plugmesh.state.records import AttemptRow, Commit, EventRow, RunUpdate, StepRow, StoredFile
+from plugmesh.state.records import AttemptRow, Commit, EventRow, RunUpdate, StepRow
+from plugmesh.state.runs import RunFilter, list_runs
 from plugmesh.state.schema import metadata
 from plugmesh.state.store import State
 
@@ -135,28 +136,12 @@ async def test_an_idempotency_key_is_used_once_a_namespace(state):
     assert await state.read(Reader.run, "r-2") is None
 
 
-async def test_runs_come_newest_first_in_pages(state):
-    await insert(state, *[submission(f"r-{number}") for number in range(5)])
-    page = {"namespace": "default", "flow": None, "states": (), "limit": 2}
-    first = await state.read(Reader.runs, before=None, **page)
-    second = await state.read(Reader.runs, before=first[-1].key, **page)
-    assert [run.id for run in first + second] == ["r-4", "r-3", "r-2", "r-1"]
-
-
 async def test_equal_flows_share_a_revision(state):
     await insert(state, submission("r-1"))
     await state.commit(commit_of(submission("r-2")))
     first, second = [await state.read(Reader.run, run) for run in ("r-1", "r-2")]
     assert first.revision == second.revision
     assert json.loads(await state.read(Reader.flow_text, first.revision))["name"] == "test"
-
-
-async def test_a_file_name_points_at_its_newest_version(state):
-    for number in (1, 2):
-        file = StoredFile("default", "a.csv", f"files/default/{number}", number, "xxh3:0", "text/csv", "me", 1.0)
-        await state.put_file(file)
-    assert (await state.read(Reader.file, "default", "a.csv")).bytes == 2
-    assert len(await state.read(Reader.files, "default", limit=10)) == 1
 
 
 async def test_a_contract_of_the_same_version_is_replaced(state):
@@ -213,7 +198,7 @@ def test_a_list_of_unfinished_runs_does_not_read_the_finished_ones(tmp_path):
         upgrade(connection)
         asked: list[str] = []
         sqlalchemy.event.listen(database.engine, "before_cursor_execute", lambda *given: asked.append(given[2]))
-        Reader(database).runs(namespace=None, flow=None, states=("queued", "running"), before=None, limit=1)
+        list_runs(Reader(database), RunFilter(states=("queued", "running")), before=None, limit=1)
         plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {asked[-1]}", ("queued", "running", 0, 1, 0)).all()
         assert "run_unfinished_newest" in str(plan)
     database.close()

@@ -1,0 +1,77 @@
+"""Bytes of an object as an answer, whole or a range of them (RFC 9110), piece by piece."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.answers import Stream, attachment
+from gateway.problems import ProblemResponse
+from plugmesh.contracts.data import FileRef
+from plugmesh.objects.port import ObjectStore
+from plugmesh.runtime import Runtime
+
+_PIECE_BYTES = 1024 * 1024
+_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
+
+
+@dataclass(frozen=True, slots=True)
+class Ranged:
+    """Answers with the bytes of objects."""
+
+    runtime: Runtime
+    objects: ObjectStore
+
+    async def answer(self, request: Request, file: FileRef, stall_s: float) -> Response:
+        """The bytes that `request` asks for. Raises `ObjectMissing`."""
+        etag = f'"{file.hash}"'
+        headers = {**attachment(file.name), "etag": etag, "accept-ranges": "bytes"}
+        if _names(request.headers.get("if-none-match"), etag):
+            return Response(status_code=304, headers={"etag": etag})
+        asked = request.headers.get("range")
+        if asked is not None and request.headers.get("if-range", etag) != etag:
+            asked = None  # the client has a part of another version: it gets the whole of this one
+        span = span_of(asked, file.bytes)
+        if span is None:
+            detail = f"the range {asked!r} is not inside the {file.bytes:,} bytes of {file.name!r}"
+            return ProblemResponse("bad-range", 416, detail, {"content-range": f"bytes */{file.bytes}"})
+        start, end = span
+        headers["content-length"] = str(end - start)
+        whole = (start, end) == (0, file.bytes)
+        if not whole:
+            headers["content-range"] = f"bytes {start}-{end - 1}/{file.bytes}"
+        await self.runtime.run_sync(self.objects.read, file.key, 0, 0)  # ObjectMissing, while it can be told
+        return Stream(self._pieces(file.key, start, end), file.media_type, stall_s, headers, 200 if whole else 206)
+
+    async def _pieces(self, key: str, start: int, end: int) -> AsyncIterator[bytes]:
+        while start < end:
+            size = min(_PIECE_BYTES, end - start)
+            yield await self.runtime.run_sync(self._read, key, start, size)
+            start += size
+
+    def _read(self, key: str, start: int, size: int) -> bytes:
+        return bytes(self.objects.read(key, start, size))  # copied here: a page fault must not stop the loop
+
+
+def span_of(asked: str | None, size: int) -> tuple[int, int] | None:
+    """First byte and the one behind the last; `None` if the range has none. Other units and lists mean the whole."""
+    match = _RANGE.fullmatch(asked.replace(" ", "")) if asked else None
+    if match is None or match.groups() == ("", ""):
+        return 0, size
+    first, last = match.groups()
+    if not first:
+        start, end = max(0, size - int(last)), size
+    else:
+        start, end = int(first), min(int(last) + 1, size) if last else size
+    return (start, end) if start < end else None
+
+
+def _names(condition: str | None, etag: str) -> bool:
+    """Whether `If-None-Match` names what is there."""
+    if condition is None:
+        return False
+    return condition.strip() == "*" or etag in {one.strip().removeprefix("W/") for one in condition.split(",")}
