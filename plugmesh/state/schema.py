@@ -260,3 +260,35 @@ notification = Table(
 """Webhooks to call: made in the transaction that ends the run, `pending` until `delivered` or `failed`."""
 _due = notification.c.next_at.is_not(None)
 Index("notification_due", notification.c.next_at, sqlite_where=_due, postgresql_where=_due)
+
+run_data = Table(
+    "run_data",
+    metadata,
+    Column("run", String(64), primary_key=True),
+    Column("namespace", String(100), nullable=False),
+    Column("flow", String(200), nullable=False),
+    Column("ended_at", Double, nullable=False),
+    Column("objects", Integer, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("log_objects", Integer, nullable=False),
+    Column("log_bytes", BigInteger, nullable=False),
+    Column("measured_at", Double, nullable=False),
+    Column("data_marked_at", Double),
+    Column("data_released_at", Double),
+    Column("logs_marked_at", Double),
+    Column("logs_released_at", Double),
+    Column("events_gone_at", Double),
+)
+"""What a run that has ended keeps in the object store, and what of it was marked and released since. The row outlives
+the run until nothing of it is left."""
+_kept = run_data.c.data_marked_at.is_(None)
+Index("run_data_oldest", run_data.c.ended_at, sqlite_where=_kept, postgresql_where=_kept)
+
+run_borrow = Table(
+    "run_borrow",
+    metadata,
+    Column("run", String(64), primary_key=True),
+    Column("lender", String(512), primary_key=True),
+)
+"""Outputs of an ended run that lie elsewhere: with another run (its id), or in a file (the object's key)."""
+Index("run_borrow_lender", run_borrow.c.lender)

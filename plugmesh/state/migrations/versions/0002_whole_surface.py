@@ -28,6 +28,7 @@ def upgrade() -> None:
     _runs()
     _flows()
     _operations()
+    _retention()
 
 
 def _runs() -> None:
@@ -113,3 +114,32 @@ def _operations() -> None:
         sa.Column("at", sa.Double(), nullable=False),
         sa.PrimaryKeyConstraint("name"),
     )
+
+def _retention() -> None:
+    op.create_table(
+        "run_data",
+        sa.Column("run", sa.String(length=64), nullable=False),
+        sa.Column("namespace", sa.String(length=100), nullable=False),
+        sa.Column("flow", sa.String(length=200), nullable=False),
+        sa.Column("ended_at", sa.Double(), nullable=False),
+        sa.Column("objects", sa.Integer(), nullable=False),
+        sa.Column("bytes", sa.BigInteger(), nullable=False),
+        sa.Column("log_objects", sa.Integer(), nullable=False),
+        sa.Column("log_bytes", sa.BigInteger(), nullable=False),
+        sa.Column("measured_at", sa.Double(), nullable=False),
+        sa.Column("data_marked_at", sa.Double(), nullable=True),
+        sa.Column("data_released_at", sa.Double(), nullable=True),
+        sa.Column("logs_marked_at", sa.Double(), nullable=True),
+        sa.Column("logs_released_at", sa.Double(), nullable=True),
+        sa.Column("events_gone_at", sa.Double(), nullable=True),
+        sa.PrimaryKeyConstraint("run"),
+    )
+    kept = sa.text("data_marked_at IS NULL")
+    op.create_index("run_data_oldest", "run_data", ["ended_at"], sqlite_where=kept, postgresql_where=kept)
+    op.create_table(
+        "run_borrow",
+        sa.Column("run", sa.String(length=64), nullable=False),
+        sa.Column("lender", sa.String(length=512), nullable=False),
+        sa.PrimaryKeyConstraint("run", "lender"),
+    )
+    op.create_index("run_borrow_lender", "run_borrow", ["lender"], unique=False)
