@@ -1,6 +1,6 @@
 """Lists of columns in a query: `price,name`, and to sort by `-price,name`. Pure.
 
-A name that has a comma or a double quote, or begins with a minus, stands in double quotes, a quote in it doubled:
+A name that has a comma, or begins with a double quote or a minus, stands in double quotes, a quote in it doubled:
 `"a, b",-"-c"`.
 """
 

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic_core import to_json
 
-from gateway.reader.json_values import json_values
+from gateway.reader.json_values import iso_texts, json_values
 
 STARTS_OF_FORMULAS = "=+-@\t\r"
 """A spreadsheet may take a text that begins so for a formula (https://owasp.org/www-community/attacks/CSV_Injection)."""
@@ -48,8 +48,10 @@ def _plain(column: pa.Array) -> pa.Array:
         return _plain(column.dictionary_decode())
     if types.is_duration(kind):
         return column.cast(pa.int64())
-    if types.is_timestamp(kind) or types.is_float16(kind):
-        return _as_text(column) if types.is_timestamp(kind) else column.cast(pa.float32())
+    if types.is_float16(kind):
+        return column.cast(pa.float32())
+    if types.is_timestamp(kind):
+        return iso_texts(column)
     number = types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind) or types.is_decimal(kind)
     return column if number or _is_text(kind) or types.is_date(kind) or types.is_time(kind) else _as_text(column)
 

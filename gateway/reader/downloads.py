@@ -21,7 +21,8 @@ from plugmesh.data.schema import schema_of
 from plugmesh.data.table import read_batches
 from plugmesh.objects.port import ObjectStore
 
-BATCH_ROWS = 16_384
+BATCH_ROWS, BATCH_CELLS = 16_384, 1_000_000
+"""Of the batches that are made into text; wide tables have fewer rows in one."""
 _FILE_PIECE_BYTES = 1024 * 1024
 
 Pieces = Iterator[bytes | memoryview]
@@ -46,9 +47,10 @@ def download(store: ObjectStore, reference: DataRef | FileRef | ValueRef, reques
 
 def small(reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
     """The rows in small, checked batches."""
+    rows = max(1, min(BATCH_ROWS, BATCH_CELLS // max(1, len(reader.schema.names))))
     for batch in reader:
-        for start in range(0, batch.num_rows, BATCH_ROWS):
-            piece = batch.slice(start, BATCH_ROWS)
+        for start in range(0, batch.num_rows, rows):
+            piece = batch.slice(start, rows)
             piece.validate(full=True)
             yield piece
 

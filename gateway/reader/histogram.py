@@ -78,7 +78,8 @@ class FloatBins:
         _count(self._found, places.cast(pa.int64()))
 
     def edges(self) -> list[float]:
-        return [*(self._least + index * self._width for index in range(self._bins)), self._greatest]
+        parts = [index / self._bins for index in range(self._bins)]
+        return [*(self._least * (1 - part) + self._greatest * part for part in parts), self._greatest]
 
     def counts(self) -> list[int]:
         return [self._found[index] for index in range(self._bins)]

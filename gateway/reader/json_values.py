@@ -35,6 +35,13 @@ def json_values(array: pa.Array) -> list[Any]:
     return convert(array)
 
 
+def iso_texts(timestamps: pa.Array) -> pa.Array:
+    """ISO 8601, in UTC with a Z where the column has a zone."""
+    if timestamps.type.tz is not None:
+        timestamps = timestamps.cast(pa.timestamp(timestamps.type.unit, "UTC"))
+    return pc.replace_substring(timestamps.cast(pa.string()), " ", "T")
+
+
 def _as_they_are(array: pa.Array) -> list[Any]:
     values = array.to_pylist()
     return [base64.b64encode(value).decode() if isinstance(value, bytes) else value for value in values]
@@ -63,10 +70,7 @@ def _numbers(array: pa.Array) -> list[Any]:
 
 
 def _timestamps(array: pa.Array) -> list[Any]:
-    """ISO 8601, in UTC with a Z where the column has a zone."""
-    if array.type.tz is not None:
-        array = array.cast(pa.timestamp(array.type.unit, "UTC"))
-    values: list[Any] = pc.replace_substring(array.cast(pa.string()), " ", "T").to_pylist()
+    values: list[Any] = iso_texts(array).to_pylist()
     return values
 
 
