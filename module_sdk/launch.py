@@ -30,6 +30,7 @@ class Served:
 class Launch:
     """Everything a supervisor needs to know. `path` is put first on `sys.path` of executors, never of the supervisor.
 
+    The join token (or its file, read at each connection) is for the supervisor, and never reaches user code.
     `ahead`: attempts queued per slot beyond the one that runs, when steps are short.
     """
 
@@ -42,6 +43,8 @@ class Launch:
     idle_s: float = 60.0
     drain_s: float = 60.0
     orphan_exit_s: float | None = None
+    token: str = field(default="", repr=False)
+    token_file: str = ""
 
     def encode(self) -> bytes:
         """As JSON."""
@@ -63,7 +66,7 @@ class Launch:
         return cls(served=served, **document)
 
 
-_PLAIN = ("url", "slots", "ahead", "labels", "path", "idle_s", "drain_s", "orphan_exit_s")
+_PLAIN = ("url", "slots", "ahead", "labels", "path", "idle_s", "drain_s", "orphan_exit_s", "token", "token_file")
 
 
 @dataclass(frozen=True, slots=True)

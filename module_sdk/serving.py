@@ -25,6 +25,7 @@ from module_sdk.trace import import_failure, place_of_error
 from plugmesh.errors import ContractError, PlugmeshError
 
 URL_VARIABLE = "PLUGMESH_URL"
+TOKEN_VARIABLE, TOKEN_FILE_VARIABLE = "PLUGMESH_TOKEN", "PLUGMESH_TOKEN_FILE"
 DEFAULT_URL = "http://127.0.0.1:8720"
 
 
@@ -44,8 +45,17 @@ def serve(
     for module in modules:
         if not isinstance(module, Module):
             raise ContractError(f"serve() takes functions decorated with @module, not {module!r}")
+    token, token_file = take_token()
     become_supervisor(
-        Launch(_served(modules), _url(url), _slots(slots), labels=dict(labels or {}), path=_folders(sys.path[:1]))
+        Launch(
+            _served(modules),
+            _url(url),
+            _slots(slots),
+            labels=dict(labels or {}),
+            path=_folders(sys.path[:1]),
+            token=token,
+            token_file=token_file,
+        )
     )
 
 
@@ -74,7 +84,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     become_supervisor(launch)
 
 
+def take_token(file: str = "") -> tuple[str, str]:
+    """The join token, or the file that has it, out of the environment: user code and what it starts must not see it."""
+    token, named = os.environ.pop(TOKEN_VARIABLE, ""), os.environ.pop(TOKEN_FILE_VARIABLE, "")
+    file = file or ("" if token else named)
+    return ("", str(Path(file).expanduser().absolute())) if file else (token.strip(), "")
+
+
 def _launch(options: argparse.Namespace) -> Launch:
+    token, token_file = take_token(options.token_file)
     if options.package:
         modules, path = _in_package(options.package), _folders(options.path)
     else:
@@ -89,6 +107,8 @@ def _launch(options: argparse.Namespace) -> Launch:
         idle_s=options.idle_s,
         drain_s=options.drain_s,
         orphan_exit_s=options.orphan_exit_s,
+        token=token,
+        token_file=token_file,
     )
 
 
@@ -98,6 +118,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--package", help="a package, or one of its modules, instead of files")
     parser.add_argument("--path", action="append", default=[], help="folder to put on sys.path of the modules' code")
     parser.add_argument("--url", help=f"the mesh; by default ${URL_VARIABLE} or {DEFAULT_URL}")
+    parser.add_argument("--token-file", default="", help=f"file with the join token; or ${TOKEN_VARIABLE}")
     parser.add_argument("--slots", type=int, help="attempts at a time; by default one a processor")
     parser.add_argument("--label", action="append", default=[], metavar="NAME=VALUE", help="a label of the instance")
     parser.add_argument("--idle-s", type=float, default=60.0, help="executors without work end after it")

@@ -42,16 +42,17 @@ async def join(
     runtime: Runtime,
     *,
     timeout_s: float | None = None,
-    token: str | None = None,
+    token: Callable[[], str] = str,
     connect: Callable[[], Awaitable[Transport]] | None = None,
 ) -> Joined:
     """Join the mesh at `url` (`http://host:port`); waits until it answers, at most `timeout_s` seconds.
 
-    `connect` replaces the WebSocket connection (a simulated mesh). Raises `ConfigurationError` for another URL,
-    `ProtocolMismatch` when the mesh speaks a newer major version, `NotReachable` when the time is up.
+    `token` is asked for the join token before each connection (empty: none). `connect` replaces the WebSocket
+    connection (a simulated mesh). Raises `ConfigurationError` for another URL, `ProtocolMismatch` when the mesh speaks
+    a newer major version, `Unauthorized` when it refuses the token, `NotReachable` when the time is up.
     """
     link_url(url)
-    link = HubLink(connect or partial(dial, url), runtime, token)
+    link = HubLink(connect or partial(dial, url, token), runtime)
     link.start()
     try:
         welcome = await _welcome(link, url, timeout_s)

@@ -5,16 +5,39 @@ from __future__ import annotations
 import os
 import re
 import secrets
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from plugmesh.errors import ConfigurationError
 
 TOKEN, JOIN_TOKEN = "token", "join-token"
 """In the data folder: who shows the first may everything, who shows the second may serve modules."""
+TOKEN_VARIABLE, FILE_VARIABLE, DATA_VARIABLE = "PLUGMESH_TOKEN", "PLUGMESH_TOKEN_FILE", "PLUGMESH_DATA"
+DEFAULT_DATA = "plugmesh-data"
+_LOCAL = frozenset({"127.0.0.1", "localhost", "::1"})
 _BYTES = 32
 _SHARED = 0o077
 _USABLE = re.compile(r"[A-Za-z0-9._~+/=-]{32,512}")
+
+
+def find_token(url: str, environment: Mapping[str, str]) -> str:
+    """The token for the mesh at `url`: `PLUGMESH_TOKEN`, the file that `PLUGMESH_TOKEN_FILE` names, or for a mesh on
+    this machine the one in its data folder; empty where there is none. Raises `ConfigurationError`."""
+    if environment.get(TOKEN_VARIABLE):
+        return environment[TOKEN_VARIABLE].strip()
+    if environment.get(FILE_VARIABLE):
+        return read_token(Path(environment[FILE_VARIABLE]).expanduser())
+    found = local_file(url, environment, TOKEN)
+    return read_token(found) if found is not None else ""
+
+
+def local_file(url: str, environment: Mapping[str, str], name: str) -> Path | None:
+    """A token file in the data folder, if `url` is on this machine and the file can be read: another machine's mesh
+    must not be sent this one's token."""
+    path = Path(environment.get(DATA_VARIABLE) or DEFAULT_DATA).expanduser().absolute() / name
+    return path if urlsplit(url).hostname in _LOCAL and os.access(path, os.R_OK) else None
 
 
 def ensure_token(path: Path) -> str:

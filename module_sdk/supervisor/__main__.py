@@ -9,7 +9,9 @@ import os
 import signal
 import socket
 import sys
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 from module_sdk.family import become_subreaper, end_children
 from module_sdk.launch import Launch, sources_of
@@ -22,6 +24,7 @@ from plugmesh.join import Joined, join
 from plugmesh.objects.open import open_store
 from plugmesh.runtime import Runtime
 from plugmesh.runtime_loader import load_runtime
+from plugmesh.token_file import read_token
 
 REFUSED = 1
 """Exit code when the mesh refuses this process."""
@@ -61,7 +64,7 @@ def _run(launch: Launch, runtime: Runtime) -> int:
 
 
 async def _serve(launch: Launch, runtime: Runtime) -> int:
-    joined = await _join(launch.url, runtime)
+    joined = await _join(launch, runtime)
     supervisor = _supervisor(launch, runtime, joined)
     loop = asyncio.get_running_loop()
     draining: list[asyncio.Task[None]] = []
@@ -90,13 +93,14 @@ async def _serve(launch: Launch, runtime: Runtime) -> int:
     return supervisor.exit_code
 
 
-async def _join(url: str, runtime: Runtime) -> Joined:
+async def _join(launch: Launch, runtime: Runtime) -> Joined:
     """The mesh, for which this waits as long as it takes."""
+    token = partial(read_token, Path(launch.token_file)) if launch.token_file else lambda: launch.token
     try:
-        return await join(url, runtime, timeout_s=PATIENCE_S)
+        return await join(launch.url, runtime, timeout_s=PATIENCE_S, token=token)
     except NotReachable as error:
-        _notice(f"waiting for the mesh at {url}: {error}")
-        return await join(url, runtime)
+        _notice(f"waiting for the mesh at {launch.url}: {error}")
+        return await join(launch.url, runtime, token=token)
 
 
 def _supervisor(launch: Launch, runtime: Runtime, joined: Joined) -> Supervisor:

@@ -21,9 +21,10 @@ from plugmesh.cli.serve import module_app
 from plugmesh.cli.settings import settings_app
 from plugmesh.cli.show import show
 from plugmesh.cli.steplogs import logs
+from plugmesh.cli.token import token_app
 from plugmesh.cli.up import up
 
-GROUPS = (data_app, files_app, flows_app, settings_app, notifications_app)
+GROUPS = (data_app, files_app, flows_app, settings_app, notifications_app, token_app)
 
 
 def whole_app() -> typer.Typer:

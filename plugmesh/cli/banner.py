@@ -11,7 +11,7 @@ from plugmesh.cli.options import DEFAULT_URL
 SHOWN = 12
 
 
-def banner(url: str, data: Path, modules: Sequence[str], folders: Sequence[Path]) -> str:
+def banner(url: str, data: Path, modules: Sequence[str], folders: Sequence[Path], tokens: Path | None = None) -> str:
     """A few lines: where the mesh is, what is on the palette, and what to do next."""
     more = f" and {len(modules) - SHOWN} more" if len(modules) > SHOWN else ""
     lines = [
@@ -20,6 +20,10 @@ def banner(url: str, data: Path, modules: Sequence[str], folders: Sequence[Path]
         f"  modules   {', '.join(modules[:SHOWN]) or 'none yet'}{more}",
     ]
     lines += [f"  watching  {folder}: a module file that is put there is plugged in" for folder in folders]
+    if tokens is not None:
+        lines.append(
+            f"  tokens    asked for: `plugmesh token show --data {data}` prints yours, with --join that of modules"
+        )
     if url != DEFAULT_URL:
         lines.append(f"In other terminals: export PLUGMESH_URL={url}")
     lines += [

@@ -15,20 +15,20 @@ ORPHAN_EXIT_S = 60.0
 _SDK = (sys.executable, "-P", "-m", "module_sdk.serving")
 
 
-def serve_command(file: Path, slots: int | None = None) -> tuple[str, ...]:
+def serve_command(file: Path, slots: int | None = None, token_file: Path | None = None) -> tuple[str, ...]:
     """Serve an author's file for a person."""
-    return (*_SDK, str(file), *(() if slots is None else ("--slots", str(slots))))
+    return (*_SDK, str(file), *(() if slots is None else ("--slots", str(slots))), *_join_token(token_file))
 
 
-def file_command(file: Path, slots: int, drain_s: float) -> tuple[str, ...]:
+def file_command(file: Path, slots: int, drain_s: float, token_file: Path | None = None) -> tuple[str, ...]:
     """Serve an author's file for a server."""
-    return (*serve_command(file, slots), *_for_a_server(drain_s))
+    return (*serve_command(file, slots, token_file), *_for_a_server(drain_s))
 
 
-def builtins_command(slots: int, drain_s: float) -> tuple[str, ...]:
+def builtins_command(slots: int, drain_s: float, token_file: Path | None = None) -> tuple[str, ...]:
     """Serve the built-in modules for a server."""
     place = ("--package", "modules.builtins", "--path", str(server_path()))
-    return (*_SDK, *place, "--slots", str(slots), *_for_a_server(drain_s))
+    return (*_SDK, *place, "--slots", str(slots), *_join_token(token_file), *_for_a_server(drain_s))
 
 
 def builtins_source() -> str:
@@ -38,6 +38,11 @@ def builtins_source() -> str:
     for file in sorted(file for folder in folders for file in folder.rglob("*.py")):
         digest.update(file.read_bytes())
     return digest.hexdigest()
+
+
+def _join_token(file: Path | None) -> tuple[str, ...]:
+    """By the path of its file: a command line can be read by everybody."""
+    return () if file is None else ("--token-file", str(file))
 
 
 def _for_a_server(drain_s: float) -> tuple[str, ...]:

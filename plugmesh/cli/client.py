@@ -14,10 +14,9 @@ import httpx2
 from plugmesh.cli.routes import at, host_of, output_at, query_of
 from plugmesh.errors import NotReachable, PlugmeshError
 from plugmesh.runtime import Runtime
+from plugmesh.token_file import find_token
 
 API = "/api/v1"
-TOKEN = "PLUGMESH_TOKEN"  # noqa: S105  the variable's name
-"""Environment variable with the token of a mesh that asks for one; never an option, which others could see."""
 READ_S = 75.0
 """Longer than the longest long-poll."""
 CONNECT_S = 5.0
@@ -47,7 +46,7 @@ class MeshClient:
         self.url = url.rstrip("/")
         self._runtime = runtime
         timeout = httpx2.Timeout(timeout_s, connect=min(CONNECT_S, timeout_s))
-        token = os.environ.get(TOKEN, "")
+        token = find_token(url, os.environ)
         headers = {"authorization": f"Bearer {token}"} if token else {}
         self._http = httpx2.Client(base_url=self.url, timeout=timeout, trust_env=not local, headers=headers)
 

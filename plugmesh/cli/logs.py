@@ -12,6 +12,11 @@ NOTICES = "plugmesh.notice"
 """What a person in front of the server should see, at any log level."""
 
 
+def set_log_level(level: str) -> None:
+    """How much is logged from now on."""
+    logging.getLogger().setLevel(level.upper())
+
+
 def configure_logging(level: str, *, as_json: bool) -> None:
     """Send everything that is logged in this process to stderr."""
     stamp = structlog.processors.TimeStamper(fmt="iso" if as_json else "%H:%M:%S", utc=as_json)
@@ -29,7 +34,7 @@ def configure_logging(level: str, *, as_json: bool) -> None:
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=before, processors=shown))
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(level.upper())
+    set_log_level(level)
     logging.getLogger(NOTICES).setLevel(logging.INFO)
     for chatty in ("alembic", "watchfiles"):  # they tell of each step and each look
         logging.getLogger(chatty).setLevel(logging.WARNING)

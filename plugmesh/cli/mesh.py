@@ -11,13 +11,14 @@ from gateway.app import create_app
 from gateway.core import Gateway
 from gateway.reader.pool import Reader
 from gateway.routes.health import Check
-from gateway.settings import GatewaySettings
+from gateway.tokens import Tokens
 from plugmesh.bus.embedded import HubBus
-from plugmesh.cli.options import ServerOptions
 from plugmesh.errors import ConfigurationError
 from plugmesh.hub.hub import Hub
 from plugmesh.objects.open import open_store
 from plugmesh.runtime import Runtime
+from plugmesh.settings.settings import Settings
+from plugmesh.settings.stored import StoredSettings
 from plugmesh.state.store import State
 from registry.registry import Registry
 from scheduler.engine import Engine
@@ -38,10 +39,10 @@ class Mesh:
     gateway: Gateway
 
     @classmethod
-    async def open(cls, options: ServerOptions, runtime: Runtime) -> Mesh:
+    async def open(cls, data: Path, settings: Settings, runtime: Runtime) -> Mesh:
         """Take the data folder. Raises `Conflict` if another server has it, `ConfigurationError` if it cannot be used."""
-        data = data_folder(options.data)
-        state = await State.open(f"sqlite:///{data / STATE}?synchronous={options.synchronous}", runtime)
+        state = await State.open(f"sqlite:///{data / STATE}?synchronous={settings.synchronous}", runtime)
+        await StoredSettings(settings, state, runtime).load()
         objects_url = (data / OBJECTS).as_uri()
         objects = open_store(objects_url, runtime)
         mesh = await state.mesh_value("id", runtime.new_id("mesh"))
@@ -50,8 +51,6 @@ class Mesh:
         registry = Registry(runtime, hub.directory, objects, bus, state)
         owner = runtime.new_id("scheduler")
         engine = Engine(runtime, state, bus=bus, registry=registry, objects=objects, owner=owner)
-        settings = GatewaySettings()
-        settings = GatewaySettings(allowed_hosts=(*settings.allowed_hosts, options.host))
         reader = Reader(runtime, objects_url, settings)
         gateway = Gateway(
             runtime=runtime,
@@ -65,9 +64,11 @@ class Mesh:
         )
         return cls(state, hub, bus, registry, engine, gateway)
 
-    def app(self, modules: Check) -> FastAPI:
-        """The web application; `modules` says whether the palette is there."""
-        return create_app(self.gateway, self.hub, checks={"modules": modules, "scheduler": self._scheduler})
+    def app(self, modules: Check, tokens: Tokens | None) -> FastAPI:
+        """The web application; `modules` says whether the palette is there. With `tokens`, callers must show one."""
+        return create_app(
+            self.gateway, self.hub, tokens=tokens, checks={"modules": modules, "scheduler": self._scheduler}
+        )
 
     async def _scheduler(self) -> str | None:
         return self.engine.trouble

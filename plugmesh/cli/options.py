@@ -3,29 +3,24 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 DEFAULT_PORT = 8720
 DEFAULT_URL = f"http://127.0.0.1:{DEFAULT_PORT}"
 """The same as `plugmesh.join.DEFAULT_URL`, which client commands do not import: it takes the bus along."""
-DEFAULT_DRAIN_S = 10.0
+DEFAULT_DATA = "plugmesh-data"
 
 
 @dataclass(frozen=True, slots=True)
 class ServerOptions:
-    """One server. `runtime` is `FILE:factory` of another runtime than the system's, for tests."""
+    """One server, as its command line says: `given` are options by the name of their setting, `assignments` those of
+    `--set`. `runtime` is `FILE:factory` of another runtime than the system's, for tests."""
 
-    host: str
-    port: int
-    data: str
-    modules: tuple[str, ...] = ()
-    slots: int = 1
-    synchronous: str = "full"
-    builtins: bool = True
-    drain_s: float = DEFAULT_DRAIN_S
-    log_level: str = "warning"
-    json_logs: bool = False
+    data: str = DEFAULT_DATA
+    settings_file: str = ""
+    given: dict[str, Any] = field(default_factory=dict)
+    assignments: tuple[str, ...] = ()
     runtime: str = ""
 
     def encode(self) -> str:
@@ -36,5 +31,5 @@ class ServerOptions:
     def decode(cls, text: str) -> ServerOptions:
         """From what `encode` made."""
         document: dict[str, Any] = json.loads(text)
-        document["modules"] = tuple(document["modules"])
+        document["assignments"] = tuple(document["assignments"])
         return cls(**document)

@@ -12,6 +12,7 @@ from pathlib import Path
 from plugmesh.cli.process import ProcessId
 from plugmesh.cli.record import MARK, Kept
 from plugmesh.runtime import Runtime
+from plugmesh.settings.given import for_children
 
 TAIL_BYTES = 4000
 
@@ -83,7 +84,12 @@ class Running:
 
 def start(kept: Kept, log: Path, runtime: Runtime, changed: Callable[[], None]) -> Running:
     """Start a process in a session of its own, so that neither Ctrl-C nor the end of this server reaches it."""
-    environment = {**os.environ, "PLUGMESH_URL": kept.spec.url, "PYTHONUNBUFFERED": "1", MARK: kept.launch}
+    environment = {
+        **for_children(os.environ),
+        "PLUGMESH_URL": kept.spec.url,
+        "PYTHONUNBUFFERED": "1",
+        MARK: kept.launch,
+    }
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
         position = output.tell()

@@ -15,6 +15,7 @@ from plugmesh.cli.children import serve_command
 from plugmesh.cli.exits import ExitCode
 from plugmesh.cli.root import group
 from plugmesh.errors import ConfigurationError, NotFound, PlugmeshError
+from plugmesh.token_file import FILE_VARIABLE, JOIN_TOKEN, TOKEN_VARIABLE, local_file
 
 ModuleFile = Annotated[Path, typer.Argument(metavar="FILE.py", help="A Python file with decorated functions.")]
 Inputs = Annotated[
@@ -35,6 +36,13 @@ def serve(
     slots: Annotated[
         int | None, typer.Option(min=1, max=1024, help="Steps that it runs at a time. [default: one a processor]")
     ] = None,
+    token_file: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="File with the mesh's join token. [default: PLUGMESH_TOKEN, PLUGMESH_TOKEN_FILE, or the data folder's]",
+        ),
+    ] = None,
     url: Url = HERE,
 ) -> None:
     """Plug the modules of a file into the mesh, and serve them until Ctrl-C.
@@ -43,7 +51,9 @@ def serve(
     """
     if not file.is_file():
         raise _failed(NotFound(f"there is no file {file}"))
-    command = serve_command(file.resolve(), slots)
+    if token_file is None and not (os.environ.get(TOKEN_VARIABLE) or os.environ.get(FILE_VARIABLE)):
+        token_file = local_file(url, os.environ, JOIN_TOKEN)
+    command = serve_command(file.resolve(), slots, token_file and token_file.absolute())
     os.execve(command[0], command, {**os.environ, "PLUGMESH_URL": url})  # noqa: S606  no shell
 
 

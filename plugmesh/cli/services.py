@@ -31,7 +31,9 @@ class Services:
         has_joined: Callable[[int], bool],
         say: Callable[[str], None],
         drain_s: float,
+        token_file: Path | None = None,
     ) -> None:
+        self._token_file = token_file
         self._folder = folder
         self._url = url
         self._slots = slots
@@ -47,7 +49,7 @@ class Services:
         """Find what the server before left, start what is missing, end what is not wanted any more."""
         service = self._open(self._folder, BUILTINS, retry=True)
         if builtins:
-            spec = self._spec(builtins_command(self._slots, self._drain_s), builtins_source())
+            spec = self._spec(builtins_command(self._slots, self._drain_s, self._token_file), builtins_source())
             service.want(spec, "the built-in modules")
         for place in folders:
             watched = ModulesFolder(place, self._open_file, self._want_file, self._runtime)
@@ -110,7 +112,7 @@ class Services:
         return self._open(self._folder / "modules", name, retry=False)
 
     def _want_file(self, service: Service, file: Path, source: str) -> None:
-        service.want(self._spec(file_command(file, self._slots, self._drain_s), source), file.name)
+        service.want(self._spec(file_command(file, self._slots, self._drain_s, self._token_file), source), file.name)
 
     def _spec(self, command: tuple[str, ...], source: str = "") -> Spec:
         return Spec(command=command, url=self._url, version=__version__, source=source)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import os
 import signal
 import socket
 import sys
@@ -12,16 +13,19 @@ from pathlib import Path
 
 import uvloop
 
-from gateway.server import bind, serve
+from gateway.server import bind, is_loopback, raise_open_files, serve
+from gateway.tokens import Tokens
 from plugmesh.cli.banner import banner
 from plugmesh.cli.exits import ExitCode
-from plugmesh.cli.logs import NOTICES, configure_logging
+from plugmesh.cli.logs import NOTICES, configure_logging, set_log_level
 from plugmesh.cli.mesh import RUN, Mesh, data_folder
 from plugmesh.cli.options import ServerOptions
 from plugmesh.cli.services import Services
 from plugmesh.errors import ConfigurationError, Conflict, PlugmeshError, StateUnavailable
 from plugmesh.runtime import Runtime
 from plugmesh.runtime_loader import VARIABLE, load_runtime
+from plugmesh.settings.given import settings_of
+from plugmesh.settings.settings import Settings, SettingsInvalid
 from registry.registry import MemberChange
 
 PALETTE_S = 10.0
@@ -30,17 +34,27 @@ BREAK_S = 1.0
 """Requests get so long to finish when a part has failed."""
 STOP_S = 10.0
 """Stopping the parts must not take longer: a database that hangs must not keep the process."""
+_MOST_SLOTS = 8
 _log = logging.getLogger(__name__)
 _say = logging.getLogger(NOTICES).info
 
 
 def run_server(options: ServerOptions) -> int:
     """Serve until a signal or a failure; the exit code."""
-    configure_logging(options.log_level, as_json=options.json_logs)
+    data = Path(options.data).expanduser()
+    file = Path(options.settings_file).expanduser() if options.settings_file else None
+    try:
+        settings = settings_of(os.environ, file, data, options.given, options.assignments)
+    except SettingsInvalid as error:
+        print("\n".join(f"plugmesh: {problem}" for problem in error.problems), file=sys.stderr)
+        return ExitCode.USAGE
+    configure_logging(settings.log_level, as_json=settings.json_logs)
+    settings.on_change("log_level", set_log_level)
+    raise_open_files()
     try:
         runtime = load_runtime({VARIABLE: options.runtime})
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(_run(options, runtime))
+            return runner.run(_run(settings, data, runtime))
     except (ConfigurationError, Conflict) as error:
         print(f"plugmesh: {error}", file=sys.stderr)
         return ExitCode.USAGE
@@ -49,22 +63,36 @@ def run_server(options: ServerOptions) -> int:
         return ExitCode.RUN_FAILED
 
 
-async def _run(options: ServerOptions, runtime: Runtime) -> int:
-    folders = _watched(options)
-    listener = bind(options.host, options.port)
+async def _run(settings: Settings, folder: Path, runtime: Runtime) -> int:
+    folders = _watched(settings)
+    listener = bind(settings.host, settings.port)
     try:
-        mesh = await Mesh.open(options, runtime)
+        data = data_folder(str(folder))
+        mesh = await Mesh.open(data, settings, runtime)
+        open_to_others = settings.require_token or not is_loopback(listener)
+        tokens = Tokens(data, settings, runtime) if open_to_others else None
     except BaseException:
         listener.close()
         raise
-    return await Server(options, runtime, mesh, listener).run(folders)
+    return await Server(settings, data=data, runtime=runtime, mesh=mesh, listener=listener, tokens=tokens).run(folders)
 
 
 class Server:
     """A mesh behind a listening socket, with the processes that belong to it."""
 
-    def __init__(self, options: ServerOptions, runtime: Runtime, mesh: Mesh, listener: socket.socket) -> None:
-        self._options = options
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        data: Path,
+        runtime: Runtime,
+        mesh: Mesh,
+        listener: socket.socket,
+        tokens: Tokens | None,
+    ) -> None:
+        self._settings = settings
+        self._data = data
+        self._tokens = tokens
         self._runtime = runtime
         self._mesh = mesh
         self._listener = listener
@@ -73,21 +101,22 @@ class Server:
         self._web_stop = asyncio.Event()
         self._ready_by = runtime.now() + PALETTE_S
         self._was_settled = False
-        self.url = _url(options.host, listener.getsockname()[1])
+        self.url = _url(settings.host, listener.getsockname()[1])
         self._services = Services(
-            data_folder(options.data) / RUN,
+            data / RUN,
             url=self.url,
-            slots=options.slots,
+            slots=settings.slots or min(os.cpu_count() or 1, _MOST_SLOTS),
             runtime=runtime,
             has_joined=self._has_joined,
             say=_say,
-            drain_s=options.drain_s,
+            drain_s=settings.drain_s,
+            token_file=tokens.join_file if tokens is not None else None,
         )
 
     async def run(self, folders: list[Path]) -> int:
         """Serve to the end; the exit code. Raises what broke."""
         self._handle_signals()
-        self._services.start(folders, builtins=self._options.builtins)  # they need longer to start than the rest
+        self._services.start(folders, builtins=self._settings.builtins)  # they need longer to start than the rest
         self._mesh.registry.watch(self._members_changed)
         await self._mesh.start()
         web = self._runtime.spawn(self._web(), "web")
@@ -113,7 +142,7 @@ class Server:
     async def _stop(self, web: asyncio.Task[None]) -> None:
         if self._signals < 2:  # two that came at once are two
             self._asked.clear()
-        _say(f"stopping: steps at work have {self._options.drain_s:g} s to finish (once more to stop at once)")
+        _say(f"stopping: steps at work have {self._settings.drain_s:g} s to finish (once more to stop at once)")
         hurry = self._runtime.spawn(self._hurry(), "second signal")
         await self._services.stop()
         hurry.cancel()
@@ -154,13 +183,14 @@ class Server:
 
     async def _web(self) -> None:
         await serve(
-            self._mesh.app(self._palette),
-            self._options.host,
-            self._options.port,
+            self._mesh.app(self._palette, self._tokens),
+            self._settings.host,
+            self._settings.port,
             self._runtime,
             stop=self._web_stop,
             listener=self._listener,
             close_streams=self._mesh.gateway.close_streams,
+            settings=self._settings,
         )
 
     async def _palette(self) -> str | None:
@@ -173,10 +203,11 @@ class Server:
             await self._runtime.sleep(0.02)
         modules = [contract.name for contract in self._mesh.registry.modules()]
         live = sorted({name for name in modules if self._mesh.registry.live_versions(name)})
-        if self._options.json_logs:
+        if self._settings.json_logs:
             _say(f"running at {self.url} with {len(live)} modules")
         else:
-            print(banner(self.url, data_folder(self._options.data), live, folders), flush=True)
+            tokens = self._data if self._tokens is not None else None
+            print(banner(self.url, self._data, live, folders, tokens), flush=True)
 
     def _has_joined(self, pid: int) -> bool:
         here = socket.gethostname()
@@ -202,8 +233,8 @@ def _explain(broken: asyncio.Task[None]) -> int:
     return ExitCode.RUN_FAILED
 
 
-def _watched(options: ServerOptions) -> list[Path]:
-    folders = [Path(folder).expanduser().resolve() for folder in options.modules]
+def _watched(settings: Settings) -> list[Path]:
+    folders = [Path(folder).expanduser().resolve() for folder in settings.modules]
     for folder in folders:
         if not folder.is_dir():
             raise ConfigurationError(f"--modules {folder} is no folder: make it, or name another one")

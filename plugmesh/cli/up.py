@@ -10,10 +10,8 @@ from typing import Annotated
 
 import typer
 
-from plugmesh.cli.options import DEFAULT_DRAIN_S, DEFAULT_PORT, ServerOptions
+from plugmesh.cli.options import DEFAULT_DATA, ServerOptions
 from plugmesh.runtime_loader import VARIABLE
-
-_MOST_SLOTS = 8
 
 
 class Synchronous(StrEnum):
@@ -34,46 +32,72 @@ class LogLevel(StrEnum):
 
 def up(
     *,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0: any free one.")] = DEFAULT_PORT,
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    data: Annotated[Path, typer.Option(metavar="DIR", help="Folder for everything that is kept.")] = Path(
-        "plugmesh-data"
-    ),
+    port: Annotated[int | None, typer.Option(help="Port to listen on; 0: any free one. [default: 8720]")] = None,
+    host: Annotated[
+        str | None,
+        typer.Option(help="Address to listen on; others than this machine's own need a token. [default: 127.0.0.1]"),
+    ] = None,
+    data: Annotated[
+        Path, typer.Option(metavar="DIR", envvar="PLUGMESH_DATA", help="Folder for everything that is kept.")
+    ] = Path(DEFAULT_DATA),
+    settings: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="File with settings. [default: plugmesh.toml in the data folder]"),
+    ] = None,
+    assignments: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="Any setting; may be given several times."),
+    ] = None,
     modules: Annotated[
         list[Path] | None,
         typer.Option(metavar="DIR", help="Folder whose module files are plugged in; may be given several times."),
     ] = None,
     slots: Annotated[
-        int | None,
-        typer.Option(min=1, max=1024, help="Steps that the built-in modules run at a time. [default: one a processor]"),
+        int | None, typer.Option(help="Steps that the built-in modules run at a time. [default: one a processor]")
     ] = None,
     drain_s: Annotated[
-        float, typer.Option(min=0, help="Seconds that steps at work have to finish when the mesh is stopped.")
-    ] = DEFAULT_DRAIN_S,
+        float | None,
+        typer.Option(help="Seconds that steps at work have to finish when the mesh is stopped. [default: 10]"),
+    ] = None,
     synchronous: Annotated[
-        Synchronous, typer.Option(help="full: what was accepted survives power loss; normal: it survives any crash.")
-    ] = Synchronous.FULL,
-    builtins: Annotated[bool, typer.Option("--builtins/--no-builtins", help="Serve the built-in modules.")] = True,
-    log_level: Annotated[LogLevel, typer.Option(help="How much the server logs.")] = LogLevel.WARNING,
-    json_logs: Annotated[bool, typer.Option("--json-logs", help="Log JSON lines.")] = False,
+        Synchronous | None,
+        typer.Option(
+            help="full: what was accepted survives power loss; normal: it survives any crash. [default: full]"
+        ),
+    ] = None,
+    builtins: Annotated[
+        bool | None, typer.Option("--builtins/--no-builtins", help="Serve the built-in modules. [default: builtins]")
+    ] = None,
+    require_token: Annotated[
+        bool | None,
+        typer.Option("--require-token/--no-require-token", help="Ask for a token on this machine's own address too."),
+    ] = None,
+    log_level: Annotated[LogLevel | None, typer.Option(help="How much the server logs. [default: warning]")] = None,
+    json_logs: Annotated[bool | None, typer.Option("--json-logs/--no-json-logs", help="Log JSON lines.")] = None,
     runtime: Annotated[str, typer.Option(envvar=VARIABLE, hidden=True)] = "",
 ) -> None:
     """Start a mesh on this machine and leave it running.
 
     Stop it with Ctrl-C: steps at work may finish, and open runs go on at the next start. Exits with 0 when it was
-    stopped, 1 when a part of it failed, 2 when the port or the data folder cannot be used.
+    stopped, 1 when a part of it failed, 2 when a setting, the port or the data folder cannot be used.
     """
+    given = {
+        "port": port,
+        "host": host,
+        "modules": [str(folder) for folder in modules] if modules else None,
+        "slots": slots,
+        "drain_s": drain_s,
+        "synchronous": synchronous and synchronous.value,
+        "builtins": builtins,
+        "require_token": require_token,
+        "log_level": log_level and log_level.value,
+        "json_logs": json_logs,
+    }
     options = ServerOptions(
-        host=host,
-        port=port,
         data=str(data),
-        modules=tuple(str(folder) for folder in modules or ()),
-        slots=slots or min(os.cpu_count() or 1, _MOST_SLOTS),
-        synchronous=synchronous.value,
-        builtins=builtins,
-        drain_s=drain_s,
-        log_level=log_level.value,
-        json_logs=json_logs,
+        settings_file=str(settings or ""),
+        given={name: value for name, value in given.items() if value is not None},
+        assignments=tuple(assignments or ()),
         runtime=runtime,
     )
     sys.stdout.flush()

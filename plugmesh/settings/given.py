@@ -32,6 +32,7 @@ OTHER_VARIABLES: Mapping[str, str] = {
 """Variables that are no settings of a server."""
 TEST_PREFIX = "PLUGMESH_TEST_"
 """Variables of Plugmesh's own tests."""
+_SERVERS_OWN = frozenset({FILE_VARIABLE, DATA_VARIABLE, "PLUGMESH_TOKEN", "PLUGMESH_TOKEN_FILE"})
 _PREFIX = "PLUGMESH_"
 _AT_LINE = re.compile(r" \(at line (\d+), column (\d+)\)$")
 _SHARED = 0o077
@@ -122,6 +123,12 @@ def from_file(path: Path, *, required: bool) -> Layer:
         shared = f"{path}: it holds a secret and others can read it: chmod 600 {path}"
         return Layer(layer.given, [*layer.problems, shared])
     return layer
+
+
+def for_children(environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment of processes that run user code: without settings, which may be secret, and without tokens."""
+    ours = {variable(name) for name in Table.model_fields} | _SERVERS_OWN
+    return {key: value for key, value in environment.items() if key not in ours}
 
 
 def _in_document(path: Path, text: str, document: Mapping[str, Any]) -> Layer:

@@ -12,7 +12,7 @@ from plugmesh.flows.problem import did_you_mean
 from plugmesh.settings.kinds import RUN_TIME, SECRET, Mark
 from plugmesh.settings.table import Table
 
-BUILT_IN = "built-in"
+BUILT_IN = "default"
 API = "api"
 MASK = "***"
 _TOLD_BY_PYDANTIC = "Value error, "
@@ -50,7 +50,7 @@ class Settings(Table):
         self._origins.update(context or {})
 
     def origin(self, name: str) -> str:
-        """Where the value of now comes from: `built-in`, a variable, `FILE:LINE`, an option, or `api`."""
+        """Where the value of now comes from: `default`, a variable, `FILE:LINE`, an option, or `api`."""
         return self._origins.get(name, BUILT_IN)
 
     def on_change(self, name: str, listener: Listener) -> Callable[[], None]:

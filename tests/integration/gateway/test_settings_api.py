@@ -23,7 +23,7 @@ async def test_every_setting_is_shown_with_its_value_default_and_source(house: H
     assert [setting["name"] for setting in shown] == list(Table.model_fields)
     one = (await house.client.get(f"{SETTINGS}/rows_limit")).json()
     assert one in shown
-    assert (one["value"], one["default"], one["source"], one["changeable"]) == (10_000, 10_000, "built-in", True)
+    assert (one["value"], one["default"], one["source"], one["changeable"]) == (10_000, 10_000, "default", True)
     assert one["doc"] == "Most rows of a preview."
 
 
@@ -36,7 +36,7 @@ async def test_a_change_is_in_force_at_once_and_a_reset_undoes_it(house: House) 
     assert (answer.status_code, answer.json()["value"], answer.json()["source"]) == (200, 10, "api")
     assert await submit() == 413
     answer = await house.client.delete(f"{SETTINGS}/json_limit_bytes")
-    assert (answer.json()["value"], answer.json()["source"]) == (GatewaySettings().json_limit_bytes, "built-in")
+    assert (answer.json()["value"], answer.json()["source"]) == (GatewaySettings().json_limit_bytes, "default")
     assert await submit() == 202
 
 

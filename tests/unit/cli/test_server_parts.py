@@ -17,7 +17,8 @@ from plugmesh.runtime import SystemRuntime
 
 
 def test_options_survive_the_way_to_the_server_process() -> None:
-    options = ServerOptions("127.0.0.1", 1, "/a b/ö", modules=("x", "y z"), slots=3, builtins=False, json_logs=True)
+    given = {"port": 1, "modules": ["x", "y z"], "builtins": False}
+    options = ServerOptions("/a b/ö", "mine.toml", given, ("rows_limit=5",), "x.py:make")
     assert ServerOptions.decode(options.encode()) == options
 
 

@@ -19,7 +19,7 @@ def test_the_command_line_goes_before_the_environment_before_the_file(tmp_path: 
     assert settings.origin("backlog") == "PLUGMESH_BACKLOG"
     assert settings.origin("stall_s") == f"{tmp_path / FILE_NAME}:3"
     assert settings.origin("port") == "--port"
-    assert settings.origin("slots") == "built-in"
+    assert settings.origin("slots") == "default"
 
 
 def test_all_mistakes_of_all_places_are_told_at_once_each_with_its_place(tmp_path: Path) -> None:
