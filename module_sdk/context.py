@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 from module_sdk.files import File
+from module_sdk.reports import Reports
 from module_sdk.workspace import OCTETS, FileWriter, Workspace
 from plugmesh.contracts.data import FileRef
 
 __all__ = ["Context", "FileWriter"]
+
+_INFINITE = float("inf")
+_T = TypeVar("_T")
 
 
 class Context:
@@ -33,6 +37,7 @@ class Context:
         params: Mapping[str, Any] | None = None,
         fingerprint: Callable[[], str] = str,
         is_cancelled: Callable[[], bool] = bool,
+        reports: Reports | None = None,
     ) -> None:
         self.run = run
         self.step = step
@@ -43,6 +48,7 @@ class Context:
         self._workspace = workspace
         self._fingerprint = fingerprint
         self._is_cancelled = is_cancelled
+        self._reports = reports or Reports(workspace, self.log)
 
     @property
     def tmp(self) -> Path:
@@ -71,3 +77,39 @@ class Context:
     def create_file(self, name: str, media_type: str = OCTETS) -> FileWriter:
         """A binary stream into a new file; return it for a port of kind `file`."""
         return self._workspace.create(name, media_type)
+
+    def progress(self, done: float, total: float | None = None, message: str = "") -> None:
+        """Say how far the attempt is: `done` of `total` (unknown: `None`), in whatever is counted. Call it as often as
+        you like: people are shown the newest about once a second."""
+        try:
+            amount, whole = float(done), None if total is None else float(total)
+        except (TypeError, ValueError):
+            raise TypeError(f"ctx.progress takes numbers, not {done!r} of {total!r}") from None
+        if not 0.0 <= amount < _INFINITE:
+            raise ValueError(f"ctx.progress was told that {done!r} is done: it takes a number from 0")
+        if whole is not None and not 0.0 <= whole < _INFINITE:
+            raise ValueError(f"ctx.progress was told of a total of {total!r}: it takes a number from 0, or None")
+        self._reports.tell(amount, whole, message)
+
+    def track(self, items: Iterable[_T], total: float | None = None, message: str = "") -> Iterator[_T]:
+        """The items one by one, while their number is shown as progress. `total`: how many there are, if `len` cannot
+        tell."""
+        if total is None and isinstance(items, Sized):
+            total = len(items)
+        self.progress(0, total, message)
+        for done, item in enumerate(items, 1):
+            yield item
+            self.progress(done, total, message)
+
+    def artifact(self, name: str, content: Path | bytes | str, media_type: str | None = None) -> None:
+        """Leave a file for people, beside the outputs: a report, a picture. `content`: bytes, text, or the `Path` of a
+        file. It is kept also if the attempt fails later. At most 50 of at most 1 GiB.
+
+        Raises `ContractError` (a name or content that cannot be), `LimitExceeded`.
+        """
+        self._reports.artifact(name, content, media_type)
+
+    def reject(self, rows: int, reason: str, sample: Any = None) -> None:
+        """Say that `rows` rows were left out because they could not be used: they are counted in the step's
+        `rows_failed`, and the reason is logged, with a `sample` where that helps."""
+        self._reports.reject(rows, reason, sample)

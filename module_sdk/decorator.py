@@ -12,9 +12,10 @@ from typing import Any, Generic, Literal, ParamSpec, TypeVar
 from pydantic import ValidationError
 
 from module_sdk.declaration import Ports, input_ports, module_kind, output_ports
+from module_sdk.limits import declared
 from module_sdk.params import Params
 from module_sdk.signature import Place, Signature, place_of, read_signature
-from plugmesh.contracts.module import ModuleContract, Resources, Traits
+from plugmesh.contracts.module import Limits, ModuleContract, Resources, Traits
 from plugmesh.errors import ContractError
 
 P = ParamSpec("P")
@@ -67,13 +68,15 @@ def module(
     kind: Literal["source", "transform", "sink", "control"] | None = None,
     title: str = "",
     resources: Resources | Mapping[str, Any] | None = None,
+    limits: Limits | Mapping[str, Any] | None = None,
     plan: Plan | None = None,
 ) -> Callable[[Callable[P, R]], Module[P, R]]:
     """Make a module of a function.
 
     Positional parameters are input ports by name, keyword-only ones are params, a parameter annotated `Context`
     gets the context. Only `name` is required: without `inputs` a port takes all columns, without `outputs` the
-    schema is known after the first run. Raises `ContractError` when declaration and function contradict each other.
+    schema is known after the first run. `limits`: what one attempt may use at most, some of `{"memory": "2GB",
+    "cpu_s": 60, "open_files": 256, "output": "10GB", "silent_s": 300}`. Raises `ContractError` when declaration and function contradict each other.
     """
     if not isinstance(name, str):
         raise ContractError('@module needs a name, as in @module("orders.price_total")')
@@ -102,6 +105,7 @@ def module(
                     concurrent=signature.concurrent,
                 ),
                 resources=_resources(resources),
+                limits=declared(signature.place, limits, concurrent=signature.concurrent),
                 code_digest=code_digest(signature.place.file),
             )
         except (ValidationError, ValueError) as error:

@@ -21,6 +21,11 @@ class Kind(IntEnum):
     PREPARING = 17  # user code does not run yet: the file is being imported
     STARTED = 18  # user code runs from now; sent only after PREPARING
     RESULT = 19
+    UNLOGGED = 20  # a result like RESULT, but the log is still in the file: the attempt took long
+    AGAIN = 21  # this process is not fit for the attempt: a fresh one is to run it, with the payload that came
+    LEAVING = 22  # hand over nothing more: after the result that follows, this process ends
+    PROGRESS = 23  # the payload is the message on the bus
+    ARTIFACT = 24  # a FileRef as JSON
 
 
 Frame = tuple[int, int, bytes]

@@ -6,6 +6,7 @@ that it can lie in one file with the bytes that C code and child processes write
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 from dataclasses import dataclass
@@ -14,6 +15,9 @@ HEAD_BYTES = 256 * 1024
 TAIL_BYTES = 256 * 1024
 COMPACT_BYTES = 4 * (HEAD_BYTES + TAIL_BYTES)
 """A log file larger than this loses its middle while the step goes on."""
+LINE_CHARS = 32 * 1024
+"""A longer line is cut."""
+_KEEP_SIZE, _PUNCH_HOLE = 1, 2
 _RS = b"\x1e"
 _CUT = "plugmesh: {} bytes were cut here"
 
@@ -29,31 +33,31 @@ class StepLog:
 
 def record(at: float, level: str, stream: str, text: str) -> bytes:
     """One line of Python's output, as it is written to the file."""
+    if len(text) > LINE_CHARS:
+        text = f"{text[:LINE_CHARS]}… ({len(text) - LINE_CHARS:,} more characters were cut here)"
     return _RS + _line({"at": round(at, 6), "level": level, "stream": stream, "text": text})
 
 
-def read_log(fd: int, cut_before: int = 0) -> StepLog | None:
-    """The log in a file, or `None` if nothing was written. `cut_before`: bytes that were cut from it already."""
+def read_log(fd: int) -> StepLog | None:
+    """The log in a file, or `None` if nothing was written."""
     size = os.fstat(fd).st_size
     if size == 0:
         return None
     if size <= HEAD_BYTES + TAIL_BYTES:
-        return as_lines(os.pread(fd, size, 0), cut_before > 0)
+        return as_lines(os.pread(fd, size, 0))
     head, tail = os.pread(fd, HEAD_BYTES, 0), os.pread(fd, TAIL_BYTES, size - TAIL_BYTES)
-    middle = note(size - HEAD_BYTES - TAIL_BYTES + cut_before)
+    middle = note(size - HEAD_BYTES - TAIL_BYTES)
     return as_lines(_whole_head(head) + middle + _whole_tail(tail), True)
 
 
-def compact(fd: int) -> int:
-    """Cut the middle out of a file that grew too large; returns how many bytes are gone. It must be open for append."""
-    size = os.fstat(fd).st_size
+def give_back_room(fd: int, size: int) -> bool:
+    """Give the room that the middle of a large file takes back to the disk; what is where stays as it is, so that who
+    reads the file at the same time is not disturbed. False where the file system cannot do that."""
     if size <= COMPACT_BYTES:
-        return 0
-    tail = _whole_tail(os.pread(fd, TAIL_BYTES, size - TAIL_BYTES))
-    head = _whole_head(os.pread(fd, HEAD_BYTES, 0))
-    os.ftruncate(fd, len(head))
-    os.write(fd, tail)
-    return size - len(head) - len(tail)
+        return True
+    libc = ctypes.CDLL(None, use_errno=True)
+    length = ctypes.c_longlong(size - HEAD_BYTES - TAIL_BYTES)
+    return bool(libc.fallocate(fd, _KEEP_SIZE | _PUNCH_HOLE, ctypes.c_longlong(HEAD_BYTES), length) == 0)
 
 
 def as_lines(data: bytes, cut: bool = False) -> StepLog:
@@ -78,7 +82,7 @@ def _record(body: bytes) -> object:
 
 
 def _raw(text: str) -> dict[str, object]:
-    return {"at": None, "level": "info", "stream": "raw", "text": text}
+    return {"at": None, "level": "info", "stream": "raw", "text": text[:LINE_CHARS]}
 
 
 def note(count: int) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import sysconfig
 import traceback
 from pathlib import Path
@@ -13,6 +14,8 @@ _ROOTS = {Path(__file__).parent.parent, Path(__file__).resolve().parent.parent} 
 _OURS = tuple(f"{root / name}{os.sep}" for root in _ROOTS for name in _PACKAGES)
 _PATHS = ("stdlib", "platstdlib", "purelib", "platlib")
 _INSTALLED = tuple(f"{sysconfig.get_path(name)}{os.sep}" for name in _PATHS)
+
+_DUMPED_FRAME = re.compile(r'^  File "(.+)", line (\d+) in ', re.MULTILINE)
 
 
 def shown_frames(error: BaseException) -> list[traceback.FrameSummary]:
@@ -30,6 +33,17 @@ def place_of_error(error: BaseException, file: str = "") -> str:
     for frame in reversed(shown_frames(error)):
         if frame.filename == file or not frame.filename.startswith(_INSTALLED):
             return f"{frame.filename}:{frame.lineno}"
+    return ""
+
+
+def place_in_dump(dump: str) -> str:
+    """`FILE:LINE` of the author's line where the main thread was, in what a faulthandler wrote; "" if there is none."""
+    blocks = re.split(r"^(?=Thread 0x|Current thread 0x)", dump, flags=re.MULTILINE)
+    blocks.sort(key=lambda block: not block.startswith("Current"))
+    for block in blocks:
+        for file, line in _DUMPED_FRAME.findall(block):  # the innermost comes first
+            if not _is_machinery(file) and not file.startswith(_INSTALLED):
+                return f"{file}:{line}"
     return ""
 
 

@@ -115,9 +115,13 @@ class Workspace:
             shutil.copyfileobj(source, target, CHUNK_BYTES)
         return target.ref
 
-    def close(self) -> None:
-        """Remove the folder, and what was not finished."""
+    def give_up(self) -> None:
+        """Drop files that are not finished."""
         for writer in self._writers:
             writer.abort()
+
+    def close(self) -> None:
+        """Remove the folder, and what was not finished."""
+        self.give_up()
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)

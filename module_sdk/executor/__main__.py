@@ -5,11 +5,13 @@ from __future__ import annotations
 import faulthandler
 import gc
 import os
+import signal
 import socket
 import sys
 import time
 
 from module_sdk.executor.concurrent import ConcurrentExecutor, current_sink
+from module_sdk.executor.descriptors import Descriptors, out_of_the_way
 from module_sdk.executor.output import FileSink, Output
 from module_sdk.executor.runner import Runner
 from module_sdk.executor.serial import READ_BYTES, SerialExecutor
@@ -28,21 +30,25 @@ def main() -> None:
     os.set_inheritable(control, False)  # what user code starts must not hold it open
     die_with_parent(parent)
     become_subreaper()
-    faulthandler.enable(all_threads=True)
-    connection = socket.socket(fileno=control)
+    connection = socket.socket(fileno=out_of_the_way(control))
+    os.close(control)
+    descriptors = Descriptors(LOG_FD)
+    faulthandler.enable(descriptors.log, all_threads=True)
+    faulthandler.register(signal.SIGUSR2, descriptors.log, all_threads=True)  # the supervisor asks where it hangs
+    os.register_at_fork(after_in_child=connection.close)  # what user code forks must not speak for this process
     frames = FrameReader()
     setup, pending = _read_setup(connection, frames)
     sys.path[:0] = setup.path
     runtime = SystemRuntime()
     runner = Runner(setup, open_store(setup.objects, runtime), runtime)
-    log = FileSink(LOG_FD)
+    log = FileSink(descriptors.log)
     output = Output(lambda: current_sink.get() or log, time.time)
     output.install()
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
     kind = ConcurrentExecutor if setup.concurrent else SerialExecutor
-    kind(connection, frames, runner, output, log).run(pending)
+    kind(connection, frames, runner, output, log, descriptors).run(pending)
     # Without waiting for threads or exit handlers that user code left behind.
     os._exit(0)
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import logging
 import socket
+import threading
 from collections.abc import Iterable
 from contextvars import ContextVar
 from typing import Any
@@ -12,16 +14,21 @@ from typing import Any
 from pydantic import ValidationError
 
 from module_sdk.errors import Cancelled
+from module_sdk.executor.attempt import Attempt, unreadable
+from module_sdk.executor.descriptors import Descriptors
 from module_sdk.executor.output import FileSink, MemorySink, Output, Sink
-from module_sdk.executor.runner import Attempt, Runner, unreadable
+from module_sdk.executor.progress import ProgressTeller
+from module_sdk.executor.runner import Runner
 from module_sdk.family import end_children, has_children
 from module_sdk.frames import Frame, FrameReader, Kind, frame
+from module_sdk.logchunks import LogChunks, pause_s
 from module_sdk.steplog import StepLog
 from module_sdk.testing import gather
-from plugmesh.contracts.messages import Assign, Done, Failed
+from plugmesh.contracts.messages import Assign, Done, Failed, LogRef
 from plugmesh.errors import PlugmeshError
 
 READ_BYTES = 256 * 1024
+_log = logging.getLogger("module_sdk")
 current_sink: ContextVar[Sink | None] = ContextVar("current_sink", default=None)
 """The log of the attempt that the running task belongs to."""
 
@@ -29,11 +36,20 @@ current_sink: ContextVar[Sink | None] = ContextVar("current_sink", default=None)
 class ConcurrentExecutor:
     """Reads frames on the loop; an attempt is a task, a cancel cancels it."""
 
-    def __init__(
-        self, control: socket.socket, frames: FrameReader, runner: Runner, output: Output, log: FileSink
+    def __init__(  # noqa: PLR0917  everything it touches is given to it
+        self,
+        control: socket.socket,
+        frames: FrameReader,
+        runner: Runner,
+        output: Output,
+        log: FileSink,
+        descriptors: Descriptors,
     ) -> None:
         self._control, self._frames = control, frames
         self._runner, self._output, self._log = runner, output, log
+        self._descriptors = descriptors
+        self._sending = threading.Lock()
+        self._progress = ProgressTeller(self._send)
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._ended: asyncio.Future[None] | None = None
 
@@ -78,19 +94,35 @@ class ConcurrentExecutor:
         except (ValidationError, PlugmeshError) as error:
             self._send(frame(Kind.RESULT, number, unreadable(payload, error)))
             return
-        attempt = Attempt(self._runner, assign, self._is_cancelled)
+        alone = len(self._tasks) == 1
+        if alone:
+            self._runner.memory.forget_peak()
+        attempt = Attempt(
+            self._runner,
+            assign,
+            self._is_cancelled,
+            alone=False,
+            tell=self._progress.teller(number, assign),
+            on_artifact=lambda ref: self._send(frame(Kind.ARTIFACT, number, ref.model_dump_json().encode())),
+        )
+        chunks = LogChunks(self._runner.store, assign.prefix)
+        live = asyncio.get_running_loop().create_task(_keep_log(chunks, sink))
         try:
             result: Done | Failed = await self._work(attempt, number)
         except asyncio.CancelledError:
             result = attempt.fail(Cancelled())
         except BaseException as error:  # noqa: BLE001  whatever user code raises is the attempt's end, not ours
             result = attempt.fail(error)
+        live.cancel()
         attempt.close()
         del self._tasks[number]
         self._output.end_lines()
-        if not self._tasks and has_children():
-            end_children()
-        self._send(frame(Kind.RESULT, number, attempt.encode(result, self._log_of(sink))))
+        if not self._tasks:
+            self._descriptors.mend()
+            if has_children():
+                end_children()
+        self._progress.end(number)
+        self._send(frame(Kind.RESULT, number, attempt.encode(result, _rest(chunks, self._log_of(sink)))))
 
     def _log_of(self, sink: MemorySink) -> StepLog | None:
         """An attempt's log. What threads and C code wrote belongs to nobody; the last one to end gets it."""
@@ -116,9 +148,36 @@ class ConcurrentExecutor:
 
     def _send(self, data: bytes) -> None:
         """The supervisor always reads: this blocks for as long as it takes to do so."""
-        self._control.sendall(data)
+        with self._sending:  # progress is sent by a thread of its own
+            self._control.sendall(data)
 
     @staticmethod
     def _is_cancelled() -> bool:
         task = asyncio.current_task()
         return task is not None and task.cancelling() > 0
+
+
+async def _keep_log(chunks: LogChunks, sink: MemorySink) -> None:
+    """Let the log of an attempt be read while it runs, if it runs for long."""
+    age_s = 0.0
+    while True:
+        await asyncio.sleep(pause_s(age_s))
+        age_s += pause_s(age_s)
+        log = sink.take()
+        if log is not None:
+            try:
+                chunks.add(log)
+            except PlugmeshError as error:
+                _log.warning("a part of the log could not be kept: %s", error)
+
+
+def _rest(chunks: LogChunks, log: StepLog | None) -> StepLog | LogRef | None:
+    """What is left of the log, or the whole of it if a part was kept already."""
+    if not chunks.count:
+        return log
+    try:
+        if log is not None:
+            chunks.add(log)
+    except PlugmeshError as error:
+        _log.warning("a part of the log could not be kept: %s", error)
+    return chunks.ref()

@@ -9,9 +9,14 @@ import sys
 from collections.abc import Callable
 from typing import Protocol
 
-from module_sdk.steplog import HEAD_BYTES, TAIL_BYTES, StepLog, as_lines, compact, note, read_log, record
+from module_sdk.steplog import HEAD_BYTES, TAIL_BYTES, StepLog, as_lines, give_back_room, note, read_log, record
 
 _LOOK_EVERY_BYTES = 512 * 1024
+_MOST_BYTES = 256 * 1024 * 1024
+_UNENDED_CHARS = 16 * 1024
+"""So much without a newline is let out as a line: a progress bar may never end its own."""
+_LINES_AT_ONCE = 256
+LEVELS = {"stdout": "info", "stderr": "warning"}
 
 
 class Sink(Protocol):
@@ -30,22 +35,30 @@ class FileSink:
     def __init__(self, fd: int) -> None:
         self.partial: dict[str, str] = {}
         self._fd = fd
-        self._cut = 0
         self._unlooked = 0
+        self._full = False
 
     def write(self, line: bytes) -> None:
+        if self._full:
+            return
         os.write(self._fd, line)
         self._unlooked += len(line)
         if self._unlooked > _LOOK_EVERY_BYTES:
             self._unlooked = 0
-            self._cut += compact(self._fd)
+            size = os.fstat(self._fd).st_size
+            # Where no room can be given back, what comes after a while is lost rather than the disk.
+            self._full = not give_back_room(self._fd, size) and size > _MOST_BYTES
+
+    def is_empty(self) -> bool:
+        """Whether nothing was written since the last time."""
+        return os.fstat(self._fd).st_size == 0
 
     def take(self) -> StepLog | None:
         """What was written since the last time; the file is empty afterwards."""
-        log = read_log(self._fd, self._cut)
+        log = read_log(self._fd)
         if log is not None:
             os.ftruncate(self._fd, 0)
-            self._cut = 0
+        self._full = False
         return log
 
 
@@ -68,11 +81,13 @@ class MemorySink:
             del self._tail[:start]
 
     def take(self) -> StepLog | None:
-        """All lines."""
+        """What was written since the last time."""
         if not self._head:
             return None
         middle = note(self._cut) if self._cut else b""
-        return as_lines(bytes(self._head) + middle + bytes(self._tail), self._cut > 0)
+        log = as_lines(bytes(self._head) + middle + bytes(self._tail), self._cut > 0)
+        self._head, self._tail, self._cut = bytearray(), bytearray(), 0
+        return log
 
 
 class LineStream(io.TextIOBase):
@@ -95,9 +110,11 @@ class LineStream(io.TextIOBase):
     def write(self, text: str) -> int:
         sink = self._sink()
         *lines, rest = (sink.partial.pop(self._name, "") + text).split("\n")
-        for line in lines:
-            self._put(sink, line)
-        if rest:
+        if lines:
+            self._put(sink, lines)
+        if len(rest) > _UNENDED_CHARS:
+            self._put(sink, [rest])
+        elif rest:
             sink.partial[self._name] = rest
         return len(text)
 
@@ -109,10 +126,14 @@ class LineStream(io.TextIOBase):
         sink = self._sink()
         rest = sink.partial.pop(self._name, "")
         if rest:
-            self._put(sink, rest)
+            self._put(sink, [rest])
 
-    def _put(self, sink: Sink, line: str) -> None:
-        sink.write(record(self._clock(), "info", self._name, line))
+    def _put(self, sink: Sink, lines: list[str]) -> None:
+        at, level = self._clock(), LEVELS[self._name]
+        for start in range(0, len(lines), _LINES_AT_ONCE):
+            sink.write(
+                b"".join([record(at, level, self._name, line) for line in lines[start : start + _LINES_AT_ONCE]])
+            )
 
 
 class _LogHandler(logging.Handler):

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import signal
 import socket
+import threading
+import time
 from collections import deque
 from collections.abc import Iterable
 from types import FrameType
@@ -12,10 +15,17 @@ from types import FrameType
 from pydantic import ValidationError
 
 from module_sdk.errors import Cancelled
+from module_sdk.executor.attempt import Attempt, unreadable
+from module_sdk.executor.ceilings import NoRoom
+from module_sdk.executor.descriptors import Descriptors
 from module_sdk.executor.output import FileSink, Output
-from module_sdk.executor.runner import Attempt, Runner, unreadable
+from module_sdk.executor.progress import ProgressTeller
+from module_sdk.executor.runner import Runner
+from module_sdk.executor.surroundings import Surroundings
 from module_sdk.family import end_children, has_children
 from module_sdk.frames import Frame, FrameReader, Kind, frame
+from module_sdk.logchunks import LONG_S
+from plugmesh.contracts.data import FileRef
 from plugmesh.contracts.messages import Assign, Done, Failed
 from plugmesh.errors import PlugmeshError
 
@@ -25,13 +35,24 @@ READ_BYTES = 256 * 1024
 class SerialExecutor:
     """Reads frames, runs attempts, answers. User code is interrupted by a signal that says: look at your frames."""
 
-    def __init__(
-        self, control: socket.socket, frames: FrameReader, runner: Runner, output: Output, log: FileSink
+    def __init__(  # noqa: PLR0917  everything it touches is given to it
+        self,
+        control: socket.socket,
+        frames: FrameReader,
+        runner: Runner,
+        output: Output,
+        log: FileSink,
+        descriptors: Descriptors,
     ) -> None:
         self._control, self._frames = control, frames
         self._runner, self._output, self._log = runner, output, log
+        self._descriptors = descriptors
+        self._pid = os.getpid()
+        self._sending = threading.Lock()
+        self._progress = ProgressTeller(self._send)
         self._pending: deque[Frame] = deque()
         self._current = 0
+        self._fresh = True
         self._in_user_code = False
         self._cancelled = self._looking = self._look_again = self._signalled = False
         self._flush_c = ctypes.CDLL(None).fflush
@@ -40,13 +61,19 @@ class SerialExecutor:
         """Until the supervisor says so, or is gone. `pending`: frames that were read already."""
         self._pending.extend(pending)
         signal.signal(signal.SIGUSR1, self._interrupted)
-        self._control.sendall(frame(Kind.READY))
+        self._surroundings = Surroundings()
+        self._send(frame(Kind.READY))
         while (found := self._next()) is not None:
             kind, number, payload = found
             if kind == Kind.ASSIGN:
-                self._control.sendall(frame(Kind.RESULT, number, self._attempt(number, payload)))
+                if not self._attempt(number, payload):
+                    return
             elif kind == Kind.EXIT:
                 return
+
+    def _send(self, data: bytes) -> None:
+        with self._sending:  # progress is sent by a thread of its own
+            self._control.sendall(data)
 
     def _next(self) -> Frame | None:
         while not self._pending:
@@ -56,28 +83,58 @@ class SerialExecutor:
             self._pending.extend(self._frames.feed(data))
         return self._pending.popleft()
 
-    def _attempt(self, number: int, payload: bytes) -> bytes:
+    def _attempt(self, number: int, payload: bytes) -> bool:
+        """Run and answer; False if this process is not fit for another one."""
         self._current, self._cancelled = number, False
         try:
             assign = Assign.model_validate_json(payload)
         except (ValidationError, PlugmeshError) as error:
-            return unreadable(payload, error)
-        attempt = Attempt(self._runner, assign, self._is_cancelled)
+            self._send(frame(Kind.RESULT, number, unreadable(payload, error)))
+            return True
+        attempt = Attempt(
+            self._runner,
+            assign,
+            self._is_cancelled,
+            tell=self._progress.teller(number, assign),
+            on_artifact=lambda ref: self._artifact(number, ref),
+        )
         try:
             result: Done | Failed = self._work(attempt, number)
         except BaseException as error:  # noqa: BLE001  whatever user code raises is the attempt's end, not ours
+            if isinstance(error, NoRoom) and not self._fresh:
+                self._send(frame(Kind.AGAIN, number, payload))
+                return False
             result = attempt.fail(error)
+        if os.getpid() != self._pid:  # a fork that user code did not end itself
+            os._exit(0)
+        self._fresh = False
+        return self._answer(number, attempt, result)
+
+    def _answer(self, number: int, attempt: Attempt, result: Done | Failed) -> bool:
+        self._surroundings.restore()
+        self._descriptors.mend()
         attempt.close()
         if has_children():
             end_children()
         self._output.end_lines()
         self._flush_c(None)
-        return attempt.encode(result, self._log.take())
+        self._progress.end(number)
+        intact = self._descriptors.intact()
+        if not intact:
+            self._send(frame(Kind.LEAVING))
+        # The supervisor has begun to keep the log of an attempt that took so long, and goes on with it.
+        long = time.perf_counter() - attempt.began >= LONG_S and not self._log.is_empty()
+        text = attempt.encode(result, None if long else self._log.take())
+        self._send(frame(Kind.UNLOGGED if long else Kind.RESULT, number, text))
+        return intact
+
+    def _artifact(self, number: int, ref: FileRef) -> None:
+        self._send(frame(Kind.ARTIFACT, number, ref.model_dump_json().encode()))
 
     def _work(self, attempt: Attempt, number: int) -> Done:
         cold = not self._runner.is_loaded(attempt.assign)
         if cold:
-            self._control.sendall(frame(Kind.PREPARING, number))
+            self._send(frame(Kind.PREPARING, number))
         self._in_user_code = True
         try:
             if self._signalled or self._pending:
@@ -85,7 +142,9 @@ class SerialExecutor:
                 self._look()  # for a cancel that came before now
             caller, prepared = attempt.prepare()
             if cold:
-                self._control.sendall(frame(Kind.STARTED, number))
+                signal.signal(signal.SIGUSR1, self._interrupted)
+                self._surroundings.remember()
+                self._send(frame(Kind.STARTED, number))
             returned = caller.module.function(*prepared.args, **prepared.kwargs)
             return attempt.finish(returned, prepared)
         finally:

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from module_sdk.supervisor.attempts import Ending, Head, Held
+from collections.abc import Callable
+
+from module_sdk import limits
+from module_sdk.supervisor.attempts import NO_LIMITS, Ending, Head, Held
 from module_sdk.supervisor.executor import Exit
-from plugmesh.contracts.messages import Accepted, Failed, LogRef, Returned, Started, decode_result
+from module_sdk.trace import place_in_dump
+from plugmesh.contracts.data import FileRef
+from plugmesh.contracts.messages import Accepted, Done, Failed, LogRef, Returned, Started, decode_result
+from plugmesh.contracts.module import Limits
 from plugmesh.contracts.run import StepError
 from plugmesh.errors import ErrorClass
+
+_NEARLY = 0.8
+"""A process that dies with so much of its memory limit in use died of it."""
 
 
 def accepted(head: Head) -> bytes:
@@ -24,7 +33,14 @@ def returned(head: Head, reason: str) -> bytes:
     return Returned(instance=head.instance, run=head.run, step=head.step, epoch=head.epoch, reason=reason).encode()
 
 
-def failed(head: Head, error: StepError, *, convicting: bool = False, log: LogRef | None = None) -> bytes:
+def failed(
+    head: Head,
+    error: StepError,
+    *,
+    convicting: bool = False,
+    log: LogRef | None = None,
+    artifacts: tuple[FileRef, ...] = (),
+) -> bytes:
     """It ended without outputs."""
     return Failed(
         instance=head.instance,
@@ -33,8 +49,15 @@ def failed(head: Head, error: StepError, *, convicting: bool = False, log: LogRe
         epoch=head.epoch,
         error=error,
         convicting=convicting,
+        artifacts=artifacts,
         log=log,
     ).encode()
+
+
+def with_log(payload: bytes, log: LogRef | None) -> bytes:
+    """A result with the log that was kept of it."""
+    result = decode_result(payload)
+    return result.model_copy(update={"log": log}).encode() if isinstance(result, Done | Failed) else payload
 
 
 def not_started(head: Head, error: OSError) -> StepError:
@@ -48,15 +71,22 @@ def not_started(head: Head, error: OSError) -> StepError:
     )
 
 
-def died(head: Head, exit: Exit) -> StepError:
-    """The executor ended by itself while it ran this attempt alone."""
-    return StepError(
+def died(attempt: Held, exit: Exit) -> tuple[StepError, bool]:
+    """The executor ended by itself while it ran this attempt alone; also whether that speaks against the module."""
+    head = attempt.head
+    memory = None if head.limits is None else head.limits.memory_bytes
+    needed = max(exit.peak_bytes, attempt.most_bytes)
+    if memory is not None and (exit.out_of_memory or needed >= _NEARLY * memory):
+        return _limit(attempt, exit, "memory-limit", limits.memory_text, f" ({exit.reason})"), False
+    error = StepError(
         error_class=ErrorClass.TRANSIENT,
         type="ExecutorDied",
         code="executor-died",
         message=f"{head.module}@{head.version}: the process that ran the step ended: {exit.reason}",
+        where=place_in_dump(exit.trace),
         traceback=exit.trace,
     )
+    return error, True
 
 
 def judged(attempt: Held, payload: bytes) -> bytes:
@@ -66,30 +96,33 @@ def judged(attempt: Held, payload: bytes) -> bytes:
         return payload
     if attempt.ending is Ending.DRAINED:
         return returned(attempt.head, "draining")
-    return failed(attempt.head, ended(attempt, Exit("")), log=result.log)
+    return failed(attempt.head, ended(attempt, Exit("")), log=result.log, artifacts=result.artifacts)
 
 
 def ended(attempt: Held, exit: Exit) -> StepError:
     """The supervisor ended the attempt."""
     module = f"{attempt.head.module}@{attempt.head.version}"
-    if attempt.ending is Ending.TIMED_OUT:
-        return StepError(
-            error_class=ErrorClass.TRANSIENT,
-            type="Timeout",
-            code="timeout",
-            message=f"{module} ran longer than its {attempt.head.timeout_s:g} s and was ended: "
-            "give the node a larger timeout, or the module less to do",
-            traceback=exit.trace,
-        )
-    if attempt.ending is Ending.LEASE_LOST:
-        return StepError(
-            error_class=ErrorClass.TRANSIENT,
-            type="LeaseLost",
-            code="lease-lost",
-            message=f"{module} was ended because its scheduler could not be reached for as long as its lease: "
-            "a sink that is not idempotent must not go on then",
-        )
-    return cancelled(attempt)
+    match attempt.ending:
+        case Ending.TIMED_OUT:
+            message = (
+                f"{module} ran longer than its {attempt.head.timeout_s:g} s and was ended: "
+                "give the node a larger timeout, or the module less to do"
+            )
+            return _stopped(exit, "Timeout", "timeout", message, ErrorClass.TRANSIENT)
+        case Ending.MEMORY:
+            return _limit(attempt, exit, "memory-limit", limits.memory_text)
+        case Ending.CPU:
+            return _limit(attempt, exit, "cpu-limit", limits.cpu_text)
+        case Ending.STUCK:
+            return _limit(attempt, exit, "stuck", limits.stuck_text, error_class=ErrorClass.TRANSIENT)
+        case Ending.LEASE_LOST:
+            message = (
+                f"{module} was ended because its scheduler could not be reached for as long as its lease: "
+                "a sink that is not idempotent must not go on then"
+            )
+            return StepError(error_class=ErrorClass.TRANSIENT, type="LeaseLost", code="lease-lost", message=message)
+        case _:
+            return cancelled(attempt)
 
 
 def cancelled(attempt: Held) -> StepError:
@@ -99,4 +132,31 @@ def cancelled(attempt: Held) -> StepError:
         type="Cancelled",
         code="cancelled",
         message=f"{attempt.head.module}@{attempt.head.version} was cancelled{': ' + attempt.reason if attempt.reason else ''}",
+    )
+
+
+def _limit(
+    attempt: Held,
+    exit: Exit,
+    code: str,
+    text: Callable[[str, Limits, Limits], str],
+    more: str = "",
+    *,
+    error_class: ErrorClass = ErrorClass.FATAL,
+) -> StepError:
+    """One of its limits was exceeded: the same would happen again, unless it was stuck."""
+    head = attempt.head
+    message = text(f"{head.module}@{head.version}", head.limits or NO_LIMITS, attempt.own_limits)
+    return _stopped(exit, "LimitExceeded", code, message + more, error_class)
+
+
+def _stopped(exit: Exit, type: str, code: str, message: str, error_class: ErrorClass) -> StepError:
+    """With the place where its code was, as far as it could say that."""
+    return StepError(
+        error_class=error_class,
+        type=type,
+        code=code,
+        message=message,
+        where=place_in_dump(exit.trace),
+        traceback=exit.trace,
     )

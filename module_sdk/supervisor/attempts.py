@@ -10,13 +10,16 @@ from pydantic import BaseModel
 
 from module_sdk.supervisor.executor import Executor
 from plugmesh.contracts.base import PROTOCOL, ProtocolVersion
+from plugmesh.contracts.data import FileRef
 from plugmesh.contracts.messages import attempt_id
+from plugmesh.contracts.module import Limits
 
 KNOWN_ENDS = 16_384
 """So many ended attempts are known by id, so that a message that comes twice starts nothing."""
 KEPT_RESULTS = 256
 """So many of their results are kept, to be sent again when an assignment comes twice."""
 
+NO_LIMITS = Limits()
 Key = tuple[str, str, int]
 
 
@@ -35,6 +38,7 @@ class Head(BaseModel):
     version: str = ""
     prefix: str = ""
     timeout_s: float | None = None
+    limits: Limits | None = None
     deadline: float | None = None
 
 
@@ -43,13 +47,21 @@ class Ending(Enum):
 
     CANCELLED = "cancelled"
     TIMED_OUT = "timed out"
+    MEMORY = "too much memory"
+    CPU = "too much CPU time"
+    STUCK = "stuck"
     LEASE_LOST = "lease lost"
     DRAINED = "drained"
 
 
 @dataclass(slots=True, eq=False)
 class Held:
-    """One attempt from its assignment until its result is acknowledged. Times are monotonic seconds."""
+    """One attempt from its assignment until its result is acknowledged. Times are monotonic seconds.
+
+    `answered`: its result is here, but not yet its log. `own_limits`: what its module says of limits. `most_bytes`: the
+    most memory that it was seen with. `progress`: a message that was not sent yet; `last_progress`: the last one that
+    came. `artifacts`: files that it left for people.
+    """
 
     key: Key
     head: Head
@@ -67,6 +79,13 @@ class Held:
     kill_at: float | None = None
     lease_until: float | None = None
     reason: str = ""
+    answered: bool = False
+    own_limits: Limits = NO_LIMITS
+    most_bytes: int = 0
+    progress: bytes = b""
+    progress_at: float = 0.0
+    last_progress: bytes = b""
+    artifacts: list[FileRef] = field(default_factory=list)
 
     @property
     def limited(self) -> bool:

@@ -22,6 +22,10 @@ class Hand(Protocol):
         """End it silently."""
         ...
 
+    def takes_long(self, attempt: Held) -> None:
+        """It runs, and did not end at once."""
+        ...
+
 
 class Clocks:
     """Two clocks that only tick while an attempt needs them, one for many attempts: a timer for each would cost more
@@ -70,6 +74,7 @@ class Clocks:
             attempt.told_started = True
             self._send(attempt.shard, answers.started(attempt.head))
             del self._unsettled[attempt.number]
+            self._hand.takes_long(attempt)
 
     async def _limit(self) -> None:
         """End what is over its time."""

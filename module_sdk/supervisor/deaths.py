@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-import logging
+import os
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 
-from module_sdk.storing import put
 from module_sdk.supervisor import answers
 from module_sdk.supervisor.attempts import Ending, Held
 from module_sdk.supervisor.executor import Exit
-from plugmesh.contracts.messages import LogRef
+from module_sdk.supervisor.livelogs import LiveLogs
 from plugmesh.contracts.run import StepError
-from plugmesh.errors import PlugmeshError
-from plugmesh.objects.port import ObjectStore
 from plugmesh.runtime import Runtime
 
 SUSPECTS = 1024
-
-_log = logging.getLogger(__name__)
 
 
 class Deaths:
     """Judges deaths of executors. `finish` is told the result of each attempt that was on one."""
 
-    def __init__(self, runtime: Runtime, objects: ObjectStore, finish: Callable[[Held, bytes], None]) -> None:
-        self._runtime, self._objects, self._finish = runtime, objects, finish
+    def __init__(self, runtime: Runtime, logs: LiveLogs, finish: Callable[[Held, bytes], None]) -> None:
+        self._runtime, self._logs, self._finish = runtime, logs, finish
         self._suspects: OrderedDict[tuple[str, str], None] = OrderedDict()
 
     def suspects(self, attempt: Held) -> bool:
@@ -35,37 +30,32 @@ class Deaths:
     def judge(self, victims: Sequence[Held], exit: Exit) -> None:
         """`victims` are the attempts without a result that the executor ran."""
         blamed = [attempt for attempt in victims if attempt.ending is not None]
+        reported = False
         for attempt in victims:
             if attempt.ending is Ending.DRAINED:
                 self._finish(attempt, answers.returned(attempt.head, "draining"))
             elif attempt.ending is not None:
-                self._report(attempt, answers.ended(attempt, exit), exit)
+                self._report(attempt, answers.ended(attempt, exit), None if reported else exit.log)
+                reported = True
             elif len(victims) == 1 and not exit.killed:
-                self._report(attempt, answers.died(attempt.head, exit), exit, convicting=True)
+                error, convicting = answers.died(attempt, exit)
+                self._report(attempt, error, exit.log, convicting=convicting)
+                reported = True
             else:
                 # Nobody knows which of them it was: none is convicted; if none is to blame yet, each runs alone next.
                 if not blamed and not exit.killed:
                     self._suspect(attempt)
                 self._finish(attempt, answers.returned(attempt.head, "executor-lost"))
+        if not reported and exit.log is not None:
+            os.close(exit.log)
 
-    def _report(self, attempt: Held, error: StepError, exit: Exit, *, convicting: bool = False) -> None:
-        self._runtime.spawn(self._tell(attempt, error, exit, convicting), "report")
+    def _report(self, attempt: Held, error: StepError, log: int | None, *, convicting: bool = False) -> None:
+        self._runtime.spawn(self._tell(attempt, error, log, convicting), "report")
 
-    async def _tell(self, attempt: Held, error: StepError, exit: Exit, convicting: bool) -> None:
-        log = await self._upload(attempt, exit)
-        self._finish(attempt, answers.failed(attempt.head, error, convicting=convicting, log=log))
-
-    async def _upload(self, attempt: Held, exit: Exit) -> LogRef | None:
-        """Keep the log of an executor that could not do it itself."""
-        if not exit.log:
-            return None
-        key = f"{attempt.head.prefix}/{self._runtime.new_id('log')}.jsonl"
-        try:
-            await self._runtime.run_sync(put, self._objects, key, exit.log)
-        except PlugmeshError as error:
-            _log.warning("the log of %s could not be kept: %s", attempt.id, error)
-            return None
-        return LogRef(key=key, bytes=len(exit.log), lines=exit.lines, truncated=exit.cut)
+    async def _tell(self, attempt: Held, error: StepError, log: int | None, convicting: bool) -> None:
+        kept = await self._logs.close(attempt, log)
+        told = answers.failed(attempt.head, error, convicting=convicting, log=kept, artifacts=tuple(attempt.artifacts))
+        self._finish(attempt, told)
 
     def _suspect(self, attempt: Held) -> None:
         self._suspects[attempt.key[:2]] = None

@@ -8,24 +8,25 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class Exit:
-    """How an executor ended: in words, with the last lines of its faulthandler and its log (JSON lines).
+    """How an executor ended: in words, with where its code was (the lines of a faulthandler), and its log.
 
-    `killed`: by `Executor.kill`. `cut`: the middle of the log is missing.
+    `killed`: by `Executor.kill`. `log`: a descriptor of the file, which whoever is told of the exit closes. `peak_bytes`:
+    the most memory it had. `out_of_memory`: its last words were of memory that it did not get.
     """
 
     reason: str
     killed: bool = False
     trace: str = ""
-    log: bytes = b""
-    lines: int = 0
-    cut: bool = False
+    log: int | None = None
+    peak_bytes: int = 0
+    out_of_memory: bool = False
 
 
 class Listener(Protocol):
     """Who is told what an executor does. Calls come on the event loop, never from within a call of `Executor`."""
 
     def on_frame(self, executor: Executor, kind: int, number: int, payload: bytes) -> None:
-        """A frame arrived: `READY`, `PREPARING`, `STARTED` or `RESULT`."""
+        """A frame arrived: one of the kinds that executors send."""
         ...
 
     def on_exit(self, executor: Executor, exit: Exit) -> None:
@@ -41,12 +42,26 @@ class Executor(Protocol):
         """Whether it takes several attempts at a time."""
         ...
 
+    @property
+    def pid(self) -> int | None:
+        """The process to watch; `None` where there is none."""
+        ...
+
+    @property
+    def log(self) -> int | None:
+        """A descriptor of the file that it logs to, if it has one."""
+        ...
+
     def assign(self, number: int, payload: bytes) -> None:
         """Run the attempt in `payload` (an `Assign`, as it came); answers with `number`. May be called before `READY`."""
         ...
 
     def cancel(self, number: int) -> None:
         """Ask the attempt to stop: an exception is raised in its code."""
+        ...
+
+    def dump(self) -> None:
+        """Ask it to write into its log where each of its threads is; `Exit.trace` will have it."""
         ...
 
     def kill(self) -> None:

@@ -13,6 +13,7 @@ class _Member:
     executor: Executor
     ready: bool = False
     alone: bool = False
+    leaving: bool = False
     attempts: dict[int, Held] = field(default_factory=dict)
 
 
@@ -31,6 +32,17 @@ class Pool:
         member = self._free(attempt, alone)
         member.attempts[attempt.number] = attempt
         return member.executor
+
+    def take_fresh(self, attempt: Held) -> Executor:
+        """An executor for `attempt` that has not run anything yet."""
+        member = self._start(shared=False)
+        member.attempts[attempt.number] = attempt
+        return member.executor
+
+    def leave(self, executor: Executor) -> None:
+        """It will end by itself: nothing more is handed to it."""
+        if executor in self._members:
+            self._members[executor].leaving = True
 
     def is_ready(self, executor: Executor) -> bool:
         """Whether it has come up."""
@@ -52,6 +64,8 @@ class Pool:
         if member is None:
             return
         member.attempts.pop(number, None)
+        if member.leaving:
+            return
         if member.alone:
             executor.retire()
         elif not member.attempts:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -15,12 +16,15 @@ from contextlib import ExitStack
 from module_sdk.family import children, describe_status, end_children, end_group
 from module_sdk.frames import FrameReader, Kind, frame
 from module_sdk.launch import ExecutorSetup, Source
-from module_sdk.steplog import read_log
 from module_sdk.supervisor.executor import Exit, Listener
 
 READ_BYTES = 256 * 1024
 TRACE_BYTES = 16 * 1024
 _TRACE_STARTS = b"Fatal Python error"
+_DUMPED = re.compile(r"^(Thread 0x|Current thread 0x|  File \"|  \.\.\.)")
+_NO_MEMORY = re.compile(
+    rb"memory allocation of \d+ bytes failed|std::bad_alloc|MemoryError|[Cc]annot allocate memory|[Oo]ut of memory"
+)
 
 
 class Processes:
@@ -61,13 +65,14 @@ class ProcessExecutor:
         self._reader = FrameReader()
         self._unsent = bytearray()
         self._ready = self._killed = self._unseen = False
+        self._dumped_at: int | None = None
         with ExitStack() as unless_started:
-            self._log = _open_log()
-            unless_started.callback(os.close, self._log)
+            self.log = _open_log()
+            unless_started.callback(os.close, self.log)
             self._socket, theirs = socket.socketpair()
             unless_started.callback(self._socket.close)
             with theirs:
-                self._process = _spawn(theirs, self._log)
+                self._process = _spawn(theirs, self.log)
             unless_started.pop_all()
         self._socket.setblocking(False)
         self._pidfd = os.pidfd_open(self._process.pid)
@@ -89,6 +94,10 @@ class ProcessExecutor:
         self._unseen = not self._ready
         if self._ready:
             self._nudge()
+
+    def dump(self) -> None:
+        self._dumped_at = os.fstat(self.log).st_size
+        self._process.send_signal(signal.SIGUSR2)
 
     def kill(self) -> None:
         self._killed = True
@@ -147,14 +156,14 @@ class ProcessExecutor:
         """The process ended; what it still said comes first."""
         self._loop.remove_reader(self._pidfd)
         os.close(self._pidfd)
-        status = self._process.wait()
+        _, status, used = os.wait4(self._process.pid, 0)
+        self._process.returncode = os.waitstatus_to_exitcode(status)
         self._drain()
         self._ended(self._process.pid)
-        ended = self._exit(status)
+        ended = self._exit(used.ru_maxrss * 1024)
         self._loop.remove_reader(self._socket.fileno())
         self._loop.remove_writer(self._socket.fileno())
         self._socket.close()
-        os.close(self._log)
         self._listener.on_exit(self, ended)
 
     def _drain(self) -> None:
@@ -168,12 +177,17 @@ class ProcessExecutor:
             for kind, number, payload in self._reader.feed(data):
                 self._listener.on_frame(self, kind, number, payload)
 
-    def _exit(self, status: int) -> Exit:
-        log = read_log(self._log)
-        trace = _trace(self._log)
-        if log is None:
-            return Exit(describe_status(status), self._killed, trace)
-        return Exit(describe_status(status), self._killed, trace, log.data, log.lines, log.cut)
+    def _exit(self, peak_bytes: int) -> Exit:
+        size = os.fstat(self.log).st_size
+        tail = os.pread(self.log, TRACE_BYTES, max(0, size - TRACE_BYTES))
+        return Exit(
+            describe_status(self._process.returncode),
+            self._killed,
+            _trace(tail) if self._dumped_at is None else _dump(self.log, self._dumped_at),
+            log=self.log,
+            peak_bytes=peak_bytes,
+            out_of_memory=_NO_MEMORY.search(tail) is not None,
+        )
 
 
 def _spawn(theirs: socket.socket, log: int) -> subprocess.Popen[bytes]:
@@ -200,9 +214,13 @@ def _open_log() -> int:
     return appending
 
 
-def _trace(log: int) -> str:
+def _trace(tail: bytes) -> str:
     """What Python's faulthandler wrote at the end of a log."""
-    size = os.fstat(log).st_size
-    tail = os.pread(log, TRACE_BYTES, max(0, size - TRACE_BYTES))
     start = tail.rfind(_TRACE_STARTS)
     return tail[start:].decode(errors="replace").strip() if start >= 0 else ""
+
+
+def _dump(log: int, start: int) -> str:
+    """The stacks that were asked for, without what was logged meanwhile."""
+    lines = os.pread(log, TRACE_BYTES, start).decode(errors="replace").splitlines()
+    return "\n".join(line for line in lines if _DUMPED.match(line))

@@ -11,6 +11,8 @@ from plugmesh.contracts.messages import LEASE_S, RENEW_S
 class Settings:
     """`settle_s`: an attempt that ended by then was never reported as accepted or started, its result says both.
     `prepare_s`: an attempt with a timeout may need that much more until its module's file is imported.
+    `look_s`: between looks at attempts that take longer, for their progress and log; `progress_s`: between two messages
+    about progress. `dump_s`: an executor that is to be killed has so long to say where its code is.
     `idle_s`: executors without work end after it. `orphan_exit_s`: the process ends when its link has been down
     that long and it holds nothing (`None`: it waits for ever)."""
 
@@ -19,6 +21,9 @@ class Settings:
     lease_s: float = LEASE_S
     settle_s: float = 0.01
     limits_s: float = 0.05
+    look_s: float = 0.5
+    progress_s: float = 1.0
+    dump_s: float = 0.2
     shared_grace_s: float = 2.0
     prepare_s: float = 60.0
     idle_s: float = 60.0

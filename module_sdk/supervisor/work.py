@@ -6,6 +6,7 @@ The data path is thin on purpose: bytes in, bytes out, and of a message only its
 from __future__ import annotations
 
 import asyncio
+import os
 from functools import partial
 
 from module_sdk.frames import Kind
@@ -14,12 +15,18 @@ from module_sdk.supervisor.attempts import Attempts, Ending, Head, Held
 from module_sdk.supervisor.clocks import Clocks
 from module_sdk.supervisor.deaths import Deaths
 from module_sdk.supervisor.executor import Executor, Executors, Exit
+from module_sdk.supervisor.livelogs import LiveLogs
 from module_sdk.supervisor.outbox import Outbox
 from module_sdk.supervisor.pool import Pool
 from module_sdk.supervisor.settings import Settings
+from module_sdk.supervisor.watch import Watch
+from plugmesh.contracts.data import FileRef
 from plugmesh.contracts.module import ModuleContract, ModuleKind
 from plugmesh.objects.port import ObjectStore
 from plugmesh.runtime import Runtime
+
+_ASKED_WHERE = frozenset({Ending.TIMED_OUT, Ending.CPU, Ending.STUCK})
+"""An executor that ends for these reasons is first asked where its code is."""
 
 
 class Work:
@@ -43,7 +50,9 @@ class Work:
         self.changed = asyncio.Event()
         self._pool = Pool(executors, self)
         self._clocks = Clocks(runtime, settings, self, outbox.send)
-        self._deaths = Deaths(runtime, objects, self.finish)
+        self._logs = LiveLogs(runtime, objects)
+        self._watch = Watch(runtime, settings, self, self._logs, outbox.send)
+        self._deaths = Deaths(runtime, self._logs, self.finish)
 
     @property
     def idle(self) -> bool:
@@ -57,6 +66,7 @@ class Work:
         attempt = self.attempts.add(head, payload, self._runtime.now(), concurrent=contract.traits.concurrent)
         if contract.kind is ModuleKind.SINK and not contract.traits.idempotent:
             attempt.lease_until = attempt.received_at + self._settings.lease_s
+        attempt.own_limits = contract.limits
         self._clocks.watch(attempt)
         self.fill()
 
@@ -67,7 +77,7 @@ class Work:
             attempt = queue.popleft()
             if attempt.is_late(self._runtime.wall()):
                 self.attempts.forget(attempt)
-                self._clocks.drop(attempt)
+                self._drop(attempt)
                 continue
             try:
                 executor = self._pool.take(attempt, alone=self._deaths.suspects(attempt))
@@ -85,6 +95,12 @@ class Work:
         executor.assign(attempt.number, attempt.payload)
         attempt.payload = b""
         self._clocks.watch(attempt)
+        if attempt.head.limits is not None:
+            self._watch.begin(attempt)
+
+    def takes_long(self, attempt: Held) -> None:
+        """It runs, and did not end at once."""
+        self._watch.long(attempt)
 
     # -- what executors say ----------------------------------------------------------------------------------------
 
@@ -97,21 +113,74 @@ class Work:
             return
         found = self.attempts.running.get(number)
         if found is None or found.executor is not executor:
-            if kind == Kind.RESULT:  # of an attempt that was forgotten
-                self._pool.release(executor, number, self._runtime.now())
+            self._of_forgotten(executor, kind, number)
             return
         if kind == Kind.RESULT:
             self._pool.release(executor, number, self._runtime.now())
             self.finish(found, payload if found.ending is None else answers.judged(found, payload))
             self.fill()
-        elif kind == Kind.PREPARING:
-            found.started_at = None
-        elif kind == Kind.STARTED:
-            found.started_at = self._runtime.now()
+        else:
+            self._on_rare_frame(found, executor, kind, payload)
+
+    def _on_rare_frame(self, attempt: Held, executor: Executor, kind: int, payload: bytes) -> None:
+        match kind:
+            case Kind.PREPARING:
+                attempt.started_at = None
+            case Kind.STARTED:
+                attempt.started_at = self._runtime.now()
+            case Kind.PROGRESS:
+                attempt.progress = attempt.last_progress = payload
+            case Kind.ARTIFACT:
+                attempt.artifacts.append(FileRef.model_validate_json(payload))
+            case Kind.UNLOGGED:
+                attempt.answered = True
+                self._drop(attempt)
+                log = None if executor.log is None else os.dup(executor.log)
+                self._runtime.spawn(self._finish_with_log(attempt, executor, payload, log), "keep log")
+            case Kind.LEAVING:
+                self._pool.leave(executor)
+            case Kind.AGAIN:
+                self._pool.leave(executor)
+                self._pool.release(executor, attempt.number, self._runtime.now())
+                attempt.payload = payload
+                self._start_again(attempt)
+
+    def _of_forgotten(self, executor: Executor, kind: int, number: int) -> None:
+        """A frame about no attempt that runs here."""
+        if kind == Kind.LEAVING:
+            self._pool.leave(executor)
+        elif kind == Kind.RESULT:
+            self._pool.release(executor, number, self._runtime.now())
+        elif kind == Kind.AGAIN:
+            self._pool.leave(executor)
+            self._pool.release(executor, number, self._runtime.now())
+        elif kind == Kind.UNLOGGED:
+            if executor.log is not None:
+                os.ftruncate(executor.log, 0)
+            self._pool.release(executor, number, self._runtime.now())
+
+    def _start_again(self, attempt: Held) -> None:
+        """Hand it to a fresh executor: the one it was on is not fit for it."""
+        try:
+            executor = self._pool.take_fresh(attempt)
+        except OSError as error:
+            self.finish(attempt, answers.failed(attempt.head, answers.not_started(attempt.head, error)))
+            return
+        self._hand(attempt, executor)
+
+    async def _finish_with_log(self, attempt: Held, executor: Executor, payload: bytes, log: int | None) -> None:
+        """The end of one that took long: its executor is free when the log was read from its file."""
+        kept = await self._logs.close(attempt, log)
+        self._pool.release(executor, attempt.number, self._runtime.now())
+        if attempt.ending is not None:
+            payload = answers.judged(attempt, payload)
+        self.finish(attempt, answers.with_log(payload, kept))
+        self.fill()
 
     def on_exit(self, executor: Executor, exit: Exit) -> None:
         """An executor ended (see `Listener`)."""
-        victims = [attempt for attempt in self._pool.remove(executor) if attempt.result is None]
+        ran = self._pool.remove(executor)
+        victims = [attempt for attempt in ran if attempt.result is None and not attempt.answered]
         for attempt in victims:
             self.attempts.running.pop(attempt.number, None)
         self._deaths.judge(victims, exit)
@@ -123,10 +192,14 @@ class Work:
         """It has a result, which is sent until it is safe."""
         if attempt.key not in self.attempts.held:
             return
+        self._drop(attempt)
         attempt.result = payload
         self.attempts.running.pop(attempt.number, None)
-        self._clocks.drop(attempt)
         self._outbox.send(attempt.shard, payload, partial(self._acknowledged, attempt))
+
+    def _drop(self, attempt: Held) -> None:
+        self._clocks.drop(attempt)
+        self._watch.drop(attempt)
 
     def _acknowledged(self, attempt: Held) -> None:
         """Its result cannot be lost any more."""
@@ -153,7 +226,11 @@ class Work:
         if executor is None:
             return
         attempt.ending = ending
-        if len(self._pool.attempts_of(executor)) > 1 and attempt.kill_at is None:
+        if ending in _ASKED_WHERE and not attempt.concurrent and executor.pid is not None:
+            attempt.kill_at = self._runtime.now() + self._settings.dump_s
+            self._clocks.watch(attempt)
+            executor.dump()
+        elif len(self._pool.attempts_of(executor)) > 1 and attempt.kill_at is None:
             attempt.kill_at = self._runtime.now() + self._settings.shared_grace_s
             self._clocks.watch(attempt)
             executor.cancel(attempt.number)
@@ -165,7 +242,9 @@ class Work:
         executor = attempt.executor
         running = attempt.number in self.attempts.running
         self.attempts.forget(attempt, keep_result=False)
-        self._clocks.drop(attempt)
+        attempt.progress = b""
+        self._drop(attempt)
+        self._logs.drop(attempt)
         self.changed.set()
         if running and executor is not None:
             if len(self._pool.attempts_of(executor)) > 1:

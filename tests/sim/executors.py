@@ -60,6 +60,14 @@ class VirtualExecutor:
     def shared(self) -> bool:
         return self._shared
 
+    @property
+    def pid(self) -> int | None:
+        return None
+
+    @property
+    def log(self) -> int | None:
+        return None
+
     def assign(self, number: int, payload: bytes) -> None:
         message = self._messages[number] = Assign.model_validate_json(payload)
         self._tasks[number] = self._house.process.spawn(self._run(number, message), "user code")
@@ -67,6 +75,9 @@ class VirtualExecutor:
     def cancel(self, number: int) -> None:
         if number in self._tasks and self._dice.random() < 0.7:  # others do not listen, and are killed
             self._house.process.spawn(self._cancelled(number), "cancelled")
+
+    def dump(self) -> None:
+        return None
 
     def kill(self) -> None:
         self._killed = True

@@ -8,7 +8,7 @@ import pytest
 from module_sdk.launch import Launch, Served, Source
 from module_sdk.loading import find_module, load, load_file, modules_in
 from module_sdk.supervisor.answers import died
-from module_sdk.supervisor.attempts import Head
+from module_sdk.supervisor.attempts import Head, Held
 from module_sdk.supervisor.executor import Exit
 from plugmesh.errors import ConfigurationError, ContractError
 from plugmesh.runtime import SystemRuntime
@@ -89,6 +89,9 @@ def test_the_runtime_is_the_machine_unless_a_test_names_another(tmp_path: Path) 
 
 def test_a_death_is_told_in_words() -> None:
     head = Head(type="assign", instance="i", module="a.one", version="0.1.0")
-    error = died(head, Exit("it was killed by signal 11 (SIGSEGV)", trace="Fatal Python error: Segmentation fault"))
+    attempt = Held(("r", "s", 1), head, 1, b"", 0.0, concurrent=False)
+    exit = Exit("it was killed by signal 11 (SIGSEGV)", trace="Fatal Python error: Segmentation fault")
+    error, convicting = died(attempt, exit)
+    assert convicting
     assert error.message == "a.one@0.1.0: the process that ran the step ended: it was killed by signal 11 (SIGSEGV)"
     assert "Segmentation" in error.traceback

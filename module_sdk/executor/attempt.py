@@ -1,0 +1,278 @@
+"""One attempt from its message to its result. Shared by both kinds of executor; calling the function is theirs."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+from module_sdk.context import Context
+from module_sdk.executor.failure import limit_error, step_error
+from module_sdk.executor.fingerprint import fingerprint
+from module_sdk.executor.inputs import Given
+from module_sdk.executor.metered import MeteredStore
+from module_sdk.executor.outputs import Outputs, Written
+from module_sdk.executor.runner import Runner
+from module_sdk.invoke import Caller, Prepared
+from module_sdk.limits import output_text
+from module_sdk.reports import Reports, Tell
+from module_sdk.steplog import StepLog
+from module_sdk.storing import put
+from module_sdk.workspace import Workspace
+from plugmesh.contracts.data import MESSAGE_LIMIT_BYTES, DataRef, FileRef, Reference
+from plugmesh.contracts.messages import Assign, AttemptStats, Done, Failed, LogRef
+from plugmesh.contracts.module import Limits
+from plugmesh.contracts.run import StepError
+from plugmesh.data.reference import spill
+from plugmesh.errors import PlugmeshError
+from plugmesh.objects.port import ObjectStore
+
+TIGHT_SPILL_BYTES = 1024
+"""References longer than this leave a message that is too long with longer ones."""
+_LISTED_COLUMNS = 200
+_SHORT_CHARS = 1000
+_log = logging.getLogger("module_sdk")
+_step_log = logging.getLogger("step")
+NO_LIMITS = Limits()
+
+
+class Attempt:
+    """One attempt while it runs.
+
+    `alone`: it has the process for itself, so that the kernel's limits and the peak of its memory are its own. `tell`
+    takes its progress, `on_artifact` each file that it leaves.
+    """
+
+    def __init__(
+        self,
+        runner: Runner,
+        assign: Assign,
+        is_cancelled: Callable[[], bool] = bool,
+        *,
+        alone: bool = True,
+        tell: Tell | None = None,
+        on_artifact: Callable[[FileRef], None] | None = None,
+    ) -> None:
+        self.assign = assign
+        self._runner = runner
+        self._is_cancelled = is_cancelled
+        self._alone, self._tell, self._on_artifact = alone, tell, on_artifact
+        self._nonce = ""
+        self._keys: list[str] = []
+        self._workspace: Workspace | None = None
+        self._reports: Reports | None = None
+        self._store: ObjectStore = runner.store
+        self._given: Mapping[str, Sequence[Given]] = {}
+        self._caller: Caller | None = None
+        self.began, self._cpu = time.perf_counter(), time.process_time()
+        if alone:
+            runner.memory.forget_peak()
+
+    @property
+    def nonce(self) -> str:
+        """What tells this execution from every other of the same attempt; made when something is written."""
+        self._nonce = self._nonce or self._runner.runtime.new_id("x")
+        return self._nonce
+
+    @property
+    def _own_limits(self) -> Limits:
+        """What the module itself says about limits."""
+        return NO_LIMITS if self._caller is None else self._caller.module.contract.limits
+
+    @property
+    def _ref(self) -> str:
+        return f"{self.assign.module}@{self.assign.version}"
+
+    def prepare(self) -> tuple[Caller, Prepared]:
+        """Import the module, load the inputs, check them. Raises `NoRoom`, before anything was done."""
+        assign = self.assign
+        caller = self._caller = self._runner.caller(assign)
+        limits = assign.limits
+        if self._alone:
+            self._runner.ceilings.set(limits)
+        if limits is not None and limits.output_bytes is not None:
+            problem = output_text(caller.ref, limits, self._own_limits)
+            self._store = MeteredStore(self._runner.store, limits.output_bytes, problem)
+        self._given = self._runner.inputs.load(assign, caller)
+        workspace = self._workspace = Workspace(lambda: self._store, self._key)
+        values = {port: [given.value for given in found] for port, found in self._given.items()}
+        context = self._context(workspace) if caller.module.signature.context is not None else None
+        return caller, caller.prepare(values, assign.params, workspace, context)
+
+    def _context(self, workspace: Workspace) -> Context:
+        assign = self.assign
+        self._reports = Reports(workspace, _step_log, self._tell, self._on_artifact)
+        return Context(
+            workspace,
+            run=assign.run,
+            step=assign.step,
+            attempt=assign.epoch,
+            namespace=assign.namespace,
+            params=assign.params,
+            fingerprint=lambda: fingerprint(assign),
+            is_cancelled=self._is_cancelled,
+            reports=self._reports,
+        )
+
+    def finish(self, returned: Any, prepared: Prepared) -> Done:
+        """Check and write what the function returned."""
+        assert self._caller is not None
+        assert self._workspace is not None
+        collected = self._caller.collect(returned, prepared, self._workspace)
+        outputs = Outputs(self._store, self._caller, self.assign, self._given, self._key)
+        written = outputs.write(collected)
+        if self._alone:
+            self._runner.ceilings.lift()
+        return self._done(written, self._stats(written))
+
+    def fail(self, error: BaseException) -> Failed:
+        """What to say of an exception. What the attempt wrote is deleted, but for the files it left for people."""
+        assign = self.assign
+        if self._alone:
+            self._runner.ceilings.lift()
+        self._delete_written()
+        file, line = self._place()
+        told = step_error(error, self._ref, file, line)
+        exceeded = limit_error(error, self._ref, assign.limits, self._own_limits) if self._alone else None
+        if exceeded is not None:
+            told = told.model_copy(update=exceeded)
+        return Failed(
+            instance=assign.instance,
+            run=assign.run,
+            step=assign.step,
+            epoch=assign.epoch,
+            error=told,
+            artifacts=self._artifacts(),
+            stats=self._stats(None),
+        )
+
+    def _artifacts(self) -> tuple[FileRef, ...]:
+        return () if self._reports is None else tuple(self._reports.artifacts.values())
+
+    def _delete_written(self) -> None:
+        if self._workspace is not None:
+            self._workspace.give_up()
+        kept = {ref.key for ref in self._artifacts()}
+        for key in self._keys:
+            if key not in kept:
+                with suppress(PlugmeshError):
+                    self._runner.store.delete(key)
+        self._keys.clear()
+
+    def _place(self) -> tuple[str, int | None]:
+        """File and line of the function; of a file that could not be imported its name alone."""
+        if self._caller is None:
+            return self._runner.file_of(self.assign), None
+        place = self._caller.module.signature.place
+        return place.file, place.line
+
+    def close(self) -> None:
+        """Remove what it had for itself."""
+        if self._reports is not None:
+            self._reports.close()
+        if self._workspace is not None:
+            self._workspace.close()
+
+    def encode(self, result: Done | Failed, log: StepLog | LogRef | None) -> bytes:
+        """The message, with the log beside it; references that make it too long go to the object store."""
+        if log is not None:
+            result = result.model_copy(update={"log": self._keep(log) if isinstance(log, StepLog) else log})
+        text = result.encode()
+        if len(text) <= MESSAGE_LIMIT_BYTES:
+            return text
+        try:
+            return self._shortened(result).encode()
+        except PlugmeshError as error:  # the store is full
+            return self.fail(error).encode()
+
+    def _shortened(self, result: Done | Failed) -> Done | Failed:
+        if isinstance(result, Failed):
+            error = result.error.model_copy(update={"traceback": "", "message": result.error.message[:_SHORT_CHARS]})
+            return result.model_copy(update={"error": error})
+        outputs = {
+            port: spill(self._runner.store, self._key(f"{port}-tight-ref"), ref, limit_bytes=TIGHT_SPILL_BYTES)
+            for port, ref in result.outputs.items()
+        }
+        return result.model_copy(update={"outputs": outputs})
+
+    def _done(self, written: Written, stats: AttemptStats) -> Done:
+        assign = self.assign
+        return Done(
+            instance=assign.instance,
+            run=assign.run,
+            step=assign.step,
+            epoch=assign.epoch,
+            outputs={port: self._spilled(port, ref) for port, ref in written.outputs.items()},
+            artifacts=self._artifacts(),
+            stats=stats,
+        )
+
+    def _spilled(self, port: str, ref: Reference) -> Reference:
+        if not isinstance(ref, DataRef) or _is_short(ref):
+            return ref
+        return spill(self._runner.store, self._key(f"{port}-ref"), ref)
+
+    def _keep(self, log: StepLog) -> LogRef | None:
+        key = self._key("log") + ".jsonl"
+        try:
+            put(self._runner.store, key, log.data)
+        except PlugmeshError as error:
+            _log.warning("the log of %s could not be kept: %s", self.assign.attempt, error)
+            return None
+        return LogRef(key=key, bytes=len(log.data), lines=log.lines, truncated=log.cut)
+
+    def _key(self, word: str) -> str:
+        """A new object key of this execution."""
+        key = f"{self.assign.prefix}/{self.nonce}-{word}"
+        self._keys.append(key)
+        return key
+
+    def _stats(self, written: Written | None) -> AttemptStats:
+        """`peak_memory_bytes` is the most that the process had resident; of attempts that share one, since it was alone."""
+        read: dict[str, tuple[str, ...]] = {}
+        rows_in = bytes_read = 0
+        for port, found in self._given.items():
+            for one in found:
+                if one.columns is not None and isinstance(one.ref, DataRef):
+                    read[port] = one.columns
+                    rows_in += one.ref.rows
+                    bytes_read += one.bytes
+        made = written or Written()
+        lists = (read, made.written, made.passed)
+        listed = sum(len(names) for ports in lists for names in ports.values()) <= _LISTED_COLUMNS
+        return AttemptStats(
+            wall_s=round(time.perf_counter() - self.began, 6),
+            cpu_s=round(time.process_time() - self._cpu, 6),
+            peak_memory_bytes=self._runner.memory.peak(),
+            rows_in=rows_in,
+            rows_out=made.rows,
+            rows_failed=0 if self._reports is None else self._reports.rows_failed,
+            bytes_read=bytes_read,
+            bytes_written=made.bytes_written,
+            bytes_passed=made.bytes_passed,
+            read=read if listed else None,
+            written=made.written if listed else None,
+            passed=made.passed if listed else None,
+        )
+
+
+def unreadable(payload: bytes, error: Exception) -> bytes:
+    """The answer to an assignment of which only the ids can be read."""
+    ids = json.loads(payload)
+    return Failed(
+        instance=ids["instance"],
+        run=ids["run"],
+        step=ids["step"],
+        epoch=ids["epoch"],
+        error=StepError(
+            type="InvalidMessage", code="invalid-message", message=f"the assignment cannot be read: {error}"
+        ),
+    ).encode()
+
+
+def _is_short(ref: DataRef) -> bool:
+    """Certainly shorter than what is spilled, without writing it out."""
+    return len(ref.schema_ipc) < 4096 and sum(len(g.columns) for f in ref.fragments for g in f.groups) < 32

@@ -1,0 +1,59 @@
+"""Limits that the kernel holds while an attempt runs: memory and open files."""
+
+from __future__ import annotations
+
+import os
+import resource
+
+from module_sdk.executor.memory import Memory
+from plugmesh.contracts.module import Limits
+
+
+class NoRoom(Exception):
+    """The process has as much memory as the attempt may have, before it has begun."""
+
+
+class Ceilings:
+    """Raised and lowered around each attempt; soft limits only, so that they can be raised again.
+
+    Memory is limited by `RLIMIT_DATA`, which does not count mapped files. What allocators have reserved but not touched
+    is left out: the attempt may have as much more as its limit is above what is resident now. What it takes from the
+    reserve is seen by the supervisor.
+    """
+
+    def __init__(self, memory: Memory) -> None:
+        self._memory = memory
+        self._data = resource.getrlimit(resource.RLIMIT_DATA)
+        self._files = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self._files_now = self._files[0]
+        self._own_files = 0
+        self._lowered = False
+
+    def set(self, limits: Limits | None) -> None:
+        """For an attempt that begins. Raises `NoRoom`."""
+        files = None if limits is None else limits.open_files
+        soft = self._files[0] if files is None else self._soft_files(files)
+        if soft != self._files_now:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, self._files[1]))
+            self._files_now = soft
+        if limits is not None and limits.memory_bytes is not None:
+            resident, data = self._memory.now()
+            if resident >= limits.memory_bytes:
+                raise NoRoom
+            most = data + limits.memory_bytes - resident
+            hard = self._data[1]
+            resource.setrlimit(resource.RLIMIT_DATA, (most if hard < 0 else min(most, hard), hard))
+            self._lowered = True
+
+    def lift(self) -> None:
+        """The attempt is over."""
+        if self._lowered:
+            resource.setrlimit(resource.RLIMIT_DATA, self._data)
+            self._lowered = False
+
+    def _soft_files(self, files: int) -> int:
+        """What this process has open for itself comes on top."""
+        if not self._own_files:
+            self._own_files = len(os.listdir("/proc/self/fd"))
+        hard = self._files[1]
+        return files + self._own_files if hard < 0 else min(files + self._own_files, hard)
