@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from http import HTTPStatus
 from typing import Any
 
-from gateway.problems import STATUS, TITLES, TYPE_PREFIX
+from gateway.problems import STATUS, TYPE_PREFIX
 
 _HEAD = """# HTTP API
 
@@ -81,11 +82,13 @@ def _body_fields(content: dict[str, Any]) -> str:
 def _problems() -> Iterator[str]:
     yield "## Problems\n"
     yield "Errors are `application/problem+json` (RFC 9457). `code` never changes its meaning, `type` is the same with"
-    yield f"`{TYPE_PREFIX}` before it, `detail` says what happened and what to do; where several things are wrong,"
-    yield "`problems` lists all of them, with `line` and `column` where there was text.\n"
+    yield f"`{TYPE_PREFIX}` before it, `detail` says what happened and what to do. `args`, where it is there, has what it"
+    yield "is about by name; where several things are wrong, `problems` lists all of them, with `line` and `column` where"
+    yield "there was text. Each code has [a page of its own](errors/index.md).\n"
     yield "| status | codes |"
     yield "| --- | --- |"
     for status in sorted(set(STATUS.values())):
         codes = sorted(code for code, of in STATUS.items() if of == status)
-        yield f"| {status} {TITLES.get(status, '')} | {', '.join(f'`{code}`' for code in codes)} |".replace("  ", " ")
+        links = ", ".join(f"[`{code}`](errors/{code}.md)" for code in codes)
+        yield f"| {status} {HTTPStatus(status).phrase} | {links} |"
     yield ""

@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
+from plugmesh.codes.table import CODES
 from plugmesh.errors import FlowInvalid, PlugmeshError, StoreFull
 
 MEDIA_TYPE = "application/problem+json"
@@ -21,53 +22,8 @@ TYPE_PREFIX = "urn:plugmesh:problem:"
 
 _log = logging.getLogger("plugmesh.gateway")
 
-STATUS: Mapping[str, int] = {
-    "bad-request": 400,
-    "busy": 503,
-    "configuration": 400,
-    "conflict": 409,
-    "contract-refused": 409,
-    "data": 422,
-    "data-mismatch": 422,
-    "flow-invalid": 422,
-    "host-refused": 403,
-    "invalid-message": 400,
-    "limit-exceeded": 413,
-    "link-lost": 503,
-    "not-found": 404,
-    "not-reachable": 503,
-    "object-corrupt": 500,
-    "object-missing": 410,
-    "ownership-lost": 503,
-    "protocol-mismatch": 400,
-    "request-invalid": 422,
-    "state-unavailable": 503,
-    "request-timeout": 408,
-    "store-full": 507,
-    "unauthenticated": 401,
-    "unauthorized": 403,
-    "unreadable-data": 422,
-    "unsupported-media-type": 415,
-}
-"""HTTP status of each error code; 500 for the rest."""
-
-TITLES: Mapping[int, str] = {
-    400: "The request cannot be read",
-    401: "A token is needed",
-    403: "Not allowed",
-    404: "Not found",
-    405: "Method not allowed",
-    408: "The request came too slowly",
-    409: "In conflict with what is there",
-    410: "The data is gone",
-    413: "Too large",
-    415: "Not a body of the right kind",
-    416: "No such range",
-    422: "The request is invalid",
-    503: "Not available now",
-    507: "No room left",
-}
-
+STATUS: Mapping[str, int] = {name: code.status for name, code in CODES.items() if code.status is not None}
+"""HTTP status of each error code that an answer may have; 500 for the rest."""
 
 _HEADERS: Mapping[int, Mapping[str, str]] = {401: {"www-authenticate": "Bearer"}, 503: {"retry-after": "1"}}
 
@@ -82,7 +38,7 @@ class ProblemResponse(Response):
     ) -> None:
         body = {
             "type": TYPE_PREFIX + code,
-            "title": TITLES.get(status, "The gateway failed" if status >= 500 else "The request failed"),
+            "title": CODES[code].title if code in CODES else "The request failed",
             "status": status,
             "detail": detail,
             "code": code,
@@ -129,8 +85,9 @@ async def on_plugmesh_error(request: Request, error: Exception) -> Response:
 async def on_http_error(request: Request, error: Exception) -> Response:
     """Handler for what the web framework refuses by itself: unknown paths, methods."""
     assert isinstance(error, HTTPException)
-    code = {404: "not-found", 405: "method-not-allowed", 413: "limit-exceeded"}.get(error.status_code, "bad-request")
+    code = "method-not-allowed" if error.status_code == 405 else "bad-request"
     if error.status_code == 404:
+        code = "not-found"
         detail = f"there is nothing at {request.url.path}: the routes are listed at /api/v1/openapi.json"
     else:
         detail = f"{request.method} {request.url.path}: {error.detail}"
