@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
 from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from plugmesh.cli.terminal_text import one_line
+from plugmesh.cli.terminal_text import brief, one_line
 
 _PIPE_WIDTH = 200
 
@@ -35,6 +35,22 @@ def make_console(*, stderr: bool = False) -> Console:
     if not console.is_terminal:
         console = Console(stderr=stderr, highlight=False, markup=False, emoji=False, width=_PIPE_WIDTH)
     return console
+
+
+def cut(text: str) -> Text:
+    """A cell of one line that ends with an ellipsis where there is no room for all of it."""
+    return Text(brief(text), no_wrap=True, overflow="ellipsis")
+
+
+def facts(lines: Iterable[tuple[str, str]]) -> Table:
+    """Labels and what they say, which stays beside its label where it is folded; a label that says nothing is left out."""
+    made = Table.grid(padding=(0, 2, 0, 0))
+    made.add_column(no_wrap=True)
+    made.add_column(overflow="fold")
+    for label, text in lines:
+        if text:
+            made.add_row(*cells(label, text))
+    return made
 
 
 def cell_text(value: Any) -> str:

@@ -179,7 +179,7 @@ def spread(column: dict[str, Any]) -> str:
     if histogram:
         most = max(part["count"] for part in histogram) or 1
         return "".join(
-            " " if not part["count"] else _BARS[(len(_BARS) - 1) * part["count"] // most] for part in histogram
+            "·" if not part["count"] else _BARS[(len(_BARS) - 1) * part["count"] // most] for part in histogram
         )
     top = column.get("top") or []
     return brief(", ".join(f"{cell_text(part['value'])} ({part['count']:,})" for part in top[:_TOP_SHOWN]))

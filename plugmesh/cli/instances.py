@@ -9,12 +9,10 @@ from rich.text import Text
 
 from plugmesh.cli.amounts import clock, seconds_text
 from plugmesh.cli.arguments import HERE, AsJson, Url
-from plugmesh.cli.console import cells, table
+from plugmesh.cli.console import cells, facts, table
 from plugmesh.cli.routes import at
 from plugmesh.cli.session import Session
 from plugmesh.cli.terminal_text import brief, one_line
-
-_LABEL = 12
 
 
 def instances(
@@ -69,7 +67,7 @@ def _show_instance(session: Session, one: dict[str, Any]) -> None:
     session.console.print(Text(one_line(f"{one['id']} {_state(one)}"), style="bold"))
     labels = ", ".join(f"{name}={value}" for name, value in (one.get("labels") or {}).items())
     load = one.get("load")
-    facts = (
+    known = (
         ("host", f"{one['host']}, process {one['pid']}"),
         ("work", _work(one) + (f", load {load:g}" if isinstance(load, int | float) else "")),
         ("heard from", f"{seconds_text(one['beat_age_s'])} ago" if one.get("beat_age_s") is not None else ""),
@@ -80,9 +78,7 @@ def _show_instance(session: Session, one: dict[str, Any]) -> None:
         *(("refused", f"{entry['module']}@{entry['version']}: {entry['difference']}") for entry in one["refused"]),
         *(("holds", _held(attempt)) for attempt in one.get("attempts") or one.get("held") or ()),
     )
-    for label, text in facts:
-        if text:
-            session.console.print(Text(f"{label:<{_LABEL}}{one_line(text)}"))
+    session.console.print(facts(known))
 
 
 def _held(attempt: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,10 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130
 """The same as `ExitCode.INTERRUPTED`, which is not imported yet when it is needed."""
+
+
+TRACEBACK = "PLUGMESH_TRACEBACK"
+"""Environment variable for whoever looks for a mistake in the command."""
 
 
 def make_app() -> typer.Typer:
@@ -49,3 +54,17 @@ def main() -> None:
         app(prog_name="plugmesh")
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
+    except Exception as error:
+        if os.environ.get(TRACEBACK):
+            raise
+        sys.exit(_unexpected(error))
+
+
+def _unexpected(error: Exception) -> str:
+    """What to say of a mistake of ours, or of a mesh whose answers have another form."""
+    from plugmesh.cli.terminal_text import one_line  # noqa: PLC0415  only when something is wrong
+
+    return one_line(
+        f"plugmesh: the command itself went wrong ({type(error).__name__}: {error}). `plugmesh doctor` says whether the "
+        f"mesh has another version; {TRACEBACK}=1 shows where it was"
+    )

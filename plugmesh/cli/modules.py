@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
 import typer
@@ -10,13 +10,11 @@ from rich.text import Text
 
 from plugmesh.cli.amounts import bytes_text
 from plugmesh.cli.arguments import HERE, AsJson, Url
-from plugmesh.cli.console import cells, table
+from plugmesh.cli.console import cells, cut, facts, table
 from plugmesh.cli.routes import at
 from plugmesh.cli.session import Session
-from plugmesh.cli.terminal_text import brief, one_line, plain
+from plugmesh.cli.terminal_text import one_line, plain
 from plugmesh.errors import ConfigurationError
-
-_LABEL = 12
 
 
 def modules(
@@ -66,12 +64,19 @@ def _show_modules(session: Session, found: list[dict[str, Any]]) -> None:
     if not found:
         session.say("no modules yet: plugmesh module serve FILE.py plugs one in")
         return
-    made = table("MODULE", "VERSION", "KIND", "SERVED BY", "WHAT IT DOES", whole=("MODULE", "SERVED BY"))
+    made = table(
+        "MODULE",
+        "VERSION",
+        "KIND",
+        "SERVED BY",
+        "WHAT IT DOES",
+        whole=("MODULE", "SERVED BY"),
+    )
     for module in found:
         served = f"{module['live']} instance{'s' if module['live'] != 1 else ''}" if module["live"] else "nobody now"
         served = "disabled" if module.get("disabled") else served
         versions = ", ".join(module["live_versions"] or module["versions"])
-        made.add_row(*cells(module["name"], versions, module["kind"], served, brief(first_line(module))))
+        made.add_row(*cells(module["name"], versions, module["kind"], served), cut(first_line(module)))
     session.console.print(made)
 
 
@@ -83,28 +88,25 @@ def _show_module(session: Session, found: dict[str, Any]) -> None:
     if contract.get("doc"):
         session.say(contract["doc"].strip())
     session.console.print()
+    session.console.print(facts(_facts(found)))
+
+
+def _facts(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    contract = found["contract"]
     for port in contract["inputs"]:
-        _fact(session, "input", f"{port['name']}: {port['kind']}{_columns(port)}{_optional(port)}")
+        yield "input", f"{port['name']}: {port['kind']}{_columns(port)}{_optional(port)}"
     for port in contract["outputs"]:
         passed = f", and the other columns of {port['passes']}" if port.get("passes") else ""
-        _fact(session, "output", f"{port['name']}: {port['kind']}{_columns(port)}{passed}")
+        yield "output", f"{port['name']}: {port['kind']}{_columns(port)}{passed}"
+    required = contract["params"].get("required", ())
     for name, param in (contract["params"].get("properties") or {}).items():
-        _fact(session, "param", _param(name, param, name in contract["params"].get("required", ())))
-    _fact(session, "promises", _traits(contract.get("traits") or {}))
-    _fact(session, "asks for", _resources(contract.get("resources") or {}))
-    _fact(session, "versions", ", ".join(found["versions"]))
-    _fact(session, "served by", ", ".join(found["instances"]) or "nobody now")
+        yield "param", _param(name, param, name in required)
+    yield "promises", _traits(contract.get("traits") or {})
+    yield "asks for", _resources(contract.get("resources") or {})
+    yield "versions", ", ".join(found["versions"])
+    yield "served by", ", ".join(found["instances"]) or "nobody now"
     disabled = found.get("disabled")
-    _fact(
-        session,
-        "disabled",
-        "" if not disabled else str(disabled.get("reason") or "yes") if isinstance(disabled, dict) else "yes",
-    )
-
-
-def _fact(session: Session, label: str, text: str) -> None:
-    if text:
-        session.console.print(Text(f"{label:<{_LABEL}}{one_line(text)}"))
+    yield "disabled", (disabled.get("reason") if isinstance(disabled, dict) else "") or ("yes" if disabled else "")
 
 
 def _columns(port: Mapping[str, Any]) -> str:
@@ -118,13 +120,19 @@ def _optional(port: Mapping[str, Any]) -> str:
 
 
 def _param(name: str, schema: Mapping[str, Any], required: bool) -> str:
-    kind = schema.get("x-mesh") or schema.get("type") or "any"
-    kind = " or ".join(kind) if isinstance(kind, list) else kind
-    if "enum" in schema:
-        kind = " | ".join(map(str, schema["enum"]))
+    kind = _kind(schema)
     default = "" if required else f" = {schema.get('default')!r}"
     about = f": {schema['description']}" if schema.get("description") else ""
     return f"{name}{default} ({kind}{', required' if required else ''}){about}"
+
+
+def _kind(schema: Mapping[str, Any]) -> str:
+    if "enum" in schema:
+        return " | ".join(map(str, schema["enum"]))
+    if "anyOf" in schema:
+        return " or ".join(_kind(one) for one in schema["anyOf"])
+    kind = schema.get("x-mesh") or schema.get("type") or "any"
+    return " or ".join(kind) if isinstance(kind, list) else str(kind)
 
 
 def _traits(traits: Mapping[str, Any]) -> str:

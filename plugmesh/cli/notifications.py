@@ -8,12 +8,11 @@ import typer
 
 from plugmesh.cli.amounts import clock
 from plugmesh.cli.arguments import HERE, AsJson, Limit, Url
-from plugmesh.cli.console import cells, table
+from plugmesh.cli.console import cells, cut, table
 from plugmesh.cli.root import group
 from plugmesh.cli.routes import at
 from plugmesh.cli.session import Session
 from plugmesh.cli.steps import state_text
-from plugmesh.cli.terminal_text import brief
 
 
 def notifications_app() -> typer.Typer:
@@ -53,12 +52,23 @@ def _show(session: Session, found: list[dict[str, Any]]) -> None:
         session.say("no notifications")
         return
     whole = ("ID", "STATE", "NEXT TRY")
-    made = table("ID", "RUN", "STATE", "TRIES", "NEXT TRY", "ADDRESS", "LAST ANSWER", right=("TRIES",), whole=whole)
+    made = table(
+        "ID",
+        "RUN",
+        "STATE",
+        "TRIES",
+        "NEXT TRY",
+        "ADDRESS",
+        "LAST ANSWER",
+        right=("TRIES"),
+        whole=whole,
+    )
     for one in found:
         answer = one.get("error") or one.get("status") or ""
         made.add_row(
             *cells(one["id"], one["run"]),
             state_text(one["state"]),
-            *cells(one.get("attempts"), clock(one.get("next_at")), one["url"], brief(str(answer))),
+            *cells(one.get("attempts"), clock(one.get("next_at")), one["url"]),
+            cut(str(answer)),
         )
     session.console.print(made)

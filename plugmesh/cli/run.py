@@ -121,7 +121,8 @@ def finish(session: Session, run: str, out: Path | None, format: str) -> None:
 
 
 def _accepted(session: Session, accepted: dict[str, Any]) -> None:
-    session.say(f"{accepted['id']} is {accepted['state']}; watch it with: plugmesh show {accepted['id']} --follow")
+    session.say(f"{accepted['id']} is {accepted['state']}")
+    session.say(f"watch it: plugmesh show {accepted['id']} --follow")
 
 
 def _ended(session: Session, run: dict[str, Any]) -> None:

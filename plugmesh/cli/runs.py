@@ -8,12 +8,11 @@ import typer
 
 from plugmesh.cli.amounts import clock
 from plugmesh.cli.arguments import HERE, AsJson, Url
-from plugmesh.cli.console import cells, table
+from plugmesh.cli.console import cells, cut, table
 from plugmesh.cli.moments import earlier
 from plugmesh.cli.routes import at
 from plugmesh.cli.session import Session
 from plugmesh.cli.steps import duration, state_text
-from plugmesh.cli.terminal_text import brief
 from plugmesh.errors import ConfigurationError
 
 
@@ -62,13 +61,22 @@ def _show(session: Session, found: list[dict[str, Any]], *, some: bool) -> None:
     if not found:
         session.say("no such runs" if some else "no runs yet: plugmesh run FLOW.yaml --follow")
         return
-    made = table("RUN", "FLOW", "STATE", "SUBMITTED", "TIME", "REASON", whole=("RUN", "STATE", "SUBMITTED", "TIME"))
+    made = table(
+        "RUN",
+        "FLOW",
+        "STATE",
+        "SUBMITTED",
+        "TIME",
+        "REASON",
+        whole=("RUN", "STATE", "SUBMITTED", "TIME"),
+    )
     for run in found:
         took = duration(run["started_at"] or run["submitted_at"], run["ended_at"])
         flow = f"{run['namespace']}/{run['flow']}"
         made.add_row(
             *cells(run["id"], flow),
             state_text(run["state"]),
-            *cells(clock(run["submitted_at"]), took, brief(run["reason"] or "")),
+            *cells(clock(run["submitted_at"]), took),
+            cut(run["reason"] or ""),
         )
     session.console.print(made)

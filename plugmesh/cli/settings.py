@@ -8,11 +8,13 @@ from typing import Annotated, Any
 import typer
 
 from plugmesh.cli.arguments import HERE, AsJson, Url
-from plugmesh.cli.console import cells, table
+from plugmesh.cli.console import cells, cut, table
 from plugmesh.cli.root import group
 from plugmesh.cli.routes import at
 from plugmesh.cli.session import Session
-from plugmesh.cli.terminal_text import brief
+
+WIDE_FROM = 120
+"""A terminal this wide has room for what each setting does."""
 
 SettingName = Annotated[str, typer.Argument(metavar="NAME", help="The setting.")]
 
@@ -35,7 +37,7 @@ def list_settings(
     with Session(url, as_json) as session:
         found = session.client.get("/settings")["settings"]
         if changed:
-            found = [one for one in found if one["source"] != "default"]
+            found = [one for one in found if one["value"] != one["default"]]
         session.answer({"settings": found}, lambda: _show(session, found))
 
 
@@ -70,12 +72,17 @@ def _show(session: Session, found: list[dict[str, Any]]) -> None:
     if not found:
         session.say("every setting is as it comes")
         return
-    made = table("SETTING", "VALUE", "FROM", "WHAT IT DOES", whole=("SETTING", "FROM"))
+    wide = session.console.width >= WIDE_FROM
+    names = ("SETTING", "VALUE", "FROM", "WHAT IT DOES") if wide else ("SETTING", "VALUE", "FROM")
+    made = table(*names, whole=("SETTING", "FROM"))
     for one in sorted(found, key=lambda one: str(one["name"])):
         fixed = "" if one.get("changeable", True) else " (at start only)"
-        made.add_row(*cells(one["name"], _value(one["value"]), f"{one['source']}{fixed}", brief(one.get("doc") or "")))
+        row = (*cells(one["name"], _value(one["value"]), f"{one['source']}{fixed}"), cut(one.get("doc") or ""))
+        made.add_row(*row[: len(names)])
     session.console.print(made)
 
 
 def _value(value: Any) -> str:
+    if value is None:
+        return "none"
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -9,12 +9,11 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from plugmesh.cli.amounts import bytes_text, clock, rows_text, seconds_text
-from plugmesh.cli.console import cells, table
+from plugmesh.cli.console import cells, facts, table
 from plugmesh.cli.run_view import progress_text
 from plugmesh.cli.steps import duration, error_line, output_text, state_text, tries_text
 from plugmesh.cli.terminal_text import brief, one_line, plain
 
-_LABEL = 10
 _COLUMNS_SHOWN = 12
 
 
@@ -23,7 +22,7 @@ def step_view(step: Mapping[str, Any]) -> RenderableType:
     took = duration(step.get("started_at") or step.get("ready_at"), step.get("ended_at"))
     title = f"{step['id']} of {step['run']} {step['state']}{f' after {took}' if took else ''}"
     parts: list[RenderableType] = [Text(one_line(title), style="bold")]
-    parts += [_line(label, text) for label, text in _facts(step) if text]
+    parts.append(facts(_facts(step)))
     parts += _attempts(step)
     error = step.get("error")
     if error:
@@ -41,21 +40,22 @@ def _facts(step: Mapping[str, Any]) -> list[tuple[str, str]]:
     version = f"@{step['version']}" if step.get("version") else ""
     module = str(step["module"]).partition("@")[0] if version else step.get("module") or ""
     where = f" on {step['instance']}" if step.get("instance") else ""
-    facts = [("module", f"{module}{version}{where}"), ("reason", step.get("reason") or "")]
-    facts.append(("progress", progress_text(step["progress"]) if step.get("progress") else ""))
+    found = [("module", f"{module}{version}{where}"), ("reason", step.get("reason") or "")]
+    found.append(("attempt", tries_text(dict(step)).removeprefix("attempt ") if step.get("epoch") else ""))
+    found.append(("progress", progress_text(step["progress"]) if step.get("progress") else ""))
     if stats:
         failed = stats.get("rows_failed") or 0
         without = f", {rows_text(failed)} could not be used" if failed else ""
-        facts += [
+        found += [
             ("rows", f"{stats.get('rows_in', 0):,} → {stats.get('rows_out', 0):,}{without}"),
             ("bytes", _bytes(stats)),
             ("columns", _columns(stats)),
             ("used", _used(stats)),
         ]
     outputs = step.get("outputs") or {}
-    facts.append(("outputs", "; ".join(f"{name}: {output_text('out', one)}" for name, one in outputs.items())))
-    facts += [("artifact", _artifact(artifact)) for artifact in step.get("artifacts") or ()]
-    return facts
+    found.append(("outputs", "; ".join(f"{name}: {output_text('out', one)}" for name, one in outputs.items())))
+    found += [("artifact", _artifact(artifact)) for artifact in step.get("artifacts") or ()]
+    return found
 
 
 def _bytes(stats: Mapping[str, Any]) -> str:
@@ -88,7 +88,7 @@ def _artifact(artifact: Mapping[str, Any]) -> str:
 def _attempts(step: Mapping[str, Any]) -> list[RenderableType]:
     attempts = step.get("attempts") or []
     if not attempts:
-        return [_line("attempts", tries_text(dict(step)))] if step.get("epoch") else []
+        return []
     made = table("ATTEMPT", "STATE", "AT", "INSTANCE", "TIME", "WHY", right=("ATTEMPT",), whole=("STATE", "AT", "TIME"))
     rows = [*attempts]
     if not any(attempt["epoch"] == step.get("epoch") for attempt in attempts):
@@ -102,7 +102,3 @@ def _attempts(step: Mapping[str, Any]) -> list[RenderableType]:
             *cells(clock(attempt["at"]), attempt.get("instance") or "", took, brief(why)),
         )  # fmt: skip
     return [Text(), made]
-
-
-def _line(label: str, text: str) -> Text:
-    return Text(f"{label:<{_LABEL}}{one_line(text)}")

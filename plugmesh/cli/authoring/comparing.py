@@ -46,7 +46,7 @@ def compare(value: Any, path: Path) -> str:
 def _tables(value: pa.Table, path: Path) -> str:
     from pyarrow import ipc
 
-    with ipc.open_file(path) as reader:
+    with ipc.open_stream(path) as reader:
         accepted = reader.read_all()
     ours = {field.name: type_name(field.type) for field in value.schema}
     theirs = {field.name: type_name(field.type) for field in accepted.schema}

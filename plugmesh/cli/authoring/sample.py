@@ -90,7 +90,7 @@ def read_file(path: Path) -> pa.Table:
 
 def _read(path: Path) -> pa.Table:
     import pyarrow as pa
-    from pyarrow import csv, feather, parquet
+    from pyarrow import csv, parquet
     from pyarrow import json as jsonl
 
     match path.suffix.lower():
@@ -100,13 +100,25 @@ def _read(path: Path) -> pa.Table:
         case ".parquet":
             return parquet.read_table(path)
         case ".arrow" | ".feather":
-            return feather.read_table(path)
+            return _read_arrow(path)
         case ".jsonl" | ".ndjson":
             return jsonl.read_json(path)
         case ".json":
             return pa.Table.from_pylist(json.loads(path.read_text("utf-8")))
         case ending:
             raise ValueError(f"the ending {ending or '(none)'} is not known; known are {_ENDINGS}")
+
+
+def _read_arrow(path: Path) -> pa.Table:
+    """An Arrow file, or a stream, which is what a download is."""
+    import pyarrow as pa
+    from pyarrow import feather, ipc
+
+    try:
+        return feather.read_table(path)
+    except pa.ArrowInvalid:
+        with ipc.open_stream(path) as reader:
+            return reader.read_all()
 
 
 def made_table(contract: ModuleContract, port: InputPort, params: Mapping[str, Any]) -> pa.Table:

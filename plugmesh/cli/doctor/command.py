@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Group, RenderableType
+from rich.table import Table
 from rich.text import Text
 
 from plugmesh import __version__
@@ -23,7 +24,6 @@ from plugmesh.errors import ConfigurationError, NotFound
 
 DATA = Path("plugmesh-data")
 _MARKS = {Verdict.OK: ("ok", "green"), Verdict.WARNING: ("warning", "yellow"), Verdict.PROBLEM: ("PROBLEM", "bold red")}
-_MARK_WIDTH, _PART_WIDTH = 9, 19
 
 
 def doctor(
@@ -57,15 +57,14 @@ def doctor(
 
 def report(checks: Sequence[Check]) -> RenderableType:
     """A line for each part; what to do stands below it."""
-    parts: list[RenderableType] = []
+    made = Table.grid(padding=(0, 2, 0, 0))
+    for is_last in (False, False, True):
+        made.add_column(no_wrap=not is_last, overflow="fold")
     for check in checks:
         word, style = _MARKS[check.verdict]
-        line = Text(f"{word:<{_MARK_WIDTH}}", style=style)
-        line.append(f"{one_line(check.part):<{_PART_WIDTH}} ", style="bold")
-        line.append(one_line(check.found), style="default")
-        parts.append(line)
+        made.add_row(Text(word, style=style), Text(one_line(check.part), style="bold"), Text(one_line(check.found)))
         if check.todo:
-            parts.append(Text(f"{'':<{_MARK_WIDTH}}→ {one_line(check.todo)}"))
+            made.add_row("", "", Text(f"→ {one_line(check.todo)}"))
     counts = Counter(check.verdict for check in checks)
     problems, warnings = counts[Verdict.PROBLEM], counts[Verdict.WARNING]
     verdict = (
@@ -73,7 +72,7 @@ def report(checks: Sequence[Check]) -> RenderableType:
         if not problems + warnings
         else f"{_many(problems, 'problem')}, {_many(warnings, 'warning')}"
     )
-    return Group(*parts, Text(), Text(verdict, style="bold red" if problems else "bold"))
+    return Group(made, Text(), Text(verdict, style="bold red" if problems else "bold"))
 
 
 def _many(count: int, word: str) -> str:

@@ -85,7 +85,7 @@ def check_clock(served: Served) -> Check:
 
 def check_instances(served: Served) -> Check:
     """Who serves modules."""
-    usable = [one for one in served.instances if one.get("usable", one["liveness"] == "live")]
+    usable = [one for one in served.instances if one.get("usable", one["liveness"] == "alive")]
     suspect = [one for one in served.instances if one["liveness"] == "suspect"]
     refused = [entry for one in served.instances for entry in one.get("refused", ())]
     if suspect:

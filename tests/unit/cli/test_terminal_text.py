@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from plugmesh.cli.session import Session, cells, table
+from plugmesh.cli.console import cells, table
+from plugmesh.cli.session import Session
 from plugmesh.cli.steps import steps_table
 from plugmesh.cli.terminal_text import REASON_CHARACTERS, brief, one_line, plain
 
