@@ -35,6 +35,8 @@ BREAK_S = 1.0
 STOP_S = 10.0
 """Stopping the parts must not take longer: a database that hangs must not keep the process."""
 _MOST_SLOTS = 8
+_OTHER_FILES = 256
+"""Files that a server has open beside its connections."""
 _log = logging.getLogger(__name__)
 _say = logging.getLogger(NOTICES).info
 
@@ -50,7 +52,7 @@ def run_server(options: ServerOptions) -> int:
         return ExitCode.USAGE
     configure_logging(settings.log_level, as_json=settings.json_logs)
     settings.on_change("log_level", set_log_level)
-    raise_open_files()
+    _let_open_files(settings)
     try:
         runtime = load_runtime({VARIABLE: options.runtime})
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -75,6 +77,19 @@ async def _run(settings: Settings, folder: Path, runtime: Runtime) -> int:
         listener.close()
         raise
     return await Server(settings, data=data, runtime=runtime, mesh=mesh, listener=listener, tokens=tokens).run(folders)
+
+
+def _let_open_files(settings: Settings) -> None:
+    wanted = settings.connections + settings.connections_for_modules + _OTHER_FILES
+    allowed = raise_open_files()
+    if allowed < wanted:
+        _log.warning(
+            "this process may have %d files open, and %d connections need %d: raise the limit (ulimit -Hn), or lower the "
+            "settings connections and connections_for_modules",
+            allowed,
+            settings.connections + settings.connections_for_modules,
+            wanted,
+        )
 
 
 class Server:
