@@ -1,0 +1,1 @@
+"""Retention: what nobody needs any more is marked, and later deleted, a little at a time."""

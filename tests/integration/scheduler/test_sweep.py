@@ -1,0 +1,424 @@
+"""The sweeper with a real database and a real store: what goes, what stays, and what happens when it dies."""
+
+import os
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from plugmesh.contracts.data import FileRef, SpilledRef
+from plugmesh.contracts.flow import Flow, Node, Retention
+from plugmesh.contracts.run import Submission, shard_of
+from plugmesh.errors import Conflict
+from plugmesh.objects.local import LocalStore
+from plugmesh.runtime import SystemRuntime
+from plugmesh.state.file_versions import deleted_files, surplus_files
+from plugmesh.state.pins import pin_run, unpin_run
+from plugmesh.state.reads import Reader
+from plugmesh.state.records import AttemptRow, Commit, EventRow, RunUpdate, StepRow, StoredFile
+from plugmesh.state.store import State
+from plugmesh.state.sweeping import delete_surplus
+from plugmesh.state.writes import Writer
+from scheduler.sweep.sweeper import Sweeper
+
+DAY = 86_400.0
+FLOW = Flow(name="made", nodes={"a": Node(module="test.step")})
+GRACE_S = 300.0
+
+
+class Crash(BaseException):
+    """The process ends here."""
+
+
+class Machine(SystemRuntime):
+    """A machine whose clock a test sets, and that can end at a named point."""
+
+    def __init__(self) -> None:
+        super().__init__(seed=1)
+        self.ahead = 0.0
+        self.points: list[str] = []
+        self.crash_at = ""
+
+    def wall(self) -> float:
+        return super().wall() + self.ahead
+
+    def now(self) -> float:
+        return super().now() + self.ahead
+
+    def point(self, name: str) -> None:
+        self.points.append(name)
+        if name == self.crash_at:
+            self.crash_at = ""
+            raise Crash(name)
+
+
+@dataclass
+class Settings:
+    retention_runs_s: float | None = 30 * DAY
+    retention_data_s: float | None = 10 * DAY
+    retention_logs_s: float | None = 20 * DAY
+    retention_events_s: float | None = 5 * DAY
+    retention_data_bytes: int | None = None
+    retention_file_versions: int | None = 100
+    retention_files_s: float | None = None
+    sweep_every_s: float = 300.0
+
+
+class House:
+    """A database and a store, in which runs are written as a scheduler would."""
+
+    def __init__(self, folder) -> None:
+        self.folder, self.machine, self.settings = folder, Machine(), Settings()
+        self.shards: dict[int, int] = {}
+        self.looked_at: set[str] = set()
+
+    async def start(self) -> None:
+        self.state = await State.open(f"sqlite:///{self.folder}/state.db", self.machine)
+        self.shards = {lease.shard: lease.term for lease in await self.state.acquire("me", 1e9)}
+        self.store = LocalStore(self.folder / "objects", self.machine)
+        self.again()
+
+    def again(self) -> None:
+        """A new sweeper, as after a restart."""
+        self.sweeper = Sweeper(
+            self.machine, self.state, self.store, settings=self.settings,
+            owned=lambda: self.shards, reading=lambda: self.looked_at, grace_s=GRACE_S,
+        )  # fmt: skip
+
+    async def sweep(self, days: float = 0.0, rounds: int = 1) -> None:
+        """Let time pass, then sweep so many times, a grace apart."""
+        self.machine.ahead += days * DAY
+        for _ in range(rounds):
+            await self.sweeper.round(whole=True)
+            self.machine.ahead += GRACE_S + 1
+
+    def put(self, key: str, size: int = 100) -> str:
+        writer = self.store.create(key)
+        writer.write(b"x" * size)
+        writer.commit()
+        return key
+
+    def there(self, prefix: str = "data/") -> set[str]:
+        return {one.key for one in self.store.list(prefix)}
+
+    async def run(
+        self, name: str, *, flow: Flow = FLOW, outputs=(), inputs=None, ended: bool = True, more=(), size=100
+    ):
+        """A run whose step made one object and a log, and refers to `outputs` elsewhere as well."""
+        own = self.put(f"data/default/{name}/a/1/n-out", size)
+        log = self.put(f"data/default/{name}/a/1/n-log.jsonl", 10)
+        refs = [FileRef(name="f", key=key, bytes=1, hash="h").model_dump_json() for key in (own, *outputs)]
+        now = self.machine.wall()
+        commit = Commit(owner="me", at=now, positions={shard_of(name): (self.shards[shard_of(name)], None)})
+        commit.inserts.append(Submission(run=name, flow=flow, submitted_at=now, inputs=inputs or {}))
+        empty = dict.fromkeys(StepRow._fields)
+        told = {"outputs": "{" + ",".join(f'"p{n}":{ref}' for n, ref in enumerate(refs)) + "}"}
+        told["log"] = f'{{"key":"{log}","bytes":10,"lines":1}}'
+        row: dict[str, Any] = {
+            **empty,
+            "run": name,
+            "id": "a",
+            "state": "succeeded",
+            "epoch": 2,
+            "failures": 0,
+            "losses": 0,
+            **told,
+        }
+        commit.steps.append(StepRow(**row))
+        commit.attempts.append(AttemptRow(name, "a", 0, "lost", "i", "gone", None, None, now))
+        commit.events.extend(EventRow(name, seq, now, "[]") for seq in range(1, 4))
+        if ended:
+            commit.runs.append(RunUpdate(name, "succeeded", None, "{}", now, now))
+        await self.state.commit(commit)
+        return own
+
+    async def pin(self, name: str) -> None:
+        await self.state.write(pin_run, name, actor="me", reason="audit", at=0.0, until=None)
+
+    async def end(self, name: str) -> None:
+        commit = Commit(owner="me", positions={shard_of(name): (self.shards[shard_of(name)], None)})
+        stored = await self.stored(name)
+        commit.keys[name] = stored.key
+        commit.runs.append(RunUpdate(name, "succeeded", None, "{}", self.machine.wall(), self.machine.wall()))
+        await self.state.commit(commit)
+
+    async def stored(self, name: str):
+        return await self.state.read(Reader.run, name)
+
+    async def file(self, name: str, number: int) -> StoredFile:
+        key = self.put(f"files/default/{name}-{number}")
+        stored = StoredFile("default", name, key, 100, "h", "text/plain", "me", self.machine.wall())
+        await self.state.write(Writer.put_file, stored)
+        return stored
+
+
+@pytest.fixture
+async def house(tmp_path):
+    house = House(tmp_path)
+    await house.start()
+    yield house
+    await house.state.close()
+
+
+async def test_a_runs_parts_go_each_in_its_time(house):
+    await house.run("r-1")
+    await house.sweep()
+    await house.sweep(1)
+    assert len(house.there()) == 2
+    assert len(await events(house, "r-1")) == 3
+    await house.sweep(5)
+    assert [row.seq for row in await events(house, "r-1")] == [3]
+    await house.sweep(5)
+    assert (await house.stored("r-1")).data_gone_at is not None
+    assert len(house.there()) == 2
+    await house.sweep()
+    assert house.there() == {"data/default/r-1/a/1/n-log.jsonl"}
+    await house.sweep(10, rounds=2)
+    assert house.there() == set()
+    assert await house.stored("r-1") is not None
+    await house.sweep(10)
+    assert await house.stored("r-1") is None
+    assert await house.sweeper.usage() == {
+        "bytes": 0, "limit_bytes": None, "marked_runs": 0, "marked_bytes": 0, "swept_at": house.sweeper.swept_at,
+        "kinds": [{"kind": kind, "objects": 0, "bytes": 0} for kind in ("data", "logs", "files")],
+        "flows": [], "files": [], "held": [],
+    }  # fmt: skip
+
+
+async def events(house, run):
+    return await house.state.read(Reader.events, await house.stored(run), after=0, limit=100)
+
+
+async def test_what_has_not_ended_is_never_touched(house):
+    await house.run("r-1", ended=False)
+    await house.sweep(1000, rounds=3)
+    assert len(house.there()) == 2
+
+
+async def test_a_pinned_run_stays_until_it_is_let_go(house):
+    own = await house.run("r-1")
+    await house.pin("r-1")
+    await house.sweep(100, rounds=3)
+    assert own in house.there()
+    assert len(await events(house, "r-1")) == 3
+    await house.state.write(unpin_run, "r-1")
+    await house.sweep(0, rounds=3)
+    assert house.there() == set()
+    with pytest.raises(Exception, match="no run"):
+        await house.pin("r-1")
+
+
+async def test_a_run_whose_data_is_gone_cannot_be_pinned(house):
+    await house.run("r-1")
+    await house.sweep()
+    await house.sweep(11)
+    with pytest.raises(Conflict, match="gone"):
+        await house.pin("r-1")
+
+
+async def test_data_that_an_unfinished_run_uses_stays_until_nobody_needs_it(house):
+    lent = await house.run("r-1")
+    given = {"x": FileRef(name="f", key=lent, bytes=1, hash="h")}
+    await house.run("r-2", inputs=given, ended=False)
+    await house.sweep()
+    await house.sweep(50, rounds=3)
+    assert lent in house.there()
+    await house.end("r-2")
+    await house.sweep(0, rounds=4)
+    assert lent not in house.there()
+
+
+async def test_a_spilled_reference_holds_what_it_names(house):
+    lent = await house.run("r-1")
+    table = f'{{"kind":"file","name":"f","key":"{lent}","bytes":1,"hash":"h"}}'
+    writer = house.store.create("data/default/r-0/a/1/spilled")
+    writer.write(table.encode())
+    writer.commit()
+    spilled = SpilledRef(of="file", key="data/default/r-0/a/1/spilled", bytes=len(table), hash="h")
+    await house.run("r-2", inputs={"x": spilled}, ended=False)
+    await house.sweep()
+    await house.sweep(50, rounds=3)
+    assert {lent, "data/default/r-0/a/1/spilled"} <= house.there()
+
+
+async def test_data_in_which_outputs_of_a_kept_run_lie_stays_as_long_as_that_run(house):
+    lent = await house.run("r-1")
+    house.machine.ahead += 9 * DAY
+    await house.run("r-2", outputs=[lent])
+    await house.sweep(0, rounds=2)
+    await house.sweep(5, rounds=3)
+    assert lent in house.there()
+    assert {"held": "r-1", "by": "run"}.items() <= (await house.sweeper.usage())["held"][0].items()
+    await house.sweep(6, rounds=4)
+    assert lent not in house.there()
+
+
+async def test_data_that_is_being_looked_at_is_not_deleted(house):
+    own = await house.run("r-1")
+    await house.sweep()
+    house.looked_at.add("r-1")
+    await house.sweep(11, rounds=3)
+    assert own in house.there()
+    house.looked_at.clear()
+    await house.sweep(0, rounds=3)
+    assert own not in house.there()
+
+
+async def test_a_flow_says_how_long_its_runs_are_kept(house):
+    short = FLOW.model_copy(update={"name": "short", "retention": Retention(data_s=DAY)})
+    one, other = await house.run("r-1"), await house.run("r-2", flow=short)
+    await house.sweep()
+    await house.sweep(2, rounds=3)
+    assert one in house.there()
+    assert other not in house.there()
+
+
+async def test_when_there_is_too_much_the_oldest_go_first(house):
+    for number in range(4):
+        await house.run(f"r-{number}", size=1000)
+        house.machine.ahead += 60
+    house.settings.retention_data_bytes = 2500
+    await house.sweep(0, rounds=3)
+    assert {key.split("/")[2] for key in house.there() if not key.endswith("jsonl")} == {"r-2", "r-3"}
+
+
+async def test_objects_that_nobody_refers_to_go_and_those_in_use_stay(house):
+    own = await house.run("r-1")
+    stray = house.put("data/default/r-1/a/0/lost-out")
+    orphan = house.put("data/default/r-unknown/a/1/x")
+    await house.run("r-2", ended=False)
+    stale = house.put("data/default/r-2/a/0/lost-out")
+    running = house.put("data/default/r-2/a/2/half")
+    cut_off = house.put("files/default/file-cut-off")
+    await house.sweep()
+    assert {own, stray, orphan, stale, running} <= house.there()
+    house.machine.ahead += 2 * 3600
+    await house.sweep(0, rounds=2)
+    assert not {stray, orphan, stale} & house.there()
+    assert {own, running} <= house.there()
+    assert cut_off not in house.there("files/")
+
+
+async def test_a_result_that_comes_after_the_end_is_found(house):
+    own = await house.run("r-1")
+    await house.sweep(0.1)
+    late = house.put("data/default/r-1/a/1/late")
+    future = time.time() + house.machine.ahead
+    os.utime(house.folder / "objects" / "objects" / late, (future, future))
+    await house.sweep()
+    assert late in house.there()
+    await house.sweep()
+    assert late not in house.there()
+    assert own in house.there()
+
+
+async def test_versions_of_files_go_when_they_are_too_many_and_no_run_needs_them(house):
+    versions = [await house.file("orders", number) for number in range(4)]
+    needed = FileRef(name="orders", key=versions[0].object, bytes=100, hash="h")
+    await house.run("r-1", inputs={"x": needed}, ended=False)
+    house.settings.retention_file_versions = 2
+    await house.sweep(0, rounds=3)
+    assert house.there("files/") == {versions[0].object, versions[2].object, versions[3].object}
+    await house.end("r-1")
+    await house.sweep(0, rounds=4)
+    assert house.there("files/") == {versions[2].object, versions[3].object}
+
+
+async def test_the_newest_version_of_a_file_never_grows_old(house):
+    for number in range(3):
+        await house.file("orders", number)
+    house.settings.retention_files_s = DAY
+    await house.sweep(2, rounds=3)
+    assert house.there("files/") == {"files/default/orders-2"}
+
+
+async def test_a_dry_run_says_what_would_go_and_changes_nothing(house):
+    await house.run("r-1")
+    await house.sweep()
+    house.machine.ahead += 11 * DAY
+    said = await house.sweeper.collect(dry_run=True)
+    assert (said["dry_run"], said["data_runs"], said["data_bytes"], said["event_runs"]) == (True, 1, 100, 1)
+    assert (await house.stored("r-1")).data_gone_at is None
+    done = await house.sweeper.collect(dry_run=False)
+    assert {**done, "dry_run": True, "measured_runs": 1} == said
+    house.machine.ahead += GRACE_S + 1
+    assert (await house.sweeper.collect(dry_run=True))["released_bytes"] == 100
+    assert (await house.sweeper.collect(dry_run=False))["released_objects"] == 1
+
+
+POINTS = (
+    "sweep.measured",
+    "state.measured.before_commit",
+    "sweep.marked",
+    "state.mark_data.before_commit",
+    "state.mark_data.after_commit",
+    "sweep.before_release",
+    "sweep.deleted",
+    "sweep.after_release",
+    "state.released.before_commit",
+    "state.drop_events.after_commit",
+    "state.delete_run.before_commit",
+    "state.delete_run.after_commit",
+    "state.forget_run.before_commit",
+    "sweep.files_deleted",
+)
+
+
+@pytest.mark.parametrize("point", POINTS)
+async def test_killed_at_any_point_the_next_one_ends_it_and_what_is_held_stays(house, point):
+    lent = await house.run("r-1")
+    await house.run("r-2", inputs={"x": FileRef(name="f", key=lent, bytes=1, hash="h")}, ended=False)
+    await house.run("r-3")
+    for number in range(2):
+        await house.file("orders", number)
+    house.settings.retention_file_versions = 1
+    house.machine.crash_at = point
+    died = False
+    for days in (0, 0, 50, 0, 0, 0, 0):
+        try:
+            await house.sweep(days)
+        except Crash:
+            died = True
+            house.again()
+    assert died, house.machine.points
+    await house.sweep(0, rounds=3)
+    assert await house.stored("r-3") is None
+    assert {key.split("/")[2] for key in house.there()} == {"r-1", "r-2"}
+    assert lent in house.there()
+    assert house.there("files/") == {"files/default/orders-1"}
+
+
+async def test_a_full_database_disk_does_not_keep_it_from_deleting(house, monkeypatch):
+    own = await house.run("r-1")
+    await house.sweep()
+    await house.sweep(11)
+    assert own in house.there()
+
+    async def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(house.state, "write", full)
+    report = await house.sweeper.round(whole=True)
+    assert report.failures
+    assert own not in house.there()
+    monkeypatch.undo()
+    await house.sweep()
+    assert (await house.sweeper.usage())["marked_runs"] == 0
+
+
+async def test_who_owns_no_shard_sweeps_nothing(house):
+    await house.run("r-1")
+    house.shards.clear()
+    await house.sweep(100, rounds=3)
+    assert len(house.there()) == 2
+
+
+async def test_questions_about_files_know_what_is_deleted(house):
+    one, two = await house.file("orders", 1), await house.file("orders", 2)
+    (surplus,) = await house.state.read(surplus_files, 1, None, 10)
+    assert surplus.object == one.object
+    await house.state.write(delete_surplus, [surplus], 5.0)
+    assert await house.state.read(surplus_files, 1, None, 10) == []
+    assert [row.object for row in await house.state.read(deleted_files, 5.0, 0, 10)] == [one.object]
+    assert two.deleted_at is None
