@@ -112,8 +112,8 @@ def _parts(text: str) -> Iterator[tuple[str, int, int]]:
             yield name, start, at
         closed = text[at : at + 1] == "}"
         at = at if closed else _after(text, at, ",", "a comma or a closing brace is expected")
-    if _space(text, at + 1) != len(text):
-        raise BadRequest(f"the body is not JSON: something follows its end {_place(text, at + 1)}")
+    if (end := _space(text, at + 1)) != len(text):
+        raise BadRequest(f"the body is not JSON: something follows its end {_place(text, end)}")
     if "runs" not in names:
         raise BadRequest("the body must have the list runs")
 

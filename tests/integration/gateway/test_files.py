@@ -186,3 +186,106 @@ async def test_no_room_is_said_in_one_line_to_the_client_and_to_the_log(
 async def test_a_file_needs_a_name(house: House) -> None:
     answer = await house.client.put(f"{FILES}/", content=b"x")
     assert (answer.status_code, answer.json()["detail"]) == (400, "a file's name has 1 to 255 characters, not 0")
+
+
+# -- names -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("..%2Fx", "holds no /, \\ or ..: '../x'"),
+        ("a%2Fb", "holds no /, \\ or ..: 'a/b'"),
+        ("%2e%2e", "holds no /, \\ or ..: '..'"),
+        ("a%5Cb", "holds no /, \\ or .."),
+        ("a%00b", "holds no control characters"),
+        ("a%07b", "holds no control characters"),
+        ("x" * 300, "has 1 to 255 characters, not 300"),
+        ("%20a", "begins and ends with something that can be seen"),
+        ("%ff", "is UTF-8 text, percent-encoded"),
+    ],
+)
+@pytest.mark.parametrize("method", ["PUT", "GET", "DELETE"])
+async def test_a_name_that_cannot_be_says_what_is_wrong_with_it(
+    house: House, method: str, path: str, text: str
+) -> None:
+    answer = await house.client.request(method, f"{FILES}/{path}")
+    assert (answer.status_code, answer.json()["code"]) == (400, "bad-request"), answer.text
+    assert text in answer.json()["detail"]
+    assert list(house.objects.list("files/")) == []
+
+
+async def test_an_emoji_is_a_name_like_any_other(house: House) -> None:
+    name = "\N{PARTY POPPER} report.csv"
+    path = f"{FILES}/{quote(name)}"
+    assert (await house.client.put(path, content=b"x")).json()["name"] == name
+    assert (await house.client.get(path)).content == b"x"
+
+
+# -- versions, lists, deleting ---------------------------------------------------------------------------------------
+
+
+async def put(house: House, name: str, content: bytes, **query: str) -> dict[str, str]:
+    answer = await house.client.put(f"{FILES}/{name}", content=content, params=query)
+    assert answer.status_code == 201, answer.text
+    return dict(answer.json())
+
+
+async def test_every_version_can_be_read_by_its_name(house: House) -> None:
+    versions = [(await put(house, "a", content))["version"] for content in (b"1", b"22")]
+    assert (await house.client.get(f"{FILES}/a?version={versions[0]}")).content == b"1"
+    listed = (await house.client.get(f"{FILES}/a/versions")).json()
+    assert [(one["version"], one["bytes"]) for one in listed["versions"]] == [(versions[1], 2), (versions[0], 1)]
+    missing = await house.client.get(f"{FILES}/a?version=file-1")
+    assert (missing.status_code, "has no version 'file-1'" in missing.json()["detail"]) == (404, True)
+    assert (await house.client.get(f"{FILES}/b/versions")).status_code == 404
+
+
+async def test_files_are_listed_by_prefix_page_by_page(house: House) -> None:
+    for name in ("b1", "a", "b2", "b3"):
+        await put(house, name, b"x")
+    first = (await house.client.get(f"{FILES}?prefix=b&limit=2")).json()
+    second = (await house.client.get(f"{FILES}?prefix=b&limit=2&cursor={first['next_cursor']}")).json()
+    assert [file["name"] for file in first["files"] + second["files"]] == ["b1", "b2", "b3"]
+    assert second["next_cursor"] is None
+
+
+async def test_a_deleted_name_is_gone_and_its_bytes_stay_for_those_who_have_it(house: House) -> None:
+    file = await put(house, "a", b"1")
+    assert (await house.client.delete(f"{FILES}/a")).status_code == 204
+    for answer in (
+        await house.client.get(f"{FILES}/a"),
+        await house.client.get(f"{FILES}/a?version={file['version']}"),
+        await house.client.delete(f"{FILES}/a"),
+    ):
+        assert answer.status_code == 404
+    assert (await house.client.get(FILES)).json()["files"] == []
+    assert bytes(house.objects.read(file["key"])) == b"1"
+
+
+async def test_without_its_newest_version_a_name_points_at_the_one_before(house: House) -> None:
+    versions = [(await put(house, "a", content))["version"] for content in (b"1", b"22")]
+    assert (await house.client.delete(f"{FILES}/a?version={versions[1]}")).status_code == 204
+    assert (await house.client.get(f"{FILES}/a")).content == b"1"
+    assert (await house.client.delete(f"{FILES}/a?version={versions[1]}")).status_code == 404
+
+
+async def test_the_head_of_a_file_says_how_large_it_is(house: House) -> None:
+    file = await put(house, "a.csv", b"12345")
+    answer = await house.client.head(f"{FILES}/a.csv")
+    assert (answer.status_code, answer.content) == (200, b"")
+    assert (answer.headers["content-length"], answer.headers["etag"]) == ("5", f'"{file["hash"]}"')
+    assert (await house.client.head(f"{FILES}/b.csv")).status_code == 404
+
+
+@pytest.mark.parametrize("condition", ["*", '"{hash}"', 'W/"{hash}"', '"x", "{hash}"'])
+async def test_what_the_client_has_is_not_sent_again(house: House, condition: str) -> None:
+    file = await put(house, "a", b"1")
+    headers = {"if-none-match": condition.replace("{hash}", file["hash"])}
+    assert (await house.client.get(f"{FILES}/a", headers=headers)).status_code == 304
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "multipart/form-data", "application/x-www-form-urlencoded"])
+async def test_what_any_web_page_could_send_is_no_upload(house: House, kind: str) -> None:
+    answer = await house.client.put(f"{FILES}/a", content=b"x", headers={"content-type": kind})
+    assert (answer.status_code, answer.json()["code"]) == (415, "unsupported-media-type")

@@ -298,3 +298,121 @@ async def test_numbers_of_any_size_survive(house: House) -> None:
     assert answer.status_code in {202, 422}
     if answer.status_code == 202:
         assert (await house.client.get(answer.headers["location"])).json()["params"] == {"n": 2**80}
+
+
+# -- webhooks, keys, labels, lists -----------------------------------------------------------------------------------
+
+
+async def test_the_webhooks_of_a_run_are_those_of_the_request(house: House) -> None:
+    notify = [{"url": "https://example.org/a", "on": ["failed"]}, {"url": "https://example.org/b"}]
+    await house.submit(notify=notify)
+    found = house.intake.submissions[0].notify
+    assert [(one.url, len(one.on)) for one in found] == [("https://example.org/a", 1), ("https://example.org/b", 4)]
+
+
+@pytest.mark.parametrize(
+    ("notify", "text"),
+    [
+        ([{"url": "ftp://example.org"}], "notify.0: a webhook is called by http or https, not by 'ftp'"),
+        ([{"url": "https://a", "on": ["done"]}], "notify.0.on.0"),
+        ([{"url": "https://a", "secret": "x"}], "there is no such field"),
+        ([{"url": f"https://a/{number}"} for number in range(11)], "at most 10 items"),
+    ],
+)
+async def test_a_webhook_that_cannot_be_called_is_refused_before_the_run_is_made(
+    house: House, notify: list[dict[str, object]], text: str
+) -> None:
+    answer = await house.client.post(RUNS, json={"flow": FLOW, "notify": notify})
+    assert (answer.status_code, answer.json()["code"]) == (422, "request-invalid")
+    assert text in answer.json()["detail"]
+    assert house.intake.submissions == []
+
+
+async def test_a_key_that_was_used_for_another_request_is_a_conflict(house: House) -> None:
+    headers = {"idempotency-key": "k"}
+    first = await house.client.post(RUNS, json={"flow": FLOW, "labels": {"a": "1", "b": "2"}}, headers=headers)
+    again = await house.client.post(
+        RUNS, json={"params": {}, "labels": {"b": "2", "a": "1"}, "flow": FLOW}, headers=headers
+    )
+    assert (again.json()["id"], again.json()["repeated"]) == (first.json()["id"], True)
+    other = await house.client.post(RUNS, json={"flow": FLOW, "labels": {"a": "1"}}, headers=headers)
+    assert (other.status_code, other.json()["code"]) == (409, "conflict")
+
+
+async def test_runs_are_listed_by_label_and_time(house: House) -> None:
+    runs = [await house.submit(labels=labels) for labels in ({"a": "1"}, {"a": "1", "b": "x:y"}, {"a": "2"})]
+
+    async def listed(query: str) -> list[str]:
+        return [run["id"] for run in (await house.client.get(f"{RUNS}?{query}")).json()["runs"]]
+
+    assert await listed("label=a:1") == [runs[1], runs[0]]
+    assert await listed("label=a:1&label=b:x:y") == [runs[1]]
+    assert await listed("label=a:3") == []
+    times = [submission.submitted_at for submission in house.intake.submissions]
+    assert await listed(f"since={times[0]!r}") == runs[::-1]
+    assert await listed(f"until={times[0]!r}") == []
+
+
+@pytest.mark.parametrize(
+    ("query", "text"),
+    [
+        ("label=a", "label must be NAME:VALUE, not 'a'"),
+        ("label=:a", "label must be NAME:VALUE"),
+        ("label=a:1&label=a:2", "no run has two values of the label 'a'"),
+        ("cursor=abc", "cursor must be the next_cursor of the page before"),
+        ("state=done", "'done' is no state of a run: there are queued"),
+        ("stat=failed", "did you mean 'state'?"),
+    ],
+)
+async def test_a_filter_that_cannot_be_used_says_why(house: House, query: str, text: str) -> None:
+    answer = await house.client.get(f"{RUNS}?{query}")
+    assert (answer.status_code, text in answer.json()["detail"]) == (400, True), answer.text
+
+
+async def test_the_last_page_of_runs_has_no_cursor(house: House) -> None:
+    runs = [await house.submit() for _ in range(4)]
+    first = (await house.client.get(f"{RUNS}?limit=2")).json()
+    await house.submit()
+    second = (await house.client.get(f"{RUNS}?limit=2&cursor={first['next_cursor']}")).json()
+    assert [run["id"] for run in first["runs"] + second["runs"]] == runs[::-1]
+    assert second["next_cursor"] is None
+
+
+async def test_the_elements_of_mapped_nodes_are_counted(house: House) -> None:
+    flow = {
+        "flow": "checks/mapped",
+        "params": {"days": [1, 2, 3, 4]},
+        "nodes": {"each": {"module": "table.make", "map": "${params.days}"}, "one": {"module": "table.make"}},
+    }
+    run = str((await house.client.post(RUNS, json={"flow": flow})).json()["id"])
+    assert (await house.client.get(f"{RUNS}/{run}")).json()["nodes"] == {"each": {"pending": 4}}
+    states = ("succeeded", "succeeded", "running")
+    rows = [step_row(run, f"each.{number}", state) for number, state in enumerate(states)]
+    await house.intake.advance(run, "running", *rows, step_row(run, "one", "succeeded"))
+    nodes = (await house.client.get(f"{RUNS}/{run}")).json()["nodes"]
+    assert nodes == {"each": {"succeeded": 2, "running": 1, "pending": 1}}
+
+
+# -- delete ----------------------------------------------------------------------------------------------------------
+
+
+async def test_a_run_is_deleted_once_it_has_ended(house: House) -> None:
+    run = await house.submit(labels={"a": "1"})
+    refused = await house.client.delete(f"{RUNS}/{run}")
+    assert (refused.status_code, refused.json()["code"]) == (409, "conflict")
+    assert "is queued: only a run that has ended can be deleted, so cancel it first" in refused.json()["detail"]
+    await house.intake.advance(run, "succeeded", step_row(run, "only", "succeeded"))
+    assert (await house.client.delete(f"{RUNS}/{run}")).status_code == 204
+    for path in (run, f"{run}?wait_s=1", f"{run}/steps", f"{run}/timeline", f"{run}/steps/only/logs"):
+        assert (await house.client.get(f"{RUNS}/{path}")).status_code == 404
+    assert (await house.client.get(RUNS)).json()["runs"] == []
+    assert (await house.client.delete(f"{RUNS}/{run}")).status_code == 404
+
+
+async def test_the_key_of_a_deleted_run_can_be_used_again(house: House) -> None:
+    headers = {"idempotency-key": "k"}
+    run = (await house.client.post(RUNS, json={"flow": FLOW}, headers=headers)).json()["id"]
+    await house.intake.advance(run, "failed")
+    await house.client.delete(f"{RUNS}/{run}")
+    again = (await house.client.post(RUNS, json={"flow": FLOW}, headers=headers)).json()
+    assert (again["repeated"], again["id"] != run) == (False, True)
