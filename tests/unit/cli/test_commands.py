@@ -1,0 +1,197 @@
+"""Commands against answers of the documented shapes: what needs an old mesh, a lost instance, or an interruption."""
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from plugmesh.cli.app import whole_app
+from plugmesh.cli.client import MeshClient
+
+STEPS = [
+    {"id": "it", "state": "running", "epoch": 2, "losses": 1, "failures": 0, "outputs": {}, "reason": None,
+     "progress": {"done": 30, "total": 120, "message": "rea\x1b[2Jding", "at": 5}},
+    {"id": "pot", "state": "succeeded", "epoch": 1, "losses": 0, "failures": 0, "outputs": {}, "reason": None,
+     "artifacts": [{"name": "report.html", "bytes": 12_000, "media_type": "text/html"}]},
+]  # fmt: skip
+RUN = {"id": "run-1", "state": "failed", "reason": None, "namespace": "shop", "flow": "totals", "labels": {}, "actor": "ann",
+       "submitted_at": 100.0, "started_at": 103.0, "ended_at": 110.0, "steps": STEPS, "outputs": {}}  # fmt: skip
+LOST = {"epoch": 1, "state": "lost", "instance": "inst-9", "reason": "its lease\nended", "error": None, "at": 104.0}
+
+
+class Mesh:
+    """Answers what it was told to, and remembers what it was asked."""
+
+    def __init__(self) -> None:
+        self.answers: dict[str, Any] = {}
+        self.asked: list[tuple[str, str, Any]] = []
+        self.url = ""
+
+    def cli(self, *arguments: str, code: int = 0, input: str | None = None) -> Result:
+        runner = CliRunner(env={"PLUGMESH_URL": self.url})
+        done = runner.invoke(whole_app(), arguments, prog_name="plugmesh", input=input)
+        assert done.exit_code == code, f"{done.exit_code} {done.exception!r}\n{done.stdout}{done.stderr}"
+        return done
+
+
+@pytest.fixture
+def mesh() -> Iterator[Mesh]:
+    found = Mesh()
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def answer(self) -> None:
+            length = int(self.headers.get("content-length") or 0)
+            body = self.rfile.read(length)
+            path = self.path.partition("?")[0].removeprefix("/api/v1")
+            found.asked.append((self.command, self.path.removeprefix("/api/v1"), json.loads(body) if body else None))
+            document = found.answers.get(f"{self.command} {path}")
+            status = 200 if document is not None else 404
+            known = document if document is not None else {"code": "not-found", "detail": f"no {path}"}
+            data = known if isinstance(known, bytes) else json.dumps(known).encode()
+            self.send_response(status)
+            self.send_header("content-length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        do_GET = do_POST = do_PUT = do_DELETE = do_PATCH = answer
+
+        def log_message(self, format: str, *args: Any) -> None:
+            """Nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+    thread.start()
+    found.url = f"http://127.0.0.1:{server.server_port}"
+    yield found
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def test_a_follower_is_told_of_each_attempt_that_was_lost_once(mesh: Mesh) -> None:
+    mesh.answers["GET /runs/run-1"] = RUN
+    mesh.answers["GET /runs/run-1/steps/it"] = {"attempts": [LOST]}
+    said = mesh.cli("show", "run-1", "--follow", code=1).stdout
+    assert said.count("it attempt 1 lost on inst-9: its lease ended") == 1
+
+
+def test_a_run_shows_progress_lost_attempts_and_artifacts(mesh: Mesh) -> None:
+    mesh.answers["GET /runs/run-1"] = RUN
+    mesh.answers["GET /runs/run-1/steps"] = {"steps": STEPS, "next_cursor": None}
+    said = mesh.cli("show", "run-1").stdout
+    assert "25 %, 30 of 120: rea\N{REPLACEMENT CHARACTER}[2Jding" in said
+    assert "1 attempt lost" in said
+    assert "pot left report.html, 12.0 KB" in said
+    assert "by ann, queued for 3.0 s" in said
+    assert "report.html" in mesh.cli("artifacts", "run-1").stdout
+
+
+def test_a_wide_run_is_summed_up_by_node_unless_all_steps_are_asked_for(mesh: Mesh) -> None:
+    steps = [{"id": f"each.{n}", "state": "succeeded", "epoch": 1, "outputs": {}} for n in range(2500)]
+    mesh.answers["GET /runs/run-1"] = {**RUN, "state": "running", "steps": steps}
+    mesh.answers["GET /runs/run-1/steps"] = {"steps": steps, "next_cursor": None}
+    said = mesh.cli("show", "run-1").stdout
+    assert "each  2,500" in said
+    assert "each.2499" not in said
+    assert "each.2499" in mesh.cli("show", "run-1", "--steps").stdout
+
+
+def test_the_logs_of_other_steps_are_printed_when_one_is_missing(mesh: Mesh) -> None:
+    mesh.answers["GET /runs/run-1/steps"] = {"steps": STEPS, "next_cursor": None}
+    mesh.answers["GET /runs/run-1"] = RUN
+    mesh.answers["GET /runs/run-1/steps/pot/logs"] = b'{"n": 1, "at": 1, "level": "info", "text": "boiled\\u001b[2J"}\n'
+    for more in ((), ("--follow",)):
+        done = mesh.cli("logs", "run-1", *more)
+        assert "pot: " in done.stdout
+        assert "boiled\N{REPLACEMENT CHARACTER}[2J" in done.stdout
+        assert done.stderr.count("it: no /runs/run-1/steps/it/logs") == 1
+
+
+def test_an_interrupted_submit_says_how_to_find_out(
+    mesh: Mesh, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def interrupted(self: MeshClient, request: Any, key: str) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(MeshClient, "submit", interrupted)
+    (tmp_path / "f.yaml").write_text("flow: a/b\nnodes: {it: {module: x.y}}\n")
+    said = mesh.cli("run", str(tmp_path / "f.yaml"), "--key", "mine", code=130).stderr
+    assert "plugmesh runs --since 5m" in said
+    assert "--key mine" in said
+
+
+def test_a_run_is_asked_for_with_all_that_was_given(mesh: Mesh, tmp_path: Path) -> None:
+    mesh.answers["POST /runs"] = {"id": "run-1", "state": "queued", "warnings": []}
+    arguments = ("--notify", "https://a.example/hook", "-l", "team=a", "--timeout-s", "9")
+    mesh.cli("run", "shop/totals@3", *arguments)
+    body = mesh.asked[-1][2]
+    assert body["flow"] == {"ref": "shop/totals@3"}
+    assert body["notify"] == [{"url": "https://a.example/hook"}]
+    assert (body["labels"], body["timeout_s"]) == ({"team": "a"}, 9.0)
+
+
+def test_usage_and_what_would_be_removed_are_shown(mesh: Mesh) -> None:
+    mesh.answers["GET /data/usage"] = {
+        "objects": 3,
+        "bytes": 12_345_678,
+        "by_kind": [{"kind": "table", "bytes": 12_000}],
+    }
+    mesh.answers["POST /data/gc"] = {"objects": 2, "bytes": 5_000}
+    said = mesh.cli("data", "ls").stdout
+    assert "bytes: 12.3 MB" in said
+    assert "KIND" in said
+    assert "bytes would go: 5.0 KB" in mesh.cli("data", "gc", "--dry-run").stdout
+    assert "--yes" in mesh.cli("data", "gc", code=2).stderr
+    assert mesh.cli("data", "gc", "--yes").stdout
+    assert mesh.asked[-1][2] == {"dry_run": False}
+
+
+def test_a_run_is_pinned_until_a_day_and_unpinned(mesh: Mesh) -> None:
+    mesh.answers["POST /runs/run-1/pin"] = {}
+    mesh.answers["DELETE /runs/run-1/pin"] = {}
+    mesh.cli("pin", "run-1", "--reason", "audit", "--until", "1900000000")
+    assert mesh.asked[-1][2] == {"reason": "audit", "until": 1_900_000_000.0}
+    mesh.cli("unpin", "run-1")
+
+
+def test_notifications_are_listed_and_tried_again(mesh: Mesh) -> None:
+    one = {
+        "id": "n-1",
+        "run": "run-1",
+        "url": "https://a.example",
+        "state": "failed",
+        "attempts": 12,
+        "error": "503\nno",
+    }
+    mesh.answers["GET /notifications"] = {"notifications": [one], "next_cursor": None}
+    mesh.answers["POST /notifications/n-1/retry"] = {}
+    assert "503 no" in mesh.cli("notifications", "ls", "--state", "failed").stdout
+    assert mesh.asked[-1][1] == "/notifications?limit=50&state=failed"
+    mesh.cli("notifications", "retry", "n-1")
+
+
+def test_pages_are_followed_to_the_limit(mesh: Mesh) -> None:
+    mesh.answers["GET /runs"] = {"runs": [RUN] * 1000, "next_cursor": "c"}
+    assert len(json.loads(mesh.cli("runs", "--limit", "1500", "--json").stdout)["runs"]) == 1500
+    assert [path for _, path, _ in mesh.asked] == ["/runs?limit=1000", "/runs?cursor=c&limit=500"]
+
+
+@pytest.mark.parametrize("word", ["run-\udcff", "../../etc", "a b", "%2e%2e", "\x00"])
+def test_no_word_becomes_another_path_or_a_traceback(mesh: Mesh, word: str) -> None:
+    mesh.cli("show", word, code=4)
+    assert mesh.asked[-1][1].count("/") == 2
+
+
+@pytest.mark.parametrize("url", ["http://a:b:c", "http://[", "ftp://x", "http://h:99999", "http://h\x01"])
+def test_an_address_that_is_none_is_named(url: str) -> None:
+    done = CliRunner().invoke(whole_app(), ["runs", "--url", url])
+    assert done.exit_code == 2
+    assert "is no address of a mesh" in done.stderr
