@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from fastapi import FastAPI
@@ -11,9 +12,11 @@ from prometheus_client import CollectorRegistry
 from starlette.exceptions import HTTPException
 
 from gateway.core import Gateway
+from gateway.figures import gateway_figures, registry_figures
 from gateway.guard import Guard
-from gateway.metrics import Gauges, Metrics
+from gateway.metrics import Metrics
 from gateway.problems import on_http_error, on_invalid_request, on_plugmesh_error
+from gateway.retention import Sweeping
 from gateway.routes.data import DataRoutes
 from gateway.routes.feed import FeedRoutes
 from gateway.routes.files import FileRoutes
@@ -22,6 +25,8 @@ from gateway.routes.health import Check, HealthRoutes
 from gateway.routes.instances import InstanceRoutes
 from gateway.routes.mesh import MeshRoutes
 from gateway.routes.modules import ModuleRoutes
+from gateway.routes.notifications import NotificationRoutes
+from gateway.routes.retention import RetentionRoutes
 from gateway.routes.runs import RunRoutes
 from gateway.routes.session import SessionRoutes
 from gateway.routes.settings import SettingsRoutes
@@ -30,6 +35,8 @@ from gateway.routing import DeclaredRoute, check_declared
 from gateway.tokens import Tokens
 from plugmesh import __version__
 from plugmesh.errors import PlugmeshError
+from plugmesh.figures import Figures
+from plugmesh.hub.figures import hub_figures
 from plugmesh.hub.hub import Hub
 
 PROBLEM_SCHEMA = {
@@ -52,14 +59,16 @@ def create_app(
     hub: Hub | None = None,
     *,
     metrics: CollectorRegistry | None = None,
-    gauges: Gauges | None = None,
+    figures: Sequence[Figures] = (),
     checks: Mapping[str, Check] | None = None,
     tokens: Tokens | None = None,
+    sweeper: Sweeping | None = None,
+    wake_notifier: Callable[[], None] = lambda: None,
 ) -> FastAPI:
     """The application: with `hub`, instances can join at `/api/v1/mesh`.
 
-    `gauges` are further metrics, `checks` further parts that `/readyz` asks; with `tokens`, callers must show one.
-    Raises `ConfigurationError` if a route declares no access.
+    `figures` are those of further parts, for `/metrics`, `checks` further parts that `/readyz` asks; with `tokens`,
+    callers must show one. Raises `ConfigurationError` if a route declares no access.
     """
     app = FastAPI(
         title="Plugmesh", version=__version__, docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False
@@ -68,10 +77,10 @@ def create_app(
     app.add_exception_handler(PlugmeshError, on_plugmesh_error)
     app.add_exception_handler(HTTPException, on_http_error)
     app.add_exception_handler(RequestValidationError, on_invalid_request)
-    found: dict[str, Any] = dict(gauges or {})
+    parts: list[Figures] = [partial(gateway_figures, gateway), partial(registry_figures, gateway.registry), *figures]
     if hub is not None:
-        found["plugmesh_hub_links"] = ("Processes that joined this gateway's hub", lambda: float(hub.links))
-    measured = Metrics(metrics or CollectorRegistry(), gateway, found)
+        parts.append(partial(hub_figures, hub))
+    measured = Metrics(metrics or CollectorRegistry(), parts)
     app.add_middleware(Guard, settings=gateway.settings, metrics=measured, runtime=gateway.runtime, tokens=tokens)
     RunRoutes(gateway).declare(app)
     StepRoutes(gateway).declare(app)
@@ -81,6 +90,8 @@ def create_app(
     ModuleRoutes(gateway).declare(app)
     InstanceRoutes(gateway).declare(app)
     FeedRoutes(gateway).declare(app)
+    RetentionRoutes(gateway, sweeper).declare(app)
+    NotificationRoutes(gateway, wake_notifier).declare(app)
     SettingsRoutes(gateway).declare(app)
     SessionRoutes(tokens).declare(app)
     if hub is not None:

@@ -46,6 +46,7 @@ class Gateway:
         self.state = state
         self.objects = objects
         self.reader = reader
+        self.registry = registry
         self.modules = Modules(registry)
         self.instances = Instances(registry, bus)
         self.feed = Feed(runtime, bus, registry, self.modules)

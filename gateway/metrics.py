@@ -1,31 +1,28 @@
-"""What `/metrics` shows, in a registry that is passed in: counts kept here, and gauges read when somebody looks."""
+"""What `/metrics` shows, in a registry that is passed in: requests counted here, and the figures of every part, read when
+somebody looks."""
 
 from __future__ import annotations
 
-from collections import Counter as Counts
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client import CollectorRegistry, Counter, GCCollector, Histogram, ProcessCollector
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 from starlette.types import Scope
 
-from gateway.core import Gateway
+from plugmesh.figures import Figure, Figures, Latency
 
 _SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
-Gauges = Mapping[str, tuple[str, Callable[[], float]]]
-"""Further gauges by name: their text, and what to call for the value."""
-
 
 class Metrics:
-    """The metrics of one gateway."""
+    """The metrics of one process: its gateway, and whatever `figures` come from its other parts."""
 
-    def __init__(self, registry: CollectorRegistry, gateway: Gateway, gauges: Gauges) -> None:
+    def __init__(self, registry: CollectorRegistry, figures: Sequence[Figures]) -> None:
         self.registry = registry
         names = ("method", "route", "status")
         self._requests = Counter("plugmesh_http_requests", "Requests answered", names, registry=registry)
@@ -37,7 +34,9 @@ class Metrics:
             registry=registry,
         )
         self._children: dict[tuple[str, str, int], tuple[Any, Any]] = {}
-        registry.register(_Live(gateway, gauges))
+        registry.register(_Parts(figures))
+        ProcessCollector(namespace="plugmesh", registry=registry)
+        GCCollector(registry=registry)
 
     def request(self, scope: Scope, status: int, seconds: float) -> None:
         """Count one answered request."""
@@ -53,36 +52,32 @@ class Metrics:
             found[1].observe(seconds)
 
 
-class _Live(Collector):
-    """Values that are read when somebody looks."""
-
-    def __init__(self, gateway: Gateway, gauges: Gauges) -> None:
-        self._gateway = gateway
-        self._gauges = gauges
+class _Parts(Collector):
+    def __init__(self, figures: Sequence[Figures]) -> None:
+        self._figures = figures
 
     def describe(self) -> Iterator[Metric]:
         return iter(())  # names are known only when collected
 
     def collect(self) -> Iterator[Metric]:
-        gateway = self._gateway
-        submitted = CounterMetricFamily("plugmesh_runs_submitted", "Runs accepted by this gateway")
-        submitted.add_metric([], gateway.runs.submitted)
-        yield submitted
-        ended = CounterMetricFamily("plugmesh_runs_ended", "Runs seen to end since the start", labels=["state"])
-        for state, count in gateway.waiting.ended.items():
-            ended.add_metric([state], count)
-        yield ended
-        yield _gauge("plugmesh_watchers", "Requests that wait for a run, and event streams", len(gateway.waiting))
-        instances = GaugeMetricFamily("plugmesh_instances", "Instances by liveness", labels=["liveness"])
-        for liveness, count in Counts(gateway.modules.liveness()).items():
-            instances.add_metric([liveness], count)
-        yield instances
-        yield _gauge("plugmesh_modules", "Modules ever seen", len(gateway.modules.names()))
-        for name, (text, value) in self._gauges.items():
-            yield _gauge(name, text, value())
+        for part in self._figures:
+            yield from map(_family, part())
 
 
-def _gauge(name: str, text: str, value: float) -> GaugeMetricFamily:
-    family = GaugeMetricFamily(name, text)
-    family.add_metric([], value)
-    return family
+def _family(figure: Figure | Latency) -> Metric:
+    if isinstance(figure, Latency):
+        family = HistogramMetricFamily(figure.name, figure.text)
+        family.add_metric([], list(_buckets(figure)), figure.sum_s)
+        return family
+    kind = CounterMetricFamily if figure.counter else GaugeMetricFamily
+    plain: CounterMetricFamily | GaugeMetricFamily = kind(figure.name, figure.text, labels=figure.labels)
+    for labels, value in figure.values.items():
+        plain.add_metric(labels, value)
+    return plain
+
+
+def _buckets(latency: Latency) -> Iterable[tuple[str, float]]:
+    total = 0
+    for bound, count in zip((*latency.bounds, float("inf")), latency.counts, strict=True):
+        total += count
+        yield "+Inf" if bound == float("inf") else str(bound), total

@@ -68,6 +68,8 @@ class Uploads:
         self._state = state
         self._objects = objects
         self._settings = settings
+        self.active = self.stored = self.bytes = 0
+        """Uploads that come in now, those that were stored, and their bytes; for metrics."""
 
     async def put(
         self, namespace: str, name: str, body: AsyncIterable[bytes], media_type: str, actor: str
@@ -80,16 +82,20 @@ class Uploads:
         name = check_name(name)
         key = object_key(namespace, self._runtime.new_id("file"))
         writer = await self._runtime.run_sync(self._objects.create, key)
+        self.active += 1
         try:
             size, digest = await self._receive(writer, body)
             self._runtime.point("gateway.upload.before_commit")
             await self._runtime.run_sync(writer.commit)
         finally:
+            self.active -= 1
             await self._runtime.run_sync(writer.abort)
         now = self._runtime.wall()
         stored = StoredFile(namespace, name, key, size, digest, media_type_of(name, media_type), actor, now)
         self._runtime.point("gateway.upload.after_commit")
         await self._state.put_file(stored)
+        self.stored += 1
+        self.bytes += size
         return stored
 
     async def _receive(self, writer: Writer, body: AsyncIterable[bytes]) -> tuple[int, str]:

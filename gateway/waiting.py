@@ -48,20 +48,20 @@ class Watcher:
         self.ended = False
         self.missed = False
         self.changes: deque[tuple[int, bytes]] = deque()
+        self.backlog = backlog
         self._waiting = waiting
-        self._backlog = backlog
         self._awake: asyncio.Future[None] | None = None
 
     def offer(self, change: Change, payload: bytes) -> None:
         """Take a message; called by `Waiting`."""
         if change.state in ENDED:
             self.ended = True
-        if self._backlog:
-            if len(self.changes) >= self._backlog:
+        if self.backlog:
+            if len(self.changes) >= self.backlog:
                 self.changes.clear()
                 self.missed = True
             self.changes.append((change.seq, payload))
-        if self.ended or self._backlog:
+        if self.ended or self.backlog:
             self.wake()
 
     def wake(self) -> None:
@@ -108,6 +108,11 @@ class Waiting:
 
     def __len__(self) -> int:
         return sum(len(watchers) for watchers in self._watchers.values())
+
+    @property
+    def streams(self) -> int:
+        """Watchers that follow every change; the others wait for an end."""
+        return sum(watcher.backlog > 0 for watchers in self._watchers.values() for watcher in watchers)
 
     def start(self) -> None:
         """Begin to listen."""

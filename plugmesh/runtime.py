@@ -30,6 +30,11 @@ class Worker(Protocol):
         """Like `call`, but begun at once: the caller can do something else before it awaits the outcome."""
         ...
 
+    @property
+    def waiting(self) -> int:
+        """Calls that no thread has begun yet."""
+        ...
+
     def close(self) -> None:
         """Let queued calls finish, then end the thread."""
         ...
@@ -91,6 +96,10 @@ class ThreadWorker:
         future: asyncio.Future[T] = loop.create_future()
         self._calls.put(_Call(loop, future, function, args))
         return future
+
+    @property
+    def waiting(self) -> int:
+        return self._calls.qsize()
 
     def close(self) -> None:
         self._calls.put(None)

@@ -112,6 +112,11 @@ class Registry:
         """Every version of a module that was ever here, lowest first."""
         return self._catalogue.versions(name)
 
+    @property
+    def unrecorded(self) -> int:
+        """Contracts that are not in the book yet."""
+        return self._recorder.behind
+
     def live_versions(self, name: str) -> tuple[str, ...]:
         """The versions for which some member can be given work now, lowest first."""
         found = self._live.get(name)

@@ -37,6 +37,8 @@ class Board:
         self.parked: dict[str, dict[str, Need]] = {}
         self.dirty: dict[str, RunState] = {}
         self.work = Work()
+        self.assigned = self.retried = self.lost = 0
+        """Attempts since the start: sent out, of these not the first of their step, and lost."""
 
     def happen(self, run: RunState, event: Event, *, lazy: bool = False) -> None:
         """Walk one run, and note what follows. A `lazy` event waits for the next commit instead of causing one."""

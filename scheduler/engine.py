@@ -22,6 +22,7 @@ from plugmesh.contracts.run import Command, Receipt, Submission, shard_of
 from plugmesh.contracts.run import RunState as State
 from plugmesh.discovery.port import Watch
 from plugmesh.errors import Conflict, StateUnavailable
+from plugmesh.figures import Latency
 from plugmesh.objects.port import ObjectStore
 from plugmesh.runtime import Runtime
 from plugmesh.state.reads import Reader
@@ -114,6 +115,7 @@ class Engine:
         self._ticked_at = 0.0
         self._tick_due = self._late = False
         self.commits = 0
+        self.thinking = Latency("plugmesh_engine_cycle_seconds", "Time to take in, walk and place before each commit")
         self.trouble: str | None = "it has not started yet"
         """Why runs cannot be accepted now, or `None`: the last thing that was written, or could not be."""
 
@@ -152,6 +154,11 @@ class Engine:
         while self._inbox:
             _turn_away(self._inbox.popleft(), "this scheduler has stopped: submit again when it is back")
         await self._shards.release()
+
+    @property
+    def inbox(self) -> int:
+        """Things that wait for the next cycle."""
+        return len(self._inbox)
 
     async def submit(self, submission: Submission) -> Receipt:
         """See `Intake.submit`."""
@@ -214,6 +221,7 @@ class Engine:
 
     async def cycle(self) -> None:
         """One round: everything in the inbox (at most `CYCLE_ITEMS`), one commit, the effects."""
+        begun = self._runtime.now()
         flush = self._stopping
         for _ in range(min(len(self._inbox), CYCLE_ITEMS)):
             item = self._inbox.popleft()
@@ -232,6 +240,7 @@ class Engine:
                 at=self._runtime.wall(),
             )
             if commit:
+                self.thinking.observe(self._runtime.now() - begun)
                 outcome = self._store.commit(commit)
                 self._outbound.prepare(work)  # while the database is at it
                 if not await self._committed(work, commit, outcome):
@@ -364,6 +373,7 @@ class Engine:
     def _lose(self, attempt: str, reason: str) -> None:
         run_id, step, epoch = split_attempt_id(attempt)
         self.board.leases.end(attempt)
+        self.board.lost += 1
         run = self.board.runs.get(run_id)
         if run is not None:
             self.board.happen(run, AttemptLost(self._runtime.wall(), step, epoch, reason))

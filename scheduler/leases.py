@@ -19,6 +19,7 @@ class Held:
     patient: bool
     accept_by: float | None
     until: float | None = None
+    assigned_at: float = 0.0
 
     @property
     def instance(self) -> str:
@@ -56,7 +57,7 @@ class Leases:
     def assign(self, message: Assign, now: float, *, patient: bool, accept_s: float = ACCEPT_S) -> None:
         """An attempt is sent out."""
         attempt = message.attempt
-        self._held[attempt] = Held(message, patient, now + accept_s)
+        self._held[attempt] = Held(message, patient, now + accept_s, assigned_at=now)
         self._by_instance.setdefault(message.instance, set()).add(attempt)
 
     def accept(self, attempt: str, now: float) -> bool:
@@ -96,6 +97,10 @@ class Leases:
             elif held.until is not None and held.until <= now:
                 reasons[attempt] = f"its lease ended: instance {held.instance} was not heard of for {LEASE_S:.0f} s"
         return reasons
+
+    def oldest(self) -> float | None:
+        """When the attempt that has been out the longest was sent."""
+        return min((held.assigned_at for held in self._held.values()), default=None)
 
     def grace(self, now: float) -> None:
         """The judge itself was away: everyone gets a whole lease from now."""

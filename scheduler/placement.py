@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 
 from plugmesh.errors import FlowInvalid
 from registry.versions import choose, parse_reference
@@ -69,6 +70,10 @@ class Placement:
 
     def __len__(self) -> int:
         return sum(len(queue) for queue in self._queues.values())
+
+    def entries(self) -> Iterator[Waiting]:
+        """Every step in line, in no order."""
+        return chain.from_iterable(self._queues.values())
 
     def roster(self, seats: Iterable[Seat]) -> None:
         """The instances there are now."""

@@ -79,6 +79,8 @@ class Placing:
             board.happen(run, Unassignable(at, step.id, failure(error)))
             return
         board.happen(run, Assigned(at, step.id, placed.seat.instance, placed.version))
+        board.assigned += 1
+        board.retried += message.epoch > 1
         board.leases.assign(message, self._runtime.now(), patient=is_patient(contract))
         board.work.outgoing.append(message)
 

@@ -42,6 +42,16 @@ class Reader:
         self._reaper: asyncio.Task[None] | None = None
         self._closed = False
 
+    @property
+    def processes(self) -> int:
+        """Reader processes that there are."""
+        return len(self._children)
+
+    @property
+    def idle(self) -> int:
+        """Reader processes that nobody uses now."""
+        return len(self._idle)
+
     async def ask(self, **request: Any) -> bytes:
         """One JSON answer. Raises `ReaderFailure`, `Unreadable` (it crashed or took too long), `Busy`."""
         await self._acquire(self._slots)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from fastapi import FastAPI
@@ -15,6 +16,7 @@ from gateway.tokens import Tokens
 from plugmesh.bus.embedded import HubBus
 from plugmesh.errors import ConfigurationError
 from plugmesh.hub.hub import Hub
+from plugmesh.objects.measured import MeasuredStore
 from plugmesh.objects.open import open_store
 from plugmesh.runtime import Runtime
 from plugmesh.settings.settings import Settings
@@ -22,6 +24,7 @@ from plugmesh.settings.stored import StoredSettings
 from plugmesh.state.store import State
 from registry.registry import Registry
 from scheduler.engine import Engine
+from scheduler.figures import engine_figures
 
 STATE, OBJECTS, RUN = "state.db", "objects", "run"
 """What lies in the data folder: the database, the object store, and records and logs of processes."""
@@ -32,6 +35,7 @@ class Mesh:
     """Opened by `Mesh.open`; `start` before use, `stop` after it."""
 
     state: State
+    objects: MeasuredStore
     hub: Hub
     bus: HubBus
     registry: Registry
@@ -44,7 +48,7 @@ class Mesh:
         state = await State.open(f"sqlite:///{data / STATE}?synchronous={settings.synchronous}", runtime)
         await StoredSettings(settings, state, runtime).load()
         objects_url = (data / OBJECTS).as_uri()
-        objects = open_store(objects_url, runtime)
+        objects = MeasuredStore(open_store(objects_url, runtime), runtime)
         mesh = await state.mesh_value("id", runtime.new_id("mesh"))
         hub = Hub(runtime, mesh=mesh, objects=objects_url)
         bus = HubBus(hub)
@@ -62,13 +66,14 @@ class Mesh:
             reader=reader,
             settings=settings,
         )
-        return cls(state, hub, bus, registry, engine, gateway)
+        return cls(state, objects, hub, bus, registry, engine, gateway)
 
     def app(self, modules: Check, tokens: Tokens | None) -> FastAPI:
         """The web application; `modules` says whether the palette is there. With `tokens`, callers must show one."""
-        return create_app(
-            self.gateway, self.hub, tokens=tokens, checks={"modules": modules, "scheduler": self._scheduler}
-        )
+        checks = {"modules": modules, "scheduler": self._scheduler}
+        engine = partial(engine_figures, self.engine, self.gateway.runtime)
+        figures = (self.state.figures, self.objects.figures, engine)
+        return create_app(self.gateway, self.hub, tokens=tokens, checks=checks, figures=figures)
 
     async def _scheduler(self) -> str | None:
         return self.engine.trouble

@@ -61,6 +61,10 @@ class Hub:
         """Live links."""
         return len(self._links)
 
+    def waiting_bytes(self) -> dict[str, int]:
+        """Bytes that wait to be sent, by link."""
+        return {name: link.outbox.waiting_bytes for name, link in self._links.items()}
+
     async def serve(self, transport: Transport) -> None:
         """Serve one link until it ends. Never raises for what the other side does."""
         try:

@@ -63,11 +63,20 @@ class Partition:
         self.index = index
         self.kept = topic in KEPT_TOPICS
         self.topics = topics
+        self.messages = self.bytes = self.delivered = 0
         self._readers: tuple[Reader, ...] = ()  # replaced, never changed: a reader may leave while it is called
         self._pending: dict[int, Kept] = {}  # by number, oldest first
 
+    @property
+    def backlog(self) -> int:
+        """Messages that no reader has committed yet."""
+        return len(self._pending)
+
     def publish(self, messages: Sequence[bytes], origin: Origin, seqs: Sequence[int]) -> None:
         """Number the messages, keep them if the topic is a kept one, and hand them to every reader."""
+        self.messages += len(messages)
+        self.bytes += sum(map(len, messages))
+        self.delivered += len(messages) * len(self._readers)
         first = self.topics.number + 1
         self.topics.number += len(messages)
         numbers = range(first, first + len(messages))
@@ -125,6 +134,10 @@ class Topics:
             check_partition(topic, index)
             found = self._partitions[topic, index] = Partition(self, topic, index)
         return found
+
+    def partitions(self) -> tuple[Partition, ...]:
+        """Every partition that was asked for."""
+        return tuple(self._partitions.values())
 
     def wire_partition(self, topic: bytes, index: bytes) -> Partition:
         """`partition`, by the words of a line. Raises `InvalidMessage`, `ValueError`."""

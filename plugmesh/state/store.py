@@ -6,7 +6,7 @@ Writes run on one thread, reads on another; each has its own connection. Nothing
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy.exc import DBAPIError
@@ -14,6 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from plugmesh.contracts.module import ModuleContract
 from plugmesh.contracts.run import Command
 from plugmesh.errors import StateUnavailable
+from plugmesh.figures import Figure, Latency, amounts, count
 from plugmesh.runtime import Runtime, Worker
 from plugmesh.state.database import Database
 from plugmesh.state.migrate import upgrade
@@ -33,6 +34,8 @@ class State:
         self._database = database
         self._writes, self._reads = writes, reads
         self._runtime = runtime
+        self._commits = Latency("plugmesh_state_commit_seconds", "Time of one commit of a scheduler, fsync included")
+        self._rows = self._questions = 0
         self._writer: Writer
         self._reader: Reader
 
@@ -69,6 +72,7 @@ class State:
 
     async def read(self, question: Callable[Concatenate[Reader, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Ask a `Reader` method: `await state.read(Reader.run, "r-1")`."""
+        self._questions += 1
         return await self._reads.call(lambda: question(self._reader, *args, **kwargs))
 
     async def write(self, transaction: Callable[Concatenate[Writer, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -77,7 +81,23 @@ class State:
 
     def commit(self, batch: Commit) -> asyncio.Future[dict[str, int]]:
         """See `Writer.commit`. It has begun when this returns; await the outcome."""
-        return self._writes.begin(self._writer.commit, batch)
+        return self._writes.begin(self._commit, batch)
+
+    def _commit(self, batch: Commit) -> dict[str, int]:
+        begun = self._runtime.now()
+        keys = self._writer.commit(batch)
+        self._commits.observe(self._runtime.now() - begun)
+        changed = len(batch.events) + len(batch.steps) + len(batch.runs) + len(batch.attempts)
+        self._rows += changed + len(batch.inserts) + len(batch.commands) + len(batch.notifications)
+        return keys
+
+    def figures(self) -> Iterator[Figure | Latency]:
+        """Commits and what they wrote, questions, and what waits for the two threads."""
+        yield self._commits
+        yield count("plugmesh_state_rows", "Rows that commits of schedulers wrote", self._rows)
+        yield count("plugmesh_state_reads", "Questions that were asked of the database", self._questions)
+        waiting = {"writes": self._writes.waiting, "reads": self._reads.waiting}
+        yield amounts("plugmesh_state_waiting", "Calls that wait for a thread of the database", "thread", waiting)
 
     async def acquire(self, owner: str, lease_s: float, held: Collection[int] = ()) -> list[Lease]:
         """See `Writer.acquire`."""

@@ -186,6 +186,10 @@ class SimWorker:
             self._process.spawn(self._run(), self._name)
         return future
 
+    @property
+    def waiting(self) -> int:
+        return len(self._calls)
+
     def close(self) -> None:
         while self._calls:  # what was queued is finished
             self._one(*self._calls.popleft())

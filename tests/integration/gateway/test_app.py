@@ -14,6 +14,7 @@ from gateway.routing import check_declared
 from gateway.settings import GatewaySettings
 from plugmesh import __version__
 from plugmesh.errors import ConfigurationError, Unauthorized
+from plugmesh.figures import amount
 from tests.integration.gateway.house import FLOW, URL, House, contract_of
 
 
@@ -83,9 +84,8 @@ async def test_metrics_count_runs_requests_instances_and_links(house: House) -> 
     run = await house.submit()
     await house.intake.advance(run, "failed")
     registry = CollectorRegistry()
-    app = create_app(
-        house.gateway, house.hub, metrics=registry, gauges={"plugmesh_extra": ("Something else", lambda: 7.0)}
-    )
+    extra = amount("plugmesh_extra", "Something else", 7)
+    app = create_app(house.gateway, house.hub, metrics=registry, figures=[lambda: [extra]])
     async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url=URL) as client:
         await client.get(f"/api/v1/runs/{run}")
         text = (await client.get("/metrics")).text
