@@ -43,6 +43,7 @@ class Kind(StrEnum):
     MESH = "mesh"
     HEALTH = "health"
     SETTING = "setting"
+    NOTIFICATION = "notification"
     SESSION = "session"
 
 

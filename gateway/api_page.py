@@ -25,6 +25,11 @@ served at `/api/v1/openapi.json`; limits are [settings](settings.md).
 - A run's input is `{"file": "NAME"}` (the newest version, looked up in the flow's namespace and then in `default`;
   `NAMESPACE/NAME` says where), `{"value": …}` (at most 8 KiB of JSON), or a whole reference such as the answer to an
   upload.
+- A flow is saved under a name by `PUT`; each other text is a *revision*. A run of `{"ref": "NAMESPACE/NAME@3"}` (without
+  a number: of the newest one) pins the revision that it was made of. Only the newest revision can be saved over when
+  `If-Match` says which one the author knows.
+- A file's name points at its newest *version*, which never changes. A deleted name is gone at once; the bytes of its
+  versions go when no run that has not ended uses them.
 - An event stream sends `change` frames whose `id` is the number of the event row, a comment when nothing happens for a
   while, and `end` with the run's last state.
 """

@@ -42,7 +42,8 @@ class HttpConnection(HttpToolsProtocol):
         return bool(self.flow.write_paused)
 
     def drop(self, reason: str) -> None:
-        begun = self.cycle is not None and self.cycle.response_started and not self.cycle.response_complete
+        cycle: Any = self.cycle  # none before the first request, whatever uvicorn's annotation says
+        begun = cycle is not None and cycle.response_started and not cycle.response_complete
         if reason and self.received and not begun and self.phase is not Phase.IDLE:
             self._answer(408, "Request Timeout", reason)
             self.transport.close()
@@ -81,7 +82,7 @@ class HttpConnection(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self.phase = Phase.BODY
         if self._all.crowded(self):
-            self.app = _full  # type: ignore[assignment]
+            self.app = _full
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:

@@ -75,8 +75,9 @@ def module(
 
     Positional parameters are input ports by name, keyword-only ones are params, a parameter annotated `Context`
     gets the context. Only `name` is required: without `inputs` a port takes all columns, without `outputs` the
-    schema is known after the first run. `limits`: what one attempt may use at most, some of `{"memory": "2GB",
-    "cpu_s": 60, "open_files": 256, "output": "10GB", "silent_s": 300}`. Raises `ContractError` when declaration and function contradict each other.
+    schema is known after the first run. `limits` are what one attempt may use at most, some of `{"memory": "2GB",
+    "cpu_s": 60, "open_files": 256, "output": "10GB", "silent_s": 300}`. Raises `ContractError` when declaration and
+    function contradict each other.
     """
     if not isinstance(name, str):
         raise ContractError('@module needs a name, as in @module("orders.price_total")')

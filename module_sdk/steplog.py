@@ -19,6 +19,7 @@ LINE_CHARS = 32 * 1024
 """A longer line is cut."""
 _KEEP_SIZE, _PUNCH_HOLE = 1, 2
 _RS = b"\x1e"
+_QUOTED = json.encoder.encode_basestring
 _CUT = "plugmesh: {} bytes were cut here"
 
 
@@ -35,7 +36,8 @@ def record(at: float, level: str, stream: str, text: str) -> bytes:
     """One line of Python's output, as it is written to the file."""
     if len(text) > LINE_CHARS:
         text = f"{text[:LINE_CHARS]}… ({len(text) - LINE_CHARS:,} more characters were cut here)"
-    return _RS + _line({"at": round(at, 6), "level": level, "stream": stream, "text": text})
+    line = f'{{"at": {at:.6f}, "level": "{level}", "stream": "{stream}", "text": {_QUOTED(text)}}}\n'
+    return _RS + line.encode(errors="replace")
 
 
 def read_log(fd: int) -> StepLog | None:

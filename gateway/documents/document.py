@@ -13,7 +13,7 @@ Responses: TypeAlias = dict[int | str, dict[str, Any]]
 class Document(BaseModel):
     """An answer, or a part of one. Every field is always there unless it says otherwise."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_serialization_defaults_required=True)
+    model_config = ConfigDict(extra="forbid")
 
 
 def example(**fields: Any) -> ConfigDict:

@@ -73,4 +73,8 @@ class Child:
             with suppress(ProcessLookupError):
                 self._process.kill()
         self._stdin.close()
+        # What it still had to say is read to the end: while a full pipe is not, asyncio does not see the process's end.
+        with suppress(RuntimeError, OSError):  # somebody else is reading: then it will be read there
+            while await self._stdout.read(wire.PIECE_BYTES):
+                pass
         await self._process.wait()

@@ -9,6 +9,7 @@ import signal
 import socket
 import sys
 import time
+import traceback
 
 from module_sdk.executor.concurrent import ConcurrentExecutor, current_sink
 from module_sdk.executor.descriptors import Descriptors, out_of_the_way
@@ -22,6 +23,8 @@ from plugmesh.objects.open import open_store
 from plugmesh.runtime import SystemRuntime
 
 LOG_FD = 1
+BROKEN = 70
+"""Exit code when this process cannot go on; its log says why."""
 
 
 def main() -> None:
@@ -48,7 +51,11 @@ def main() -> None:
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
     kind = ConcurrentExecutor if setup.concurrent else SerialExecutor
-    kind(connection, frames, runner, output, log, descriptors).run(pending)
+    try:
+        kind(connection, frames, runner, output, log, descriptors).run(pending)
+    except BaseException:  # noqa: BLE001  a mistake of ours, or user code has changed what is ours
+        os.write(descriptors.log, traceback.format_exc().encode(errors="replace"))
+        os._exit(BROKEN)
     # Without waiting for threads or exit handlers that user code left behind.
     os._exit(0)
 

@@ -44,6 +44,7 @@ class Surroundings:
         self._handlers = [(number, _signal.getsignal(number)) for number in _SIGNALS]
         self._locale = [locale.setlocale(category) for category in _CATEGORIES]
         self._hooks = (sys.excepthook, sys.displayhook)
+        self._recursion = sys.getrecursionlimit()
 
     def restore(self) -> None:
         """Put everything back."""
@@ -58,6 +59,8 @@ class Surroundings:
                     signal.setitimer(signal.ITIMER_REAL, 0)
         sys.stdin, sys.stdout, sys.stderr = self._streams
         sys.excepthook, sys.displayhook = self._hooks
+        if sys.getrecursionlimit() != self._recursion:
+            sys.setrecursionlimit(self._recursion)
         if locale.setlocale(locale.LC_NUMERIC) != self._locale[0]:
             for category, value in zip(_CATEGORIES, self._locale, strict=True):
                 locale.setlocale(category, value)

@@ -13,7 +13,16 @@ from module_sdk.supervisor.outbox import Outbox
 from module_sdk.supervisor.settings import Settings
 from module_sdk.supervisor.work import Work
 from plugmesh.bus.port import Delivery
-from plugmesh.contracts.messages import Cancel, Recall, Refused, Renewed, decode_dispatch, split_attempt_id
+from plugmesh.contracts.messages import (
+    Cancel,
+    Drain,
+    Recall,
+    Refused,
+    Renewed,
+    SetSlots,
+    decode_dispatch,
+    split_attempt_id,
+)
 from plugmesh.contracts.module import ModuleContract
 from plugmesh.errors import PlugmeshError
 from plugmesh.runtime import Runtime
@@ -22,8 +31,8 @@ _log = logging.getLogger(__name__)
 
 
 class Inbox:
-    """Messages on `dispatch` for one instance. `refusal` says why nothing new is taken now, if that is so; `on_refused`
-    is told of modules that the mesh does not take."""
+    """Messages on `dispatch` for one instance. `refusal` says why nothing new is taken now, if that is so; `on_instance`
+    is told what is about the instance as a whole: modules that the mesh does not take, draining, the number of slots."""
 
     def __init__(  # noqa: PLR0917  everything it touches is given to it
         self,
@@ -34,12 +43,12 @@ class Inbox:
         outbox: Outbox,
         settings: Settings,
         refusal: Callable[[], str | None],
-        on_refused: Callable[[Refused], None],
+        on_instance: Callable[[Refused | Drain | SetSlots], None],
     ) -> None:
         self._runtime, self._instance, self._settings = runtime, instance, settings
         self._contracts = {(contract.name, contract.version): contract for contract in contracts}
         self._work, self._attempts, self._outbox = work, work.attempts, outbox
-        self._refusal, self._on_refused = refusal, on_refused
+        self._refusal, self._on_instance = refusal, on_instance
         self._terms: dict[int, int] = {}
         self.refused: set[tuple[str, str]] = set()
 
@@ -120,7 +129,9 @@ class Inbox:
                 self._renewed(message)
             case Refused():
                 self.refused.add((message.module, message.version))
-                self._on_refused(message)
+                self._on_instance(message)
+            case Drain() | SetSlots():
+                self._on_instance(message)
 
     def _cancel(self, message: Cancel) -> None:
         attempt = self._attempts.held.get(split_attempt_id(message.attempt))

@@ -54,6 +54,15 @@ class Presence:
         self._tasks.append(self._runtime.spawn(self._beat_on(), "beats"))
         self._tasks.append(self._runtime.spawn(self._renew_on(), "renewals"))
 
+    async def enter_again(self, registration: Registration) -> None:
+        """Something about the instance has changed."""
+        self._registration = registration
+        try:
+            await self._discovery.register(registration)
+        except NotReachable as error:  # it is told when the mesh is back
+            _log.info("not registered again yet: %s", error)
+        await self.beat()
+
     async def leave(self) -> None:
         """Deregister."""
         for task in self._tasks:

@@ -21,13 +21,14 @@ from module_sdk.supervisor.settings import Settings
 from module_sdk.supervisor.work import Work
 from plugmesh.bus.port import Bus, Subscription
 from plugmesh.contracts.instance import Registration
-from plugmesh.contracts.messages import DISPATCH, Refused
+from plugmesh.contracts.messages import DISPATCH, Drain, Refused, SetSlots
 from plugmesh.contracts.module import ModuleContract, contract_key
 from plugmesh.discovery.port import Discovery
 from plugmesh.errors import Conflict
 from plugmesh.objects.port import ObjectStore
 from plugmesh.runtime import Runtime
 
+MOST_PREFETCH = 16_384
 ALL_REFUSED = 3
 """Exit code when the mesh refused every module."""
 
@@ -56,9 +57,10 @@ class Supervisor:
         outbox = Outbox(runtime, bus)
         self._work = Work(runtime, objects, executors, outbox, settings, registration.slots)
         self._inbox = Inbox(
-            runtime, registration.instance, contracts, self._work, outbox, settings, self._refusal, self._refused
+            runtime, registration.instance, contracts, self._work, outbox, settings, self._refusal, self._about_instance
         )
         self._presence = Presence(runtime, discovery, registration, self._attempts, outbox, settings, self._look_around)
+        self._drain_until: float | None = None
         self._down_since: float | None = None
         self._subscription: Subscription | None = None
         self.ended = asyncio.Event()
@@ -78,20 +80,26 @@ class Supervisor:
         await self._presence.enter()
         self._runtime.point("supervisor.registered")
 
-    async def drain(self) -> None:
-        """Take nothing new, give back what has not started, finish the rest, leave; `ended` is set at the end."""
+    async def drain(self, within_s: float | None = None) -> None:
+        """Take nothing new, give back what has not started, finish the rest, leave; `ended` is set at the end.
+
+        What has not ended `within_s` (`None`: `drain_s` of the settings) is given back. Asked again, it can be told to
+        take less time.
+        """
+        until = self._runtime.now() + (self._settings.drain_s if within_s is None else within_s)
+        self._drain_until = until if self._drain_until is None else min(until, self._drain_until)
         if self._presence.draining:
+            self._work.changed.set()
             return
         self._presence.draining = True
         self._runtime.spawn(self._presence.beat(), "beat")
         for attempt in list(self._attempts.queue):
             self._work.give_back(attempt, "draining")
-        deadline = self._runtime.now() + self._settings.drain_s
-        while self._attempts.held and self._runtime.now() < deadline:
-            await self._wait_for_change(deadline)
+        while self._attempts.held and self._runtime.now() < self._drain_until:
+            await self._wait_for_change(self._drain_until)
         for attempt in list(self._attempts.running.values()):
             self._work.end(attempt, Ending.DRAINED)
-        deadline += self._settings.shared_grace_s
+        deadline = self._runtime.now() + self._settings.shared_grace_s
         while any(attempt.ending is Ending.DRAINED for attempt in self._attempts.held.values()):
             await self._wait_for_change(deadline)
             if self._runtime.now() >= deadline:
@@ -120,6 +128,29 @@ class Supervisor:
             return "draining"
         room = self._registration.slots + self._registration.prefetch
         return "busy" if self._attempts.unended() >= room else None
+
+    def _about_instance(self, message: Refused | Drain | SetSlots) -> None:
+        match message:
+            case Refused():
+                self._refused(message)
+            case Drain():
+                self._notice(f"{message.actor} asked this process to drain: what has started is finished first")
+                self._runtime.spawn(self.drain(message.within_s), "drain")
+            case SetSlots():
+                self._set_slots(message.slots)
+
+    def _set_slots(self, slots: int) -> None:
+        """Run so many attempts at a time from now on; what runs goes on."""
+        before = self._registration
+        if slots == before.slots or self._presence.draining:
+            return
+        prefetch = min(before.prefetch * slots // before.slots, MOST_PREFETCH)
+        self._registration = before.model_copy(update={"slots": slots, "prefetch": prefetch})
+        self._work.slots = slots
+        while len(self._attempts.queue) > prefetch:
+            self._work.give_back(self._attempts.queue[-1], "busy")
+        self._work.fill()
+        self._runtime.spawn(self._presence.enter_again(self._registration), "register again")
 
     def _refused(self, message: Refused) -> None:
         self._notice(

@@ -50,6 +50,16 @@ class MemoryStore:
             if key.startswith(prefix):
                 yield Stored(key, len(data), modified)
 
+    def folders(self, prefix: str) -> list[str]:
+        self._check()
+        check_prefix(prefix)
+        longer = (key[len(prefix) :] for key in self._disk.objects if key.startswith(prefix))
+        return sorted({word for word, slash, _ in (rest.partition("/") for rest in longer) if slash})
+
+    def remove_abandoned(self) -> int:
+        self._check()
+        return 0  # what a writer has not committed is nowhere but in its own memory
+
 
 class MemoryWriter:
     """One object being written."""

@@ -48,7 +48,7 @@ def routes_of(app: Any) -> list[tuple[str, str]]:
     for route in app.routes:
         assert isinstance(route, APIRoute | APIWebSocketRoute), f"{route!r} is no declared route"
         path = re.sub(r"\{(\w+)(:\w+)?\}", r"\1-x", route.path)
-        methods = sorted({"HEAD", *route.methods}) if isinstance(route, APIRoute) else ["GET"]
+        methods = sorted({"HEAD"} | (route.methods or set())) if isinstance(route, APIRoute) else ["GET"]
         found += [(method, path) for method in methods]
     return found
 

@@ -190,7 +190,7 @@ async def test_readers_end_with_the_gateway(house: House) -> None:
 
 
 async def test_a_client_that_leaves_a_download_frees_its_reader(house: House) -> None:
-    table = pa.table({"text": ["x" * 10_000] * 2000})
+    table = pa.table({"text": ["x" * 10_000] * 2000})  # its pipe is full when the client leaves
     run = await table_run(house, table)
     for begun in (True, False):
         for _ in range(4):  # more than there are processes

@@ -125,9 +125,9 @@ async def test_a_body_says_what_it_is(house: House) -> None:
 
     for kind in ("application/json", "Application/JSON; charset=UTF-8", 'application/json;charset="utf-8"'):
         assert (await send(kind)).status_code == 422, kind
-    for kind in (None, "", ";", "application/jsonp", "application/json; charset=latin-1"):
-        answer = await send(kind)
-        assert answer.status_code == 415, kind
+    for other in (None, "", ";", "application/jsonp", "application/json; charset=latin-1"):
+        answer = await send(other)
+        assert answer.status_code == 415, other
     assert "Content-Type" in (await send(None)).json()["detail"]
     assert (await send(None, b"")).status_code == 400  # no body, no kind
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pyarrow as pa
 from module_sdk.decorator import Module
 from module_sdk.launch import Served, Source, sources_of
 from module_sdk.loading import load_file, modules_in
+from module_sdk.supervisor.attempts import NO_LIMITS
 from module_sdk.supervisor.processes import Processes
 from module_sdk.supervisor.settings import Settings
 from module_sdk.supervisor.supervisor import Supervisor
@@ -34,6 +36,7 @@ from plugmesh.data.table import read_table, write_table
 from plugmesh.hub.hub import Hub
 from plugmesh.objects.local import LocalStore
 from plugmesh.runtime import SystemRuntime
+from plugmesh.steplog import finished_lines
 from tests.waiting import wait_until
 
 AUTHORED = Path(__file__).with_name("authored.py")
@@ -44,7 +47,15 @@ SHARD = 3
 class House:
     """One instance on one hub."""
 
-    def __init__(self, folder: Path, slots: int = 1, settings: Settings | None = None, prefetch: int = 2) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        slots: int = 1,
+        settings: Settings | None = None,
+        prefetch: int = 2,
+        file: Path = AUTHORED,
+    ) -> None:
+        self.file = file
         self.runtime = SystemRuntime()
         self.folder = folder
         self.store = LocalStore(folder / "store", keep_free_bytes=0)
@@ -52,7 +63,7 @@ class House:
         self.bus = HubBus(self.hub)
         self.messages: list[Any] = []
         self.notices: list[str] = []
-        self.modules: dict[str, Module[..., Any]] = {m.contract.name: m for m in modules_in(load_file(str(AUTHORED)))}
+        self.modules: dict[str, Module[..., Any]] = {m.contract.name: m for m in modules_in(load_file(str(file)))}
         self.supervisor = self._supervisor(slots, prefetch, settings)
         self._hold: list[Delivery] | None = None
         self._steps = itertools.count(1)
@@ -86,6 +97,7 @@ class House:
             digest=contract.digest,
             inputs={port: tuple(refs) for port, refs in (inputs or {}).items()},
             prefix=f"data/default/{run}/{step}/{epoch}",
+            limits=options.pop("limits", None if contract.limits == NO_LIMITS else contract.limits),
             **options,
         )
         await self.send(message)
@@ -131,6 +143,8 @@ class House:
 
     def log(self, reference: LogRef | None) -> str:
         assert reference is not None
+        if reference.chunks:
+            return "\n".join(json.dumps(line) for line in finished_lines(self.store, reference))
         data = bytes(self.store.read(reference.key))
         assert len(data) == reference.bytes
         assert data.count(b"\n") == reference.lines
@@ -156,7 +170,7 @@ class House:
 
     def _supervisor(self, slots: int, prefetch: int, settings: Settings | None) -> Supervisor:
         contracts = [module.contract for module in self.modules.values()]
-        served = [Served(contract, Source(file=str(AUTHORED))) for contract in contracts]
+        served = [Served(contract, Source(file=str(self.file))) for contract in contracts]
         self.processes = Processes(f"file://{self.folder}/store?keep_free_bytes=0", (), sources_of(served))
         offers = tuple(Offer(name=c.name, version=c.version, digest=c.digest) for c in contracts)
         registration = Registration(

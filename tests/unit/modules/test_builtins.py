@@ -46,6 +46,9 @@ class Known:
     def is_live(self, module_reference: str) -> bool:
         return self.find(module_reference) is not None
 
+    def disabled(self, module_reference: str) -> str:
+        return ""
+
     def versions(self, name: str) -> list[str]:
         return [MODULES[name].contract.version] if name in MODULES else []
 

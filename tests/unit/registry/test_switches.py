@@ -38,7 +38,7 @@ async def test_one_version_is_disabled_beside_the_others(world: World) -> None:
 
 async def test_watchers_hear_of_both(world: World) -> None:
     await world.registry.disable(OFF)
-    assert (world.changes[-1].instance, world.changes[-1].modules_changed) == (None, {"a.b"})
+    assert (world.changes[-1].instance, world.changes[-1].modules_changed) == (None, frozenset({"a.b"}))
     before = len(world.changes)
     await world.registry.enable("a.b")
     assert len(world.changes) == before + 1

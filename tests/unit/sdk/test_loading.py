@@ -90,8 +90,8 @@ def test_the_runtime_is_the_machine_unless_a_test_names_another(tmp_path: Path) 
 def test_a_death_is_told_in_words() -> None:
     head = Head(type="assign", instance="i", module="a.one", version="0.1.0")
     attempt = Held(("r", "s", 1), head, 1, b"", 0.0, concurrent=False)
-    exit = Exit("it was killed by signal 11 (SIGSEGV)", trace="Fatal Python error: Segmentation fault")
-    error, convicting = died(attempt, exit)
+    end = Exit("it was killed by signal 11 (SIGSEGV)", trace="Fatal Python error: Segmentation fault")
+    error, convicting = died(attempt, end)
     assert convicting
     assert error.message == "a.one@0.1.0: the process that ran the step ended: it was killed by signal 11 (SIGSEGV)"
     assert "Segmentation" in error.traceback

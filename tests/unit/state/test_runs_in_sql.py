@@ -1,5 +1,7 @@
 """Lists of runs and steps, and what is left of a run that is deleted."""
 
+from typing import Any
+
 import pytest
 
 from plugmesh.contracts.flow import Flow, Node
@@ -35,7 +37,7 @@ async def insert(state, *runs, **rows):
     submissions = [
         run if isinstance(run, Submission) else Submission(run=run, flow=FLOW, submitted_at=1.0) for run in runs
     ]
-    positions = dict.fromkeys(range(SHARDS), (1, None))
+    positions: dict[int, tuple[int, str | None]] = dict.fromkeys(range(SHARDS), (1, None))
     return await state.commit(Commit(owner="me", positions=positions, inserts=submissions, **rows))
 
 
@@ -44,7 +46,7 @@ async def listed(state, before=None, limit=10, **wanted):
 
 
 def step_row(run, step, state="succeeded"):
-    values = dict.fromkeys(StepRow._fields)
+    values: dict[str, Any] = dict.fromkeys(StepRow._fields)
     values |= {"run": run, "id": step, "state": state, "epoch": 1, "failures": 0, "losses": 0}
     return StepRow(**values)
 
@@ -132,6 +134,6 @@ async def test_nothing_is_left_of_a_deleted_run_and_nothing_of_another_is_gone(s
 
 
 async def row_counts(state):
-    tables = (schema.run, schema.run_label, schema.event, schema.step, schema.attempt, schema.command)
-    tables = (*tables, schema.notification)
+    tables = [schema.run, schema.run_label, schema.event, schema.step, schema.attempt, schema.command]
+    tables.append(schema.notification)
     return {table.name: len(await state.read(Reader.rows, table.select())) for table in tables}

@@ -115,6 +115,7 @@ def _operations() -> None:
         sa.PrimaryKeyConstraint("name"),
     )
 
+
 def _retention() -> None:
     op.create_table(
         "run_data",
