@@ -20,7 +20,8 @@ STEPS = [
      "artifacts": [{"name": "report.html", "bytes": 12_000, "media_type": "text/html"}]},
 ]  # fmt: skip
 RUN: dict[str, Any] = {"id": "run-1", "state": "failed", "reason": None, "namespace": "shop", "flow": "totals",
-       "labels": {}, "actor": "ann", "submitted_at": 100.0, "started_at": 103.0, "ended_at": 110.0, "steps": STEPS, "outputs": {}}  # fmt: skip
+       "labels": {}, "actor": "ann", "submitted_at": 100.0, "started_at": 103.0, "ended_at": 110.0,
+       "steps": STEPS, "outputs": {}}  # fmt: skip
 LOST = {"epoch": 1, "state": "lost", "instance": "inst-9", "reason": "its lease\nended", "error": None, "at": 104.0}
 
 
