@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from plugmesh.errors import Conflict, ObjectCorrupt, ObjectMissing, StoreFull
@@ -50,7 +50,7 @@ class MemoryStore:
             if key.startswith(prefix):
                 yield Stored(key, len(data), modified)
 
-    def folders(self, prefix: str) -> list[str]:
+    def folders(self, prefix: str) -> Sequence[str]:
         self._check()
         check_prefix(prefix)
         longer = (key[len(prefix) :] for key in self._disk.objects if key.startswith(prefix))
