@@ -13,7 +13,6 @@ from gateway.reader.pool import Reader as DataReader
 from gateway.reading import Reading
 from gateway.runs import Runs
 from gateway.saved_flows import SavedFlows
-from gateway.settings import GatewaySettings
 from gateway.steps import Steps
 from gateway.uploads import Uploads
 from gateway.views import Views
@@ -22,6 +21,7 @@ from plugmesh.bus.port import Bus
 from plugmesh.intake import Intake
 from plugmesh.objects.port import ObjectStore
 from plugmesh.runtime import Runtime
+from plugmesh.settings.settings import Settings
 from plugmesh.state.store import State
 from registry.registry import Registry
 
@@ -39,9 +39,9 @@ class Gateway:
         bus: Bus,
         objects: ObjectStore,
         reader: DataReader,
-        settings: GatewaySettings | None = None,
+        settings: Settings | None = None,
     ) -> None:
-        self.settings = settings or GatewaySettings()
+        self.settings = settings or Settings()
         self.runtime = runtime
         self.state = state
         self.objects = objects

@@ -13,11 +13,11 @@ from gateway.kept import Kept
 from gateway.reader import wire
 from gateway.reader.pool import Reader
 from gateway.reading import Reading
-from gateway.settings import GatewaySettings
 from gateway.views import Views
 from plugmesh.data.digest import content_hash
 from plugmesh.errors import LimitExceeded
 from plugmesh.runtime import Runtime
+from plugmesh.settings.settings import Settings
 from plugmesh.state.store import State
 
 ORDERED_ROWS = 4 * 1024 * 1024
@@ -55,7 +55,7 @@ class Data:
         views: Views,
         reader: Reader,
         *,
-        settings: GatewaySettings,
+        settings: Settings,
         reading: Reading,
     ) -> None:
         self._state = state

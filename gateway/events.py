@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from pydantic_core import from_json, to_json
 
-from gateway.settings import GatewaySettings
 from gateway.views import find
 from gateway.waiting import ENDED, Waiting, Watcher
+from plugmesh.settings.settings import Settings
 from plugmesh.state.reads import Reader
 from plugmesh.state.records import EventRow, StoredRun
 from plugmesh.state.store import State
@@ -37,9 +37,7 @@ def is_over(page: Page, after: int) -> bool:
     return page.run.state in ENDED and after >= page.run.seq
 
 
-async def stream(
-    state: State, waiting: Waiting, settings: GatewaySettings, run: str, after: int
-) -> AsyncIterator[bytes]:
+async def stream(state: State, waiting: Waiting, settings: Settings, run: str, after: int) -> AsyncIterator[bytes]:
     """Frames `change` (id: the event row's number; data: `run`, `seq`, `at`, `changes`), and `end` when the run has ended.
 
     A reader too slow for the live messages goes back to SQL, so it loses nothing and holds no memory.
@@ -60,7 +58,7 @@ async def stream(
                     yield frame
 
 
-async def _live(watcher: Watcher, settings: GatewaySettings, after: int) -> AsyncIterator[tuple[int, bytes]]:
+async def _live(watcher: Watcher, settings: Settings, after: int) -> AsyncIterator[tuple[int, bytes]]:
     """What the bus says, as long as it follows `after` without a gap; ends when SQL must be asked again."""
     await watcher.wait(settings.recheck_s)
     if not watcher.changes and not watcher.missed:

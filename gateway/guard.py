@@ -20,10 +20,10 @@ from gateway.metrics import Metrics
 from gateway.origins import Names
 from gateway.problems import of_error, on_crash
 from gateway.routing import ACTOR, SCHEME
-from gateway.settings import GatewaySettings
 from gateway.tokens import Tokens
 from plugmesh.errors import PlugmeshError
 from plugmesh.runtime import Runtime
+from plugmesh.settings.settings import Settings
 
 _log = logging.getLogger("plugmesh.gateway")
 _LOCAL = Actor()
@@ -43,7 +43,7 @@ class Guard:
     def __init__(
         self,
         app: ASGIApp,
-        settings: GatewaySettings,
+        settings: Settings,
         metrics: Metrics,
         runtime: Runtime,
         tokens: Tokens | None = None,

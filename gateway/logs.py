@@ -9,7 +9,6 @@ from itertools import islice
 from pydantic import TypeAdapter
 from pydantic_core import to_json
 
-from gateway.settings import GatewaySettings
 from gateway.views import Views
 from gateway.waiting import ENDED, Waiting
 from plugmesh.contracts.messages import LogRef
@@ -18,6 +17,7 @@ from plugmesh.errors import NotFound
 from plugmesh.objects.keys import attempt_prefix
 from plugmesh.objects.port import ObjectStore
 from plugmesh.runtime import Runtime
+from plugmesh.settings.settings import Settings
 from plugmesh.state.reads import Reader
 from plugmesh.state.records import AttemptRow, StepRow
 from plugmesh.state.store import State
@@ -60,7 +60,7 @@ class Logs:
         *,
         views: Views,
         waiting: Waiting,
-        settings: GatewaySettings,
+        settings: Settings,
     ) -> None:
         self._runtime, self._state, self._objects = runtime, state, objects
         self._views, self._waiting, self._settings = views, waiting, settings

@@ -9,7 +9,7 @@ from typing import Any
 from starlette.types import Scope
 
 from gateway.errors import HostRefused
-from gateway.settings import GatewaySettings
+from plugmesh.settings.settings import Settings
 
 _PORTS = {"http": ":80", "https": ":443"}
 _WEB = {"ws": "http", "wss": "https"}
@@ -19,7 +19,7 @@ _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 class Names:
     """The names and pages of the settings of now."""
 
-    def __init__(self, settings: GatewaySettings) -> None:
+    def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._own = _own_names(settings.host)
         self._hosts: frozenset[str]

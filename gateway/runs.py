@@ -13,7 +13,6 @@ from gateway.paging import number_of
 from gateway.problems import as_documents
 from gateway.requests import RunRequest
 from gateway.saved_flows import SavedFlows
-from gateway.settings import GatewaySettings
 from gateway.views import Views, find, run_document
 from gateway.waiting import ENDED, Waiting
 from gateway.webhooks import merge_notify
@@ -21,6 +20,7 @@ from plugmesh.contracts.run import Command, RunState, Submission
 from plugmesh.flows.substitute import resolve_inputs_and_params
 from plugmesh.intake import Intake
 from plugmesh.runtime import Runtime
+from plugmesh.settings.settings import Settings
 from plugmesh.state.runs import RunFilter, delete_run_rows, list_runs
 from plugmesh.state.store import State
 
@@ -43,7 +43,7 @@ class Runs:
         saved: SavedFlows,
         waiting: Waiting,
         views: Views,
-        settings: GatewaySettings,
+        settings: Settings,
     ) -> None:
         self._runtime, self._state, self._intake = runtime, state, intake
         self._flows, self._saved = flows, saved

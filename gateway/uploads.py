@@ -10,11 +10,11 @@ from collections.abc import AsyncIterable
 import xxhash
 
 from gateway.errors import BadRequest
-from gateway.settings import GatewaySettings
 from plugmesh.contracts.base import NAME_PATTERN
 from plugmesh.errors import LimitExceeded
 from plugmesh.objects.port import ObjectStore, Writer
 from plugmesh.runtime import Runtime
+from plugmesh.settings.settings import Settings
 from plugmesh.state.records import StoredFile
 from plugmesh.state.store import State
 
@@ -63,7 +63,7 @@ def media_type_of(name: str, declared: str) -> str:
 class Uploads:
     """Writes new versions of files."""
 
-    def __init__(self, runtime: Runtime, state: State, objects: ObjectStore, settings: GatewaySettings) -> None:
+    def __init__(self, runtime: Runtime, state: State, objects: ObjectStore, settings: Settings) -> None:
         self._runtime = runtime
         self._state = state
         self._objects = objects

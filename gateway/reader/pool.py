@@ -12,9 +12,9 @@ from pydantic_core import from_json
 from gateway.errors import Busy, Unreadable
 from gateway.reader import wire
 from gateway.reader.child import Child
-from gateway.settings import GatewaySettings
 from plugmesh.errors import LimitExceeded, ObjectMissing, PlugmeshError
 from plugmesh.runtime import Runtime
+from plugmesh.settings.settings import Settings
 
 START_S = 20.0
 """A new process may take so much longer for its first answer: it imports Arrow, perhaps on a busy machine."""
@@ -31,7 +31,7 @@ class ReaderFailure(PlugmeshError):
 class Reader:
     """A pool of reader processes, started when needed and ended when idle."""
 
-    def __init__(self, runtime: Runtime, objects_url: str, settings: GatewaySettings) -> None:
+    def __init__(self, runtime: Runtime, objects_url: str, settings: Settings) -> None:
         self._runtime = runtime
         self._objects_url = objects_url
         self._settings = settings

@@ -6,17 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from gateway.settings import GatewaySettings
+from plugmesh.settings.settings import Settings
 from tests.integration.gateway.house import House
 
 
 @pytest.fixture
-def settings() -> GatewaySettings:
-    return GatewaySettings()
+def settings() -> Settings:
+    return Settings()
 
 
 @pytest.fixture
-async def house(tmp_path: Path, settings: GatewaySettings) -> AsyncIterator[House]:
+async def house(tmp_path: Path, settings: Settings) -> AsyncIterator[House]:
     house = House(tmp_path)
     await house.start(settings)
     yield house

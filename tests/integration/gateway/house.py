@@ -12,7 +12,6 @@ import pyarrow as pa
 from gateway.app import create_app
 from gateway.core import Gateway
 from gateway.reader.pool import Reader as DataReader
-from gateway.settings import GatewaySettings
 from plugmesh.bus.embedded import HubBus
 from plugmesh.contracts.data import Reference
 from plugmesh.contracts.instance import Offer, Registration, dispatch_partition
@@ -24,6 +23,7 @@ from plugmesh.errors import Conflict
 from plugmesh.hub.hub import Hub
 from plugmesh.objects.local import LocalStore
 from plugmesh.runtime import SystemRuntime
+from plugmesh.settings.settings import Settings
 from plugmesh.state.reads import Reader
 from plugmesh.state.records import Commit, EventRow, RunUpdate, StepRow
 from plugmesh.state.store import State
@@ -109,7 +109,7 @@ class House:
         self.client: httpx2.AsyncClient
         self.app: Any
 
-    async def start(self, settings: GatewaySettings) -> None:
+    async def start(self, settings: Settings) -> None:
         self.state = await State.open(f"sqlite:///{self.folder}/state.db", self.runtime)
         self.intake = RowsIntake(self.state, self.bus)
         await self.intake.start()

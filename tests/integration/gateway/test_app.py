@@ -11,17 +11,17 @@ from prometheus_client import CollectorRegistry
 from gateway.access import Action, Actor, Kind, Resource, Scope, authorize
 from gateway.app import create_app
 from gateway.routing import check_declared
-from gateway.settings import GatewaySettings
 from plugmesh import __version__
 from plugmesh.errors import ConfigurationError, Unauthorized
 from plugmesh.figures import amount
+from plugmesh.settings.settings import Settings
 from tests.integration.gateway.house import FLOW, URL, House, contract_of
 
 
 @pytest.fixture
-def settings() -> GatewaySettings:
+def settings() -> Settings:
     hosts = ("localhost", "127.0.0.1", "[::1]", "mesh.example")
-    return GatewaySettings(allowed_hosts=hosts, allowed_origins=("https://design.example",))
+    return Settings(allowed_hosts=hosts, allowed_origins=("https://design.example",))
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1:8720", "localhost", "LOCALHOST:1", "[::1]:8720", "mesh.example:80"])

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gateway.batch import SLICE_RUNS
-from gateway.settings import GatewaySettings
+from plugmesh.settings.settings import Settings
 from tests.integration.gateway.house import FLOW, House
 
 BATCH = "/api/v1/runs:batch"
@@ -110,8 +110,8 @@ async def test_a_batch_has_an_end(house: House) -> None:
 
 class TestSize:
     @pytest.fixture
-    def settings(self) -> GatewaySettings:
-        return GatewaySettings(batch_limit_bytes=1000, json_limit_bytes=10)
+    def settings(self) -> Settings:
+        return Settings(batch_limit_bytes=1000, json_limit_bytes=10)
 
     async def test_a_batch_has_a_size_of_its_own(self, house: House) -> None:
         assert (await post(house, {"runs": [{"flow": FLOW}]})).status_code == 200

@@ -16,9 +16,9 @@ import pyarrow.parquet
 import pytest
 
 from gateway.reader.pool import ReaderFailure
-from gateway.settings import GatewaySettings
 from plugmesh.contracts.data import DataRef, FileRef, ValueRef
 from plugmesh.data.reference import spill
+from plugmesh.settings.settings import Settings
 from tests.integration.gateway.house import House
 from tests.waiting import wait_until
 
@@ -32,8 +32,8 @@ TABLE = pa.table(
 
 
 @pytest.fixture
-def settings() -> GatewaySettings:
-    return GatewaySettings(reader_timeout_s=60, rows_limit=5000)
+def settings() -> Settings:
+    return Settings(reader_timeout_s=60, rows_limit=5000)
 
 
 async def table_run(house: House, table: pa.Table = TABLE) -> str:
@@ -205,8 +205,8 @@ async def test_a_client_that_leaves_a_download_frees_its_reader(house: House) ->
 
 class TestWithLittle:
     @pytest.fixture
-    def settings(self) -> GatewaySettings:
-        return GatewaySettings(reader_memory_bytes=200 * 1024 * 1024, reader_processes=2, reader_timeout_s=20)
+    def settings(self) -> Settings:
+        return Settings(reader_memory_bytes=200 * 1024 * 1024, reader_processes=2, reader_timeout_s=20)
 
     async def test_data_that_needs_more_memory_than_allowed_is_refused_and_the_next_answer_comes(
         self, house: House
@@ -222,8 +222,8 @@ class TestWithLittle:
 
 class TestWithoutPatience:
     @pytest.fixture
-    def settings(self) -> GatewaySettings:
-        return GatewaySettings(reader_timeout_s=0.5)
+    def settings(self) -> Settings:
+        return Settings(reader_timeout_s=0.5)
 
     async def test_a_reader_that_hangs_is_killed_and_replaced(self, house: House) -> None:
         run = await table_run(house)
@@ -238,8 +238,8 @@ class TestWithoutPatience:
 
 class TestIdle:
     @pytest.fixture
-    def settings(self) -> GatewaySettings:
-        return GatewaySettings(reader_idle_s=0.1)
+    def settings(self) -> Settings:
+        return Settings(reader_idle_s=0.1)
 
     async def test_readers_that_nobody_uses_end(self, house: House) -> None:
         run = await table_run(house)

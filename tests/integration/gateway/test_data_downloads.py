@@ -13,16 +13,16 @@ import pyarrow as pa
 import pytest
 
 from gateway.errors import Unreadable
-from gateway.settings import GatewaySettings
 from plugmesh.contracts.data import DataRef
+from plugmesh.settings.settings import Settings
 from tests.integration.gateway.house import House
 
 RISKY = pa.table({"=cmd": ["=1+1", "-2", "fine", None], "n": [-1, 2, 3, 4]})
 
 
 @pytest.fixture
-def settings() -> GatewaySettings:
-    return GatewaySettings(reader_timeout_s=60)
+def settings() -> Settings:
+    return Settings(reader_timeout_s=60)
 
 
 async def table_run(house: House, table: pa.Table = RISKY) -> str:

@@ -9,9 +9,9 @@ import httpx2
 import pyarrow as pa
 import pytest
 
-from gateway.settings import GatewaySettings
 from plugmesh.contracts.data import FileRef, ValueRef
 from plugmesh.data.reference import spill
+from plugmesh.settings.settings import Settings
 from tests.integration.gateway.house import House
 from tests.waiting import wait_until
 
@@ -25,8 +25,8 @@ TABLE = pa.table(
 
 
 @pytest.fixture
-def settings() -> GatewaySettings:
-    return GatewaySettings(reader_timeout_s=60)
+def settings() -> Settings:
+    return Settings(reader_timeout_s=60)
 
 
 async def table_run(house: House, table: pa.Table = TABLE) -> str:
@@ -195,8 +195,8 @@ async def test_a_run_is_held_while_its_data_is_read(house: House) -> None:
 
 class TestWithLittleMemory:
     @pytest.fixture
-    def settings(self) -> GatewaySettings:
-        return GatewaySettings(reader_memory_bytes=150 * 1024 * 1024, reader_timeout_s=60)
+    def settings(self) -> Settings:
+        return Settings(reader_memory_bytes=150 * 1024 * 1024, reader_timeout_s=60)
 
     async def test_a_sort_that_needs_too_much_says_what_to_do(self, house: House) -> None:
         table = pa.table({"text": pa.arange(0, 600_000).cast(pa.string()), "n": pa.arange(0, 600_000)})

@@ -9,16 +9,16 @@ from typing import Any
 import pytest
 
 from gateway.events import stream
-from gateway.settings import GatewaySettings
 from plugmesh.contracts.messages import EVENTS, RunChanged
 from plugmesh.contracts.run import shard_of
+from plugmesh.settings.settings import Settings
 from tests.integration.gateway.house import House, step_row
 from tests.waiting import wait_until
 
 
 @pytest.fixture
-def settings() -> GatewaySettings:
-    return GatewaySettings(backlog=4, recheck_s=60)
+def settings() -> Settings:
+    return Settings(backlog=4, recheck_s=60)
 
 
 def parse(text: str) -> list[tuple[str, int | None, dict[str, Any]]]:

@@ -11,15 +11,15 @@ from typing import Any
 import pytest
 
 from gateway.feed import TOPICS
-from gateway.settings import GatewaySettings
 from plugmesh.contracts.instance import Beat
+from plugmesh.settings.settings import Settings
 from tests.integration.gateway.house import House, contract_of, step_row
 from tests.waiting import wait_until
 
 
 @pytest.fixture
-def settings() -> GatewaySettings:
-    return GatewaySettings(recheck_s=0.2)
+def settings() -> Settings:
+    return Settings(recheck_s=0.2)
 
 
 class Client:

@@ -10,16 +10,16 @@ from urllib.parse import quote
 import pytest
 import xxhash
 
-from gateway.settings import GatewaySettings
 from plugmesh.errors import StoreFull
+from plugmesh.settings.settings import Settings
 from tests.integration.gateway.house import House
 
 FILES = "/api/v1/files"
 
 
 @pytest.fixture
-def settings() -> GatewaySettings:
-    return GatewaySettings(file_limit_bytes=5_000_000)
+def settings() -> Settings:
+    return Settings(file_limit_bytes=5_000_000)
 
 
 async def test_an_upload_is_stored_under_a_key_of_its_own_with_its_hash(house: House) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from gateway.errors import HostRefused
 from gateway.origins import Names
-from gateway.settings import GatewaySettings
+from plugmesh.settings.settings import Settings
 from tests.integration.gateway.house import House
 
 PROXY, ELSEWHERE = ("10.9.0.1", 5000), ("10.8.0.1", 5000)
@@ -44,7 +44,7 @@ def check(names: Names, host: str, origin: str | None = None, **scope: Any) -> N
     ],
 )
 def test_a_page_may_call_only_where_it_came_from_exactly(origin: str, host: str, scheme: str, right: bool) -> None:
-    names = Names(GatewaySettings())
+    names = Names(Settings())
     if right:
         check(names, host, origin, scheme=scheme)
     else:
@@ -53,7 +53,7 @@ def test_a_page_may_call_only_where_it_came_from_exactly(origin: str, host: str,
 
 
 def test_only_a_trusted_proxy_may_say_that_the_browser_came_by_https() -> None:
-    names = Names(GatewaySettings(allowed_hosts=("mesh.example",), trusted_proxies=("10.9.0.0/16",)))
+    names = Names(Settings(allowed_hosts=("mesh.example",), trusted_proxies=("10.9.0.0/16",)))
     page = "https://mesh.example"
     check(names, "mesh.example", page, client=PROXY, proto=b"https")
     check(names, "mesh.example", page, client=PROXY, proto=b"http, https")
@@ -63,7 +63,7 @@ def test_only_a_trusted_proxy_may_say_that_the_browser_came_by_https() -> None:
 
 
 def test_the_address_that_it_was_reached_by_is_a_name_of_the_gateway_and_a_made_up_one_is_not() -> None:
-    names = Names(GatewaySettings(host="0.0.0.0"))
+    names = Names(Settings(host="0.0.0.0"))
     check(names, "192.168.7.4:8720", server=("192.168.7.4", 8720))
     check(names, "[fd00::7]:8720", server=("fd00::7", 8720))
     for host, server in (("192.168.7.5", "192.168.7.4"), ("evil.example", "evil.example")):

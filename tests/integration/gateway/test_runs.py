@@ -7,9 +7,9 @@ import json
 
 import pytest
 
-from gateway.settings import GatewaySettings
 from plugmesh.contracts.data import FileRef, ValueRef
 from plugmesh.contracts.flow import Flow
+from plugmesh.settings.settings import Settings
 from tests.integration.gateway.house import FLOW, House, contract_of, step_row
 from tests.waiting import wait_until
 
@@ -205,8 +205,8 @@ async def test_waiting_for_a_run_that_has_ended_answers_at_once(house: House) ->
 
 class TestAskingAgainSoon:
     @pytest.fixture
-    def settings(self) -> GatewaySettings:
-        return GatewaySettings(recheck_s=0.05)
+    def settings(self) -> Settings:
+        return Settings(recheck_s=0.05)
 
     async def test_waiting_finds_an_end_that_was_not_announced(self, house: House) -> None:
         await ends_unannounced(house)

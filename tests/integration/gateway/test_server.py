@@ -206,10 +206,10 @@ async def test_a_download_whose_reader_dies_is_cut_off_so_that_the_client_knows(
 def test_a_reader_process_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
     code = (
         "import asyncio, sys, time\n"
-        "from gateway.reader.pool import Reader\nfrom gateway.settings import GatewaySettings\n"
+        "from gateway.reader.pool import Reader\nfrom plugmesh.settings.settings import Settings\n"
         "from plugmesh.runtime import SystemRuntime\n"
         "async def main():\n"
-        f"    reader = Reader(SystemRuntime(), 'file://{tmp_path}', GatewaySettings())\n"
+        f"    reader = Reader(SystemRuntime(), 'file://{tmp_path}', Settings())\n"
         "    child = await reader._child()\n"
         "    print(child.pid, flush=True)\n"
         "    await asyncio.sleep(600)\n"

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from gateway.settings import GatewaySettings
 from plugmesh.runtime import SystemRuntime
 from plugmesh.settings.settings import Settings
 from plugmesh.settings.stored import StoredSettings
@@ -36,7 +35,7 @@ async def test_a_change_is_in_force_at_once_and_a_reset_undoes_it(house: House) 
     assert (answer.status_code, answer.json()["value"], answer.json()["source"]) == (200, 10, "api")
     assert await submit() == 413
     answer = await house.client.delete(f"{SETTINGS}/json_limit_bytes")
-    assert (answer.json()["value"], answer.json()["source"]) == (GatewaySettings().json_limit_bytes, "default")
+    assert (answer.json()["value"], answer.json()["source"]) == (Settings().json_limit_bytes, "default")
     assert await submit() == 202
 
 

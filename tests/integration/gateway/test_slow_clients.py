@@ -12,15 +12,15 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from gateway.server import serve
-from gateway.settings import GatewaySettings
 from plugmesh.join import join
+from plugmesh.settings.settings import Settings
 from tests.integration.gateway.house import House
 
 Ends = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 @asynccontextmanager
-async def served(house: House, settings: GatewaySettings) -> AsyncIterator[int]:
+async def served(house: House, settings: Settings) -> AsyncIterator[int]:
     port: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     stop = asyncio.Event()
     serving = serve(house.app, "127.0.0.1", 0, house.runtime, stop=stop, on_started=port.set_result, settings=settings)
@@ -57,7 +57,7 @@ async def health(port: int) -> int:
     ids=["nothing", "half a line", "half a head", "half a body"],
 )
 async def test_a_request_that_never_becomes_whole_ends(house: House, data: bytes) -> None:
-    settings = GatewaySettings(head_timeout_s=0.2, body_silent_s=0.2)
+    settings = Settings(head_timeout_s=0.2, body_silent_s=0.2)
     async with served(house, settings) as port, raw(port, data) as (reader, _):
         answer = await reader.read()  # until the gateway closes
         assert answer.startswith(b"HTTP/1.1 408 ") == (data != b"")
@@ -65,7 +65,7 @@ async def test_a_request_that_never_becomes_whole_ends(house: House, data: bytes
 
 
 async def test_a_body_that_drips_is_too_slow(house: House) -> None:
-    settings = GatewaySettings(body_rate_over_s=0.2, body_rate_bytes=10**9)
+    settings = Settings(body_rate_over_s=0.2, body_rate_bytes=10**9)
     head = b"PUT /api/v1/files/x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 999999\r\n\r\n"
     async with served(house, settings) as port, raw(port, head) as (reader, writer):
 
@@ -82,7 +82,7 @@ async def test_a_body_that_drips_is_too_slow(house: House) -> None:
 
 
 async def test_a_thousand_idle_connections_stop_nobody(house: House) -> None:
-    settings = GatewaySettings(connections=1000, head_timeout_s=60)
+    settings = Settings(connections=1000, head_timeout_s=60)
     async with served(house, settings) as port, AsyncExitStack() as idle:
         ends = [await idle.enter_async_context(raw(port)) for _ in range(1000)]
         assert await health(port) == 200
@@ -90,7 +90,7 @@ async def test_a_thousand_idle_connections_stop_nobody(house: House) -> None:
 
 
 async def test_where_all_connections_are_at_work_one_more_is_told_so_and_modules_still_join(house: House) -> None:
-    settings = GatewaySettings(connections=3, connections_for_modules=2)
+    settings = Settings(connections=3, connections_for_modules=2)
     head = b"PUT /api/v1/files/x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n1234"
     async with served(house, settings) as port, AsyncExitStack() as busy:
         ends = [await busy.enter_async_context(raw(port, head + b"x")) for _ in range(3)]

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from gateway.settings import GatewaySettings
 from plugmesh.contracts.data import FileRef, ValueRef
 from plugmesh.contracts.messages import LogRef
 from plugmesh.contracts.module import InputPort, ModuleContract, OutputPort, PortKind
 from plugmesh.objects.keys import attempt_prefix
+from plugmesh.settings.settings import Settings
 from plugmesh.state.records import AttemptRow, StepRow
 from plugmesh.steplog import chunk_key
 from tests.integration.gateway.house import House, step_row
@@ -263,8 +263,8 @@ async def test_who_follows_a_step_that_is_tried_again_gets_the_further_attempt_t
 
 class TestSilence:
     @pytest.fixture
-    def settings(self) -> GatewaySettings:
-        return GatewaySettings(recheck_s=0.05)
+    def settings(self) -> Settings:
+        return Settings(recheck_s=0.05)
 
     async def test_who_follows_in_silence_gets_an_empty_line_now_and_then(self, house: House) -> None:
         run = await house.submit()

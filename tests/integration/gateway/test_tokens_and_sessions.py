@@ -11,10 +11,10 @@ import pytest
 
 from gateway.app import create_app
 from gateway.sessions import COOKIE
-from gateway.settings import GatewaySettings
 from gateway.tokens import LOOK_S, Tokens
 from plugmesh.errors import ConfigurationError
 from plugmesh.runtime import SystemRuntime
+from plugmesh.settings.settings import Settings
 from plugmesh.token_file import JOIN_TOKEN, TOKEN, ensure_token, read_token, replace_token
 from tests.integration.gateway.house import FLOW, URL, House
 
@@ -38,7 +38,7 @@ def clock() -> SetClock:
 
 
 @pytest.fixture
-def tokens(tmp_path: Path, settings: GatewaySettings, clock: SetClock) -> Tokens:
+def tokens(tmp_path: Path, settings: Settings, clock: SetClock) -> Tokens:
     return Tokens(tmp_path, settings, clock)
 
 
@@ -50,8 +50,8 @@ async def browser(house: House, tokens: Tokens) -> AsyncIterator[httpx2.AsyncCli
 
 
 @pytest.fixture
-def settings() -> GatewaySettings:
-    return GatewaySettings(sessions=2, session_s=100, trusted_proxies=("127.0.0.1",))
+def settings() -> Settings:
+    return Settings(sessions=2, session_s=100, trusted_proxies=("127.0.0.1",))
 
 
 def test_a_token_is_made_once_long_and_for_its_owner_only(tmp_path: Path) -> None:
@@ -70,7 +70,7 @@ def test_a_token_that_others_can_read_is_an_error_that_says_chmod(tmp_path: Path
     token = ensure_token(tmp_path / TOKEN)
     (tmp_path / TOKEN).chmod(mode)
     with pytest.raises(ConfigurationError, match="chmod 600") as caught:
-        Tokens(tmp_path, GatewaySettings(), SystemRuntime())
+        Tokens(tmp_path, Settings(), SystemRuntime())
     assert token not in str(caught.value)
 
 
