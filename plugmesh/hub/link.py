@@ -60,10 +60,10 @@ class LinkPart(Protocol):
 class HubLink:
     """One link. `dial` makes one connection and raises `NotReachable`."""
 
-    def __init__(self, dial: Callable[[], Awaitable[Transport]], runtime: Runtime, token: str | None = None) -> None:
+    def __init__(self, dial: Callable[[], Awaitable[Transport]], runtime: Runtime) -> None:
         self._dial = dial
         self._runtime = runtime
-        self._hello = Hello(link=runtime.new_id("link"), token=token)
+        self._hello = Hello(link=runtime.new_id("link"))
         self._numbers = itertools.count(1)
         self._parts: list[LinkPart] = []
         self._verbs: dict[bytes, Callable[[bytes], None]] = {b"ok": self._ok, b"no": self._no}

@@ -51,10 +51,9 @@ FRAME_LIMIT_BYTES = 4 * 1024 * 1024
 
 
 class Hello(Versioned):
-    """The first line of a link. `link` stays the same when the process reconnects; `token` is for later."""
+    """The first line of a link. `link` stays the same when the process reconnects."""
 
     link: str
-    token: str | None = None
 
 
 class Welcome(Versioned):
