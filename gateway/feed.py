@@ -1,4 +1,5 @@
-"""The feed: one stream of everything that a user interface shows: runs, modules, instances, notifications.
+"""The feed: one stream of everything that a user interface shows: runs, modules, instances, notifications, and what
+the sweeper did.
 
 It listens while it has clients, and a minute longer, so that a client whose connection broke goes on where it was.
 A client has no queue of its own, only a place in the backlog: what a slow one missed is told as one change a thing.
@@ -24,7 +25,7 @@ from plugmesh.discovery.port import Watch
 from plugmesh.runtime import Runtime
 from registry.registry import MemberChange, Registry
 
-TOPICS = ("run", "module", "instance", "notification")
+TOPICS = ("run", "module", "instance", "notification", "data")
 LINGER_S = 60.0
 """Changes are remembered so long after the last client left."""
 PAUSE_S = 0.05

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from gateway.errors import BadRequest
+from gateway.feed import Feed
 from plugmesh.errors import NotFound
 from plugmesh.outgoing.url import masked
 from plugmesh.runtime import Runtime
@@ -23,8 +24,8 @@ from plugmesh.state.store import State
 class Notifications:
     """The notifications of a mesh. `wake` tells whoever calls webhooks that there is something to do."""
 
-    def __init__(self, runtime: Runtime, state: State, wake: Callable[[], None]) -> None:
-        self._runtime, self._state, self._wake = runtime, state, wake
+    def __init__(self, runtime: Runtime, state: State, feed: Feed, wake: Callable[[], None]) -> None:
+        self._runtime, self._state, self._feed, self._wake = runtime, state, feed, wake
 
     async def list(self, run: str | None, state: str | None, cursor: str | None, limit: int) -> dict[str, Any]:
         """A page, newest first. Raises `BadRequest`."""
@@ -42,7 +43,9 @@ class Notifications:
         row = await self._state.read(stored_notification, notification)
         if row is None:
             raise NotFound(f"notification {notification!r} was deleted together with its run")
-        return notification_document(row)
+        document = notification_document(row)
+        self._feed.tell("notification", row.id, document)
+        return document
 
 
 def notification_document(row: StoredNotification) -> dict[str, Any]:

@@ -89,6 +89,7 @@ class Swept(Document):
         garbage_objects=0,
         garbage_bytes=0,
         abandoned_writes=0,
+        stuck_objects=0,
         later_runs=2,
         later_bytes=1_048_576,
         failures=0,
@@ -107,6 +108,7 @@ class Swept(Document):
     garbage_objects: int = Field(description="Objects that nothing refers to, deleted")
     garbage_bytes: int
     abandoned_writes: int
+    stuck_objects: int = Field(description="Objects that could not be deleted; the next round tries again")
     later_runs: int = Field(description="Runs whose objects are deleted when the grace is over")
     later_bytes: int
     failures: int = Field(description="Parts of the round that failed; the server's log says why")

@@ -36,11 +36,11 @@ class FeedRoutes:
 
     @access(Action.READ, Kind.MESH)
     async def events(self, topics: Wanted = None, last_event_id: LastEventId = None) -> Response:
-        """Server-sent events `run`, `module`, `instance` and `notification`, each with the thing as it is now.
+        """Server-sent events `run`, `module`, `instance`, `notification` and `data`, each with the thing as it is now.
 
         The first frame is `resync`: read what you show, then follow. After a broken connection the stream goes on behind
         `Last-Event-ID`, or begins with `resync` when too much has happened since. Several changes of one thing may be
-        told as one. A `run` has `steps`: what changed, by step (null: too many, read the run). A comment is sent when
+        told as one. `data` says what a round of the sweeper did. A `run` has `steps`: what changed, by step (null: too many, read the run). A comment is sent when
         nothing happens for a while.
         """
         settings = self._gateway.settings

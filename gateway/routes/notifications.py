@@ -24,7 +24,7 @@ class NotificationRoutes:
     """Endpoints about notifications."""
 
     def __init__(self, gateway: Gateway, wake: Callable[[], None]) -> None:
-        self._notifications = Notifications(gateway.runtime, gateway.state, wake)
+        self._notifications = Notifications(gateway.runtime, gateway.state, gateway.feed, wake)
 
     def declare(self, app: FastAPI) -> None:
         """Add the routes."""

@@ -14,6 +14,7 @@ from gateway.reader.pool import Reader
 from gateway.routes.health import Check
 from gateway.tokens import Tokens
 from plugmesh.bus.embedded import HubBus
+from plugmesh.cli.upkeep import Upkeep
 from plugmesh.errors import ConfigurationError
 from plugmesh.hub.hub import Hub
 from plugmesh.objects.measured import MeasuredStore
@@ -41,10 +42,11 @@ class Mesh:
     registry: Registry
     engine: Engine
     gateway: Gateway
+    upkeep: Upkeep
 
     @classmethod
-    async def open(cls, data: Path, settings: Settings, runtime: Runtime) -> Mesh:
-        """Take the data folder. Raises `Conflict` if another server has it, `ConfigurationError` if it cannot be used."""
+    async def open(cls, data: Path, settings: Settings, runtime: Runtime, *, url: str) -> Mesh:
+        """Take the data folder, for a server at `url`. Raises `Conflict` if another server has it, `ConfigurationError` if it cannot be used."""
         state = await State.open(f"sqlite:///{data / STATE}?synchronous={settings.synchronous}", runtime)
         await StoredSettings(settings, state, runtime).load()
         objects_url = (data / OBJECTS).as_uri()
@@ -54,7 +56,15 @@ class Mesh:
         bus = HubBus(hub)
         registry = Registry(runtime, hub.directory, objects, bus, state)
         owner = runtime.new_id("scheduler")
-        engine = Engine(runtime, state, bus=bus, registry=registry, objects=objects, owner=owner)
+        engine = Engine(
+            runtime,
+            state,
+            bus=bus,
+            registry=registry,
+            objects=objects,
+            owner=owner,
+            on_notifications=lambda: upkeep.notifier.wake(),
+        )
         reader = Reader(runtime, objects_url, settings)
         gateway = Gateway(
             runtime=runtime,
@@ -66,14 +76,24 @@ class Mesh:
             reader=reader,
             settings=settings,
         )
-        return cls(state, objects, hub, bus, registry, engine, gateway)
+        upkeep = Upkeep.of(gateway, engine, objects, settings=settings, data=data, url=url)
+        return cls(state, objects, hub, bus, registry, engine, gateway, upkeep)
 
     def app(self, modules: Check, tokens: Tokens | None) -> FastAPI:
         """The web application; `modules` says whether the palette is there. With `tokens`, callers must show one."""
         checks = {"modules": modules, "scheduler": self._scheduler}
         engine = partial(engine_figures, self.engine, self.gateway.runtime)
-        figures = (self.state.figures, self.objects.figures, engine)
-        return create_app(self.gateway, self.hub, tokens=tokens, checks=checks, figures=figures)
+        figures = (self.state.figures, self.objects.figures, engine, self.upkeep.figures)
+        upkeep = self.upkeep
+        return create_app(
+            self.gateway,
+            self.hub,
+            tokens=tokens,
+            checks=checks,
+            figures=figures,
+            sweeper=upkeep.sweeper,
+            wake_notifier=upkeep.notifier.wake,
+        )
 
     async def _scheduler(self) -> str | None:
         return self.engine.trouble
@@ -83,10 +103,12 @@ class Mesh:
         await self.registry.start()
         await self.engine.start()
         self.gateway.start()
+        self.upkeep.start()
 
     async def stop(self) -> None:
         """Finish what is at hand and close everything; who is connected reconnects to the next server."""
         await self.gateway.close()
+        await self.upkeep.stop()
         await self.engine.stop()
         await self.registry.stop()
         await self.hub.close()

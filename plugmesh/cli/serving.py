@@ -70,7 +70,8 @@ async def _run(settings: Settings, folder: Path, runtime: Runtime) -> int:
     listener = bind(settings.host, settings.port)
     try:
         data = data_folder(str(folder))
-        mesh = await Mesh.open(data, settings, runtime)
+        url = _url(settings.host, listener.getsockname()[1])
+        mesh = await Mesh.open(data, settings, runtime, url=url)
         open_to_others = settings.require_token or not is_loopback(listener)
         tokens = Tokens(data, settings, runtime) if open_to_others else None
     except BaseException:

@@ -125,7 +125,8 @@ Count = Annotated[int, BeforeValidator(read_count), Field(ge=1, le=2**31 - 1)]
 Port = Annotated[int, BeforeValidator(read_count), Field(ge=0, le=65535)]
 Texts = Annotated[tuple[str, ...], BeforeValidator(read_list)]
 Hosts = Annotated[tuple[Annotated[str, AfterValidator(check_host)], ...], BeforeValidator(read_list)]
-Origins = Annotated[tuple[Annotated[str, AfterValidator(check_origin)], ...], BeforeValidator(read_list)]
+Origin = Annotated[str, AfterValidator(check_origin)]
+Origins = Annotated[tuple[Origin, ...], BeforeValidator(read_list)]
 Networks = Annotated[tuple[Annotated[str, AfterValidator(check_network)], ...], BeforeValidator(read_list)]
 HostsOrNetworks = Annotated[
     tuple[Annotated[str, AfterValidator(check_host_or_network)], ...], BeforeValidator(read_list)

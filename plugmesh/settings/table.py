@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from plugmesh.settings.kinds import (
     OPTION,
@@ -19,6 +19,7 @@ from plugmesh.settings.kinds import (
     Hosts,
     HostsOrNetworks,
     Networks,
+    Origin,
     Origins,
     OrNone,
     Port,
@@ -158,7 +159,7 @@ class Attempts(Group):
     """Memory of an attempt."""
     attempt_cpu_s: Annotated[Seconds | None, OrNone, RUN_TIME] = None
     """Processor time of an attempt."""
-    attempt_open_files: Annotated[Count, RUN_TIME] = 1024
+    attempt_open_files: Annotated[Count, Field(ge=16), RUN_TIME] = 1024
     """Files that an attempt may have open."""
     attempt_output_bytes: Annotated[Bytes, RUN_TIME] = 50 * _GIB
     """Bytes that an attempt may write as its output."""
@@ -198,6 +199,8 @@ class Outgoing(Group):
     """Time for one try."""
     http_allow_private: Annotated[HostsOrNetworks, RUN_TIME] = ()
     """Hosts and networks that outgoing requests may reach although they are private."""
+    public_url: Annotated[Origin | None, OrNone, RUN_TIME] = None
+    """Where people reach this mesh, for links in notifications; without: the address it listens on."""
 
 
 GROUPS: tuple[type[Group], ...] = (Server, Access, Clients, Requests, Readers, Attempts, Retention, Outgoing)

@@ -11,6 +11,7 @@ from typing import Protocol
 from plugmesh import __version__
 from plugmesh.contracts.run import shard_of
 from plugmesh.errors import ConfigurationError, PlugmeshError
+from plugmesh.figures import Latency
 from plugmesh.outgoing.client import Answer
 from plugmesh.outgoing.errors import AddressRefused
 from plugmesh.outgoing.url import parse_url
@@ -71,7 +72,8 @@ class HttpClient(Protocol):
 class Notifier:
     """`start` before use, `stop` after it; `wake` when there are new rows.
 
-    `owned` gives the shards whose runs' webhooks are this process's; `link` makes a run's address for people.
+    `owned` gives the shards whose runs' webhooks are this process's; `link` makes a run's address for people;
+    `changed` hears what became of each try.
     """
 
     def __init__(
@@ -84,9 +86,11 @@ class Notifier:
         settings: WebhookSettings,
         owned: Callable[[], Collection[int]],
         link: Callable[[str], str],
+        changed: Callable[[StoredNotification], None] = lambda _: None,
     ) -> None:
         self._runtime, self._state, self._client = runtime, state, client
         self._key, self._settings, self._owned, self._link = key, settings, owned, link
+        self._changed = changed
         self._lanes = Lanes()
         self._woken = asyncio.Event()
         self._calls: set[asyncio.Task[None]] = set()
@@ -94,6 +98,7 @@ class Notifier:
         self._after: tuple[float, str] | None = None
         self.tries = self.delivered = self.failed = 0
         """Counts since the start, for metrics."""
+        self.lasted = Latency("plugmesh_webhook_seconds", "Time until a called webhook answered, or failed to")
 
     @property
     def waiting(self) -> int:
@@ -199,6 +204,7 @@ class Notifier:
             "webhook-signature": sign(self._key, row.id, at, body),
         }
         self.tries += 1
+        begun = self._runtime.now()
         try:
             answer = await self._client.request(
                 "POST",
@@ -212,6 +218,8 @@ class Notifier:
             return Outcome(error=str(error), hopeless=True)
         except PlugmeshError as error:
             return Outcome(error=str(error))
+        finally:
+            self.lasted.observe(self._runtime.now() - begun)
         return Outcome(answer.status, retry_after=answer.headers.get("retry-after"))
 
     async def _write_down(self, host: str, row: StoredNotification, outcome: Outcome) -> None:
@@ -219,6 +227,7 @@ class Notifier:
         attempts = self._settings.webhook_attempts
         after = judge(row, outcome, attempts=attempts, now=self._runtime.wall(), jitter=jitter)
         await self._state.write(notification_tried, after)
+        self._changed(after)
         self.delivered += after.state == DELIVERED
         self.failed += after.state == FAILED
         if after.state == FAILED:  # the host alone: path and query may hold the receiver's secrets

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Collection, Sequence
 
 from plugmesh.contracts.flow import Retention
@@ -12,12 +11,11 @@ from plugmesh.state.retention import Kept, flow_retention, kept_bytes, kept_runs
 from plugmesh.state.store import State
 from plugmesh.state.sweeping import drop_events, expire_run, forget_run, mark_data, mark_logs, mark_released
 from scheduler.sweep.decide import Due, RetentionSettings, ages_of, due, oldest_to_go
+from scheduler.sweep.guarded import guarded
 from scheduler.sweep.measuring import Holds
 from scheduler.sweep.objects import SweptObjects
 from scheduler.sweep.places import is_log, run_prefix
-from scheduler.sweep.report import Report
-
-_log = logging.getLogger(__name__)
+from scheduler.sweep.report import Deleted, Report
 
 _PAGE = 200
 PAGES = 100
@@ -81,7 +79,7 @@ class Expiring:
             limits = {"now": now, "grace_s": self._grace_s}
             found.append((row, due(row, ages, **limits, pinned=row.run in holds.pinned, held=row.run in held)))
         for row, wanted in found:  # deleting needs no room; marking does
-            await self._carry_out(row, wanted, report, now, dry_run)
+            await guarded(f"run {row.run}", self._carry_out(row, wanted, report, now, dry_run), report)
         data = [row for row, wanted in found if wanted.mark_data]
         logs = [row for row, wanted in found if wanted.mark_logs]
         if data or logs:
@@ -107,15 +105,16 @@ class Expiring:
         there = await self._objects.below(run_prefix(row.namespace, row.run))
         going = [one for one in there if (wanted.release_logs if is_log(one.key) else wanted.release_data)]
         if dry_run:
-            report.released_objects += len(going)
-            report.released_bytes += sum(one.bytes for one in going)
+            report.add_deleted(Deleted(len(going), sum(one.bytes for one in going)))
             return
         self._runtime.point("sweep.before_release")
-        count, size = await self._objects.delete(going)
-        report.released_objects += count
-        report.released_bytes += size
+        deleted = await self._objects.delete(going)
+        report.add_deleted(deleted)
         self._runtime.point("sweep.after_release")
-        await self._state.write(mark_released, row.run, data=wanted.release_data, logs=wanted.release_logs, at=now)
+        data = wanted.release_data and all(is_log(key) for key in deleted.stuck)
+        logs = wanted.release_logs and not any(is_log(key) for key in deleted.stuck)
+        if data or logs:
+            await self._state.write(mark_released, row.run, data=data, logs=logs, at=now)
 
     async def _remove(self, row: Kept, now: float, dry_run: bool) -> None:
         if dry_run:

@@ -11,7 +11,7 @@ from plugmesh.state.sweeping import delete_surplus, forget_files
 from scheduler.sweep.decide import RetentionSettings
 from scheduler.sweep.measuring import Holds
 from scheduler.sweep.objects import SweptObjects
-from scheduler.sweep.report import Report
+from scheduler.sweep.report import Deleted, Report
 
 _PAGE = 200
 
@@ -48,11 +48,9 @@ class Files:
             borrowed = await self._state.read(lent, [row.object for row in rows])
             free = [row for row in rows if row.object not in holds.used and row.object not in borrowed]
             if dry_run:
-                report.released_objects += len(free)
-                report.released_bytes += sum(row.bytes for row in free)
+                report.add_deleted(Deleted(len(free), sum(row.bytes for row in free)))
                 continue
-            count, size = await self._objects.delete([Stored(row.object, row.bytes, 0.0) for row in free])
-            report.released_objects += count
-            report.released_bytes += size
+            deleted = await self._objects.delete([Stored(row.object, row.bytes, 0.0) for row in free])
+            report.add_deleted(deleted)
             self._runtime.point("sweep.files_deleted")
-            await self._state.write(forget_files, free)
+            await self._state.write(forget_files, [row for row in free if row.object not in deleted.stuck])

@@ -20,9 +20,10 @@ from plugmesh.state.retention import (
 )
 from plugmesh.state.store import State
 from plugmesh.state.sweeping import save_measured
+from scheduler.sweep.guarded import guarded
 from scheduler.sweep.objects import SweptObjects
 from scheduler.sweep.places import is_log, lenders, run_prefix
-from scheduler.sweep.report import Report
+from scheduler.sweep.report import Deleted, Report
 
 _SAVED_AT_ONCE = 50
 A_ROUND = 2_000
@@ -48,6 +49,8 @@ class Measuring:
     def __init__(self, runtime: Runtime, state: State, objects: SweptObjects) -> None:
         self._runtime, self._state, self._objects = runtime, state, objects
         self._from = 0
+        self.behind = False
+        """Whether the last round left runs that it could have looked at."""
 
     async def holds(self, now: float) -> tuple[Holds, list[Unmeasured]]:
         """What is held now, and every run that is not measured."""
@@ -85,11 +88,16 @@ class Measuring:
         dry_run: bool = False,
     ) -> None:
         """Measure those that ended before `settled`: later ones may still get results that come too late."""
-        ready = [one for one in runs if one.ended_at is not None and one.ended_at <= settled][:A_ROUND]
+        every = [one for one in runs if one.ended_at is not None and one.ended_at <= settled]
+        ready, self.behind = every[:A_ROUND], len(every) > A_ROUND
         for at in range(0, len(ready), _SAVED_AT_ONCE):
-            part = [
-                await self.one(run, holds, report, settled, dry_run=dry_run) for run in ready[at : at + _SAVED_AT_ONCE]
-            ]
+            part: list[Measured] = []
+
+            async def add(run: Unmeasured, part: list[Measured] = part) -> None:
+                part.append(await self.one(run, holds, report, settled, dry_run=dry_run))
+
+            for run in ready[at : at + _SAVED_AT_ONCE]:
+                await guarded(f"run {run.run}", add(run), report)
             self._runtime.point("sweep.measured")
             await self._state.write(save_measured, part, now)
             report.measured_runs += len(part)
@@ -123,10 +131,8 @@ class Measuring:
         )
 
     async def _drop(self, garbage: Sequence[Stored], report: Report, dry_run: bool) -> None:
-        sizes = (len(garbage), sum(one.bytes for one in garbage))
-        count, size = sizes if dry_run else await self._objects.delete(garbage)
-        report.garbage_objects += count
-        report.garbage_bytes += size
+        would_go = Deleted(len(garbage), sum(one.bytes for one in garbage))
+        report.add_deleted(would_go if dry_run else await self._objects.delete(garbage), garbage=True)
 
     def _is_garbage(self, one: Stored, live: frozenset[str], settled: float) -> bool:
         return one.key not in live and not is_log(one.key) and one.modified <= settled

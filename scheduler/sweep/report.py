@@ -6,10 +6,19 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """What became of objects that were to be deleted; `stuck` are the keys of those that are still there."""
+
+    objects: int = 0
+    bytes: int = 0
+    stuck: frozenset[str] = frozenset()
+
+
 @dataclass(slots=True)
 class Report:
     """Counts. `data_*`, `log_runs`, `file_versions`: marked to go; `released_*`: deleted; `garbage_*`: deleted, and
-    never referred to; `later_*`: marked, and deleted when the grace is over."""
+    never referred to; `stuck_objects`: could not be deleted; `later_*`: marked, and deleted when the grace is over."""
 
     measured_runs: int = 0
     data_runs: int = 0
@@ -23,6 +32,7 @@ class Report:
     garbage_objects: int = 0
     garbage_bytes: int = 0
     abandoned_writes: int = 0
+    stuck_objects: int = 0
     later_runs: int = 0
     later_bytes: int = 0
     failures: int = 0
@@ -37,6 +47,16 @@ class Report:
     def document(self, *, dry_run: bool) -> dict[str, Any]:
         """For the API."""
         return {"dry_run": dry_run, **asdict(self)}
+
+    def add_deleted(self, deleted: Deleted, *, garbage: bool = False) -> None:
+        """Count what was deleted, and what could not be."""
+        if garbage:
+            self.garbage_objects += deleted.objects
+            self.garbage_bytes += deleted.bytes
+        else:
+            self.released_objects += deleted.objects
+            self.released_bytes += deleted.bytes
+        self.stuck_objects += len(deleted.stuck)
 
     def add(self, other: Report) -> None:
         """Add another round's counts (not those of what is still to come)."""

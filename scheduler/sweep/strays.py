@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 
-from plugmesh.contracts.run import shard_of
 from plugmesh.data.named import NOTHING
 from plugmesh.objects.keys import attempt_prefix
 from plugmesh.objects.port import Stored
@@ -13,9 +12,10 @@ from plugmesh.state.file_versions import known_objects
 from plugmesh.state.retention import Known, Unmeasured, known_runs, lent, named_by_run, stale_attempts
 from plugmesh.state.store import State
 from plugmesh.state.sweeping import save_measured
+from scheduler.sweep.guarded import guarded
 from scheduler.sweep.measuring import Holds, Measuring
 from scheduler.sweep.objects import SweptObjects
-from scheduler.sweep.places import DATA, FILES, is_log, run_prefix
+from scheduler.sweep.places import FILES, is_log, run_prefix
 from scheduler.sweep.report import Report
 
 A_ROUND = 1_000
@@ -45,21 +45,17 @@ class Strays:
 
     async def runs(self, holds: Holds, report: Report, settled: float, now: float, *, whole: bool) -> None:
         """Look into the folders of runs: all of them, or the next part."""
-        everything = [
-            (namespace, run)
-            for namespace in await self._objects.folders(DATA)
-            for run in await self._objects.folders(f"{DATA}{namespace}/")
-            if shard_of(run) in self._owned()
-        ]
-        following = everything if whole else [one for one in everything if one > self._after][:A_ROUND]
-        self._after = following[-1] if len(following) == A_ROUND else ("", "")
+        after, most = (("", ""), None) if whole else (self._after, A_ROUND)
+        following = await self._objects.run_folders(after, frozenset(self._owned()), most)
+        self._after = following[-1] if not whole and len(following) == A_ROUND else ("", "")
         for at in range(0, len(following), _PART):
             part = following[at : at + _PART]
             names = [run for _, run in part]
             known = await self._state.read(known_runs, names)
             held = holds.used | (await self._state.read(lent, names)).keys() | frozenset(self._reading())
             for namespace, run in part:
-                await self._run(namespace, run, known.get(run), run in held, (holds, report, settled, now))
+                looked = self._run(namespace, run, known.get(run), run in held, (holds, report, settled, now))
+                await guarded(f"run {run}", looked, report)
 
     async def _run(
         self, namespace: str, run: str, known: Known | None, held: bool, round: tuple[Holds, Report, float, float]
@@ -110,6 +106,4 @@ class Strays:
         await self._drop([one for one in part if one.key not in known and one.key not in held], report)
 
     async def _drop(self, objects: Sequence[Stored], report: Report) -> None:
-        count, size = await self._objects.delete(objects)
-        report.garbage_objects += count
-        report.garbage_bytes += size
+        report.add_deleted(await self._objects.delete(objects), garbage=True)

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Coroutine
+from collections.abc import Callable, Collection
 from typing import Any
 
 from plugmesh.contracts.run import shard_of
+from plugmesh.figures import Latency
 from plugmesh.objects.port import SweptStore
 from plugmesh.runtime import Runtime
 from plugmesh.state.store import State
@@ -21,6 +22,7 @@ from scheduler.sweep.clock import SweepClock
 from scheduler.sweep.decide import RetentionSettings
 from scheduler.sweep.expiring import Expiring
 from scheduler.sweep.files import Files
+from scheduler.sweep.guarded import guarded
 from scheduler.sweep.measuring import Holds, Measuring
 from scheduler.sweep.objects import SweptObjects
 from scheduler.sweep.report import Report
@@ -31,13 +33,17 @@ _log = logging.getLogger(__name__)
 GRACE_S = 300.0
 """Between marking and deleting; and between a run's end and looking at what it keeps."""
 _HOLDERS_SHOWN = 1_000
+BEHIND_S = 5.0
+"""Pause between two rounds while there are more ended runs than one round looks at."""
+ROUNDS_S = (0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 60.0, 300.0, 1800.0)
 _GLOBAL_SHARD = 0  # who owns it sweeps what belongs to no run
 
 
 class Sweeper:
     """`start` before use, `stop` after it.
 
-    `owned` gives the shards whose runs this process sweeps, `reading` the runs whose data is being looked at.
+    `owned` gives the shards whose runs this process sweeps, `reading` the runs whose data is being looked at; `told`
+    hears what each round did.
     """
 
     def __init__(
@@ -50,9 +56,10 @@ class Sweeper:
         owned: Callable[[], Collection[int]],
         reading: Callable[[], Collection[str]],
         grace_s: float = GRACE_S,
+        told: Callable[[dict[str, Any]], None] = lambda _: None,
     ) -> None:
         self._runtime, self._state, self._settings = runtime, state, settings
-        self._owned, self._grace_s = owned, grace_s
+        self._owned, self._grace_s, self._told = owned, grace_s, told
         self._clock = SweepClock(runtime)
         self._objects = objects = SweptObjects(runtime, store)
         self._measuring = Measuring(runtime, state, objects)
@@ -62,12 +69,21 @@ class Sweeper:
             runtime, state, objects, settings=settings, grace_s=grace_s, owned=owned, reading=reading
         )
         self._one_at_a_time = asyncio.Lock()
+        self._woken = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self.rounds = 0
         self.totals = Report()
         """Sums since the start, for metrics."""
         self.swept_at: float | None = None
         """When the last round ended (Unix seconds)."""
+        self.stuck = 0
+        """Objects that could not be deleted in the last round, for metrics."""
+        self.lasted = Latency("plugmesh_sweeper_round_seconds", "Time of a round of the sweeper", ROUNDS_S)
+
+    @property
+    def age_s(self) -> float:
+        """Seconds since the last round ended; 0 before the first."""
+        return 0.0 if self.swept_at is None else max(0.0, self._runtime.wall() - self.swept_at)
 
     def start(self) -> None:
         """Begin; the first round comes after the time between two."""
@@ -78,6 +94,10 @@ class Sweeper:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+
+    def wake(self) -> None:
+        """The settings have changed: look again how long to wait for the next round."""
+        self._woken.set()
 
     async def usage(self) -> dict[str, Any]:
         """What is kept, by flow and kind, what holds it, and what is about to go."""
@@ -112,33 +132,53 @@ class Sweeper:
         if not self._owned():
             return report
         async with self._one_at_a_time:
+            begun = self._runtime.now()
             now = self._clock.now()
             settled = now - self._grace_s
             holds, unmeasured = await self._measuring.holds(now)
             if not dry_run:
-                await self._guarded("temporary files", self._abandoned(report), report)
+                await guarded("temporary files", self._abandoned(report), report)
             ours = [one for one in unmeasured if shard_of(one.run) in self._owned()]
             times = {"settled": settled, "now": now}
             measured = self._measuring.measure(ours, holds, report, **times, dry_run=dry_run)
-            await self._guarded("what runs keep", measured, report)
+            await guarded("what runs keep", measured, report)
             expired = self._expiring.by_age(holds, report, now, whole=whole, dry_run=dry_run)
-            await self._guarded("runs", expired, report)
+            await guarded("runs", expired, report)
             if self._is_global():
-                await self._guarded("files", self._files.sweep(holds, report, now, dry_run=dry_run), report)
+                await guarded("files", self._files.sweep(holds, report, now, dry_run=dry_run), report)
             if not dry_run:
                 await self._strayed(holds, report, settled, now, whole)
-            await self._guarded("the size", self._expiring.by_size(holds, report, now, dry_run=dry_run), report)
-        if not dry_run:
-            self._count(report)
+            await guarded("the size", self._expiring.by_size(holds, report, now, dry_run=dry_run), report)
+            if not dry_run:
+                self._count(report, self._runtime.now() - begun)
         return report
 
     async def _run(self) -> None:
         while True:
-            await self._runtime.sleep(self._settings.sweep_every_s)
+            begun = self._runtime.now()
+            while (left := begun + self._pause_s() - self._runtime.now()) > 0:
+                await self._rest(left)
             try:
                 await self.round()
             except Exception:  # noqa: BLE001  whatever it was, the next round may go better
                 _log.exception("a round of the sweeper failed; the next one comes in its time")
+
+    def _pause_s(self) -> float:
+        """Less than usual when the last round left runs that it had no time to look at."""
+        every = self._settings.sweep_every_s
+        return min(every, BEHIND_S) if self._measuring.behind else every
+
+    async def _rest(self, seconds: float) -> None:
+        self._woken.clear()
+        alarm = self._runtime.spawn(self._alarm(seconds), "sweeper clock")
+        try:
+            await self._woken.wait()
+        finally:
+            alarm.cancel()
+
+    async def _alarm(self, seconds: float) -> None:
+        await self._runtime.sleep(seconds)
+        self._woken.set()
 
     async def _abandoned(self, report: Report) -> None:
         if self._is_global():
@@ -146,21 +186,17 @@ class Sweeper:
 
     async def _strayed(self, holds: Holds, report: Report, settled: float, now: float, whole: bool) -> None:
         strays = self._strays
-        await self._guarded("objects of runs", strays.runs(holds, report, settled, now, whole=whole), report)
+        await guarded("objects of runs", strays.runs(holds, report, settled, now, whole=whole), report)
         if self._is_global():
-            await self._guarded("objects of files", strays.files(holds, report, now), report)
+            await guarded("objects of files", strays.files(holds, report, now), report)
 
-    async def _guarded(self, what: str, part: Coroutine[Any, Any, None], report: Report) -> None:
-        try:
-            await part
-        except Exception:  # noqa: BLE001  a full disk, above all, must not keep the rest from making room
-            report.failures += 1
-            _log.warning("%s could not be swept; it is tried again in the next round", what, exc_info=True)
-
-    def _count(self, report: Report) -> None:
+    def _count(self, report: Report, seconds: float) -> None:
         self.rounds += 1
         self.totals.add(report)
+        self.stuck = report.stuck_objects
         self.swept_at = self._runtime.wall()
+        self.lasted.observe(seconds)
+        self._told({"swept_at": self.swept_at, **report.document(dry_run=False)})
         if report:
             _log.info("swept: %s", report)
 

@@ -31,7 +31,7 @@ a gauge is the amount of now; a histogram counts how long something took. Ages a
 
 @pytest.fixture
 async def mesh(tmp_path: Path) -> AsyncIterator[Mesh]:
-    mesh = await Mesh.open(data_folder(str(tmp_path)), Settings(), SystemRuntime())
+    mesh = await Mesh.open(data_folder(str(tmp_path)), Settings(), SystemRuntime(), url=URL)
     await mesh.start()
     yield mesh
     await mesh.stop()
