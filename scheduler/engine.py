@@ -108,7 +108,7 @@ class Engine:
         )
         self._plans = Plans()
         self._on_notifications = on_notifications
-        self._keys: dict[tuple[str, str], str] = {}
+        self._keys: set[tuple[str, str]] = set()
         self._tasks: list[asyncio.Task[None]] = []
         self._watch: Watch | None = None
         self._stopping = self._stopped = False
@@ -162,17 +162,13 @@ class Engine:
 
     async def submit(self, submission: Submission) -> Receipt:
         """See `Intake.submit`."""
+        receipt: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
         if submission.idempotency_key is not None:
-            key = (submission.namespace, submission.idempotency_key)
-            earlier = await self._earlier(*key, submission.request_hash)
+            earlier = await self._claim(submission.namespace, submission.idempotency_key, submission, receipt)
             if earlier is not None:
                 return earlier
-            self._keys[key] = submission.run
-        future: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
-        if submission.idempotency_key is not None:
-            future.add_done_callback(lambda _: self._keys.pop(key, None))
-        self._put(_Submitted(submission, future))
-        return await asyncio.shield(future)  # who does not wait for the answer any more has submitted all the same
+        self._put(_Submitted(submission, receipt))
+        return await asyncio.shield(receipt)  # who does not wait for the answer any more has submitted all the same
 
     async def command(self, command: Command) -> None:
         """See `Intake.command`."""
@@ -180,12 +176,26 @@ class Engine:
         self._put(_Commanded(command, future))
         await asyncio.shield(future)
 
-    async def _earlier(self, namespace: str, key: str, request_hash: str | None) -> Receipt | None:
-        while (namespace, key) in self._keys:  # the same key is being submitted right now: its outcome decides
+    async def _claim(
+        self, namespace: str, key: str, submission: Submission, receipt: asyncio.Future[Receipt]
+    ) -> Receipt | None:
+        """The run that the key has made before; `None`: the key is this submission's until `receipt` is done."""
+        claim = (namespace, key)
+        while claim in self._keys:  # the same key is being submitted right now: its outcome decides
             await self._runtime.sleep(0.005)
+        self._keys.add(claim)  # before SQL is asked: between answer and insert another one could be committed
+        receipt.add_done_callback(lambda _: self._keys.discard(claim))
+        try:
+            earlier = await self._earlier(namespace, key, submission.request_hash)
+        except BaseException:
+            receipt.cancel()
+            raise
+        if earlier is not None:
+            receipt.cancel()
+        return earlier
+
+    async def _earlier(self, namespace: str, key: str, request_hash: str | None) -> Receipt | None:
         stored = await self._store.read(Reader.run_by_key, namespace, key)
-        if stored is None and (namespace, key) in self._keys:
-            return await self._earlier(namespace, key, request_hash)
         if stored is None:
             return None
         if request_hash is not None and stored.request_hash not in (None, request_hash):

@@ -155,6 +155,22 @@ async def test_the_same_idempotency_key_gives_the_same_run(mesh):
     assert len(set(runs)) == 1
 
 
+async def test_a_key_whose_first_run_is_committed_while_it_is_looked_up_gives_that_run(mesh, monkeypatch):
+    await mesh.instance()
+    read, asked = mesh.state.read, 0
+
+    async def late(question, *args, **named):
+        nonlocal asked
+        found, asked = await read(question, *args, **named), asked + 1
+        if asked > 1:
+            await first
+        return found
+
+    monkeypatch.setattr(mesh.state, "read", late)
+    first, second = [asyncio.ensure_future(mesh.submit(chain(1), idempotency_key="k")) for _ in range(2)]
+    assert await second == await first
+
+
 async def test_a_map_runs_once_for_each_element(mesh):
     instance = await mesh.instance()
     flow = Flow(
