@@ -21,7 +21,7 @@ from plugmesh.contracts.messages import split_attempt_id
 from plugmesh.contracts.run import Command, Receipt, Submission, shard_of
 from plugmesh.contracts.run import RunState as State
 from plugmesh.discovery.port import Watch
-from plugmesh.errors import Conflict, StateUnavailable
+from plugmesh.errors import Conflict, StateUnavailable, StoreFull
 from plugmesh.figures import Latency
 from plugmesh.objects.port import ObjectStore
 from plugmesh.runtime import Runtime
@@ -397,7 +397,7 @@ class Engine:
                 self.trouble = None
             except Exception as error:  # noqa: BLE001  whatever it was, the leases must be tried again
                 self.trouble = f"the database cannot be written: {error}"
-                _log.exception("the leases of the shards could not be renewed; trying again")
+                _log_failure("the leases of the shards could not be renewed; trying again", error)
             self._wake.set()
 
     # -- commit and effects ------------------------------------------------------------------------------------------
@@ -406,16 +406,16 @@ class Engine:
         try:
             keys = await outcome
         except Exception as error:  # noqa: BLE001  any error leaves the outcome unknown
-            _log.exception("a commit failed; reading %d shards again", len(commit.positions))
+            _log_failure(f"a commit failed; reading {len(commit.positions)} shards again", error)
             self.trouble = f"the last commit failed: {error}"
-            work.fail(StateUnavailable(f"the outcome is unknown, ask again with the same idempotency key: {error}"))
+            work.fail(error if isinstance(error, StoreFull) else _unknown(error))
             for shard in sorted(work.heard.union(commit.positions)):  # what was heard must be heard again, too
                 self._shards.drop(shard)
             await self._runtime.sleep(_RELOAD_AFTER_S)
             try:
                 await self._shards.acquire()
-            except Exception:  # noqa: BLE001  the same that broke the commit; it is tried again every few seconds
-                _log.exception("the shards could not be read again yet")
+            except Exception as again:  # noqa: BLE001  what broke the commit; it is tried again every few seconds
+                _log_failure("the shards could not be read again yet", again)
             self._wake.set()
             return False
         self.commits += 1
@@ -425,6 +425,15 @@ class Engine:
         if commit.notifications:
             self._on_notifications()
         return True
+
+
+def _unknown(error: Exception) -> StateUnavailable:
+    return StateUnavailable(f"the outcome is unknown, ask again with the same idempotency key: {error}")
+
+
+def _log_failure(what: str, error: Exception) -> None:
+    foreseen = isinstance(error, StoreFull | StateUnavailable)
+    _log.error("%s: %s", what, error, exc_info=None if foreseen else error)
 
 
 def _turn_away(item: _Item, reason: str) -> None:

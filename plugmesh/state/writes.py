@@ -21,6 +21,7 @@ from plugmesh.state import schema
 from plugmesh.state.database import Database
 from plugmesh.state.records import Commit, Lease, NotificationRow, StoredFile
 from plugmesh.state.statement import Statement, positional
+from plugmesh.state.trouble import explained
 
 T = TypeVar("T")
 
@@ -94,17 +95,23 @@ class Writer:
         return self._raw.execute(statement.text, statement.values(values))
 
     def transaction(self, name: str, body: Callable[[], T]) -> T:
-        """Run `body` in one transaction. The crash points before and after the commit carry `name`."""
-        self._raw.execute(self._begin)
+        """Run `body` in one transaction. The crash points before and after the commit carry `name`.
+
+        Raises what `body` raises, `StoreFull` for want of room, `StateUnavailable` when the file cannot be used.
+        """
         try:
+            self._raw.execute(self._begin)
             result = body()
             self._runtime.point(f"state.{name}.before_commit")
             self._raw.execute("COMMIT")
-        except BaseException:
+        except BaseException as error:
             self._revisions.clear()
             if getattr(self._raw, "in_transaction", True):
                 self._raw.execute("ROLLBACK")
-            raise
+            foreseen = explained(error)
+            if foreseen is None:
+                raise
+            raise foreseen from error
         self._runtime.point(f"state.{name}.after_commit")
         return result
 
