@@ -9,10 +9,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from plugmesh.contracts.base import NAME_PATTERN
-from plugmesh.contracts.notify import Notify
-
-MOST_NOTIFY = 10
-"""Webhooks of one run, those of its flow included."""
+from plugmesh.contracts.notify import MOST_NOTIFY, Notify
 
 Label = Annotated[str, Field(max_length=200)]
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
@@ -57,6 +54,15 @@ class RunRequest(BaseModel):
         """The same for requests that ask for the same; 64 hex digits."""
         document = self.model_dump(mode="json", exclude_defaults=True)
         return hashlib.sha256(json.dumps(document, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+class FlowBody(BaseModel):
+    """A flow, as `docs/reference/flow-file.md` describes it. What is in it is checked by reading it, not by this model."""
+
+    model_config = ConfigDict(extra="allow", json_schema_extra={"examples": [_EXAMPLE_FLOW]})
+
+    flow: str = Field(description="NAME or NAMESPACE/NAME")
+    nodes: dict[str, JsonValue] = Field(description="By name: a module, or an object with `module`, `in`, `params`, …")
 
 
 class BatchRequest(BaseModel):

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from urllib.parse import urlsplit
 
 from gateway.errors import RequestInvalid
-from gateway.requests import MOST_NOTIFY
-from plugmesh.contracts.notify import Notify
+from plugmesh.contracts.notify import MOST_NOTIFY, Notify
+from plugmesh.flows.notify import wrong_address
 
 
 def merge_notify(of_flow: Sequence[Notify], of_request: Sequence[Notify]) -> tuple[Notify, ...]:
@@ -30,19 +29,3 @@ def _problem(where: str, one: Notify) -> dict[str, str] | None:
     if not message and not one.on:
         message = "on names no state, so it would never be called: leave it out for all ends"
     return {"where": where, "message": message} if message else None
-
-
-def wrong_address(url: str) -> str:
-    """Why a webhook cannot have this address; empty if it can."""
-    try:
-        parts = urlsplit(url)
-        port_is_wrong = parts.port == 0
-    except ValueError:
-        return "this is no address: write https://HOST/PATH"
-    if parts.scheme not in {"http", "https"}:
-        return f"a webhook is called by http or https, not by {parts.scheme or 'nothing'!r}"
-    if not parts.hostname or port_is_wrong or not url.isascii() or not url.isprintable() or " " in url:
-        return "this is no address: write https://HOST/PATH, in ASCII"
-    if parts.username is not None or parts.password is not None:
-        return "an address holds no user name or password: a webhook is signed instead"
-    return ""

@@ -9,7 +9,7 @@ from pydantic import JsonValue
 from pydantic_core import to_json
 
 from plugmesh.contracts.data import Reference
-from plugmesh.contracts.flow import Source
+from plugmesh.contracts.flow import PARAMS_LIMIT_BYTES, Source
 from plugmesh.contracts.messages import Assign
 from plugmesh.contracts.module import Limits, ModuleContract
 from plugmesh.contracts.run import StepError
@@ -24,8 +24,6 @@ from scheduler.plan import Bound, PlanNode
 from scheduler.runstate import RunState, Step
 
 NO_LIMITS = Limits()
-PARAMS_LIMIT_BYTES = 32 * 1024
-"""Params travel in the message itself, which has 64 KiB."""
 
 
 class Misfit(Exception):

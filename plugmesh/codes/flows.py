@@ -178,6 +178,27 @@ FLOWS = (
         "The message says what is possible.",
     ),
     _flow(
+        "bad-limit",
+        "A limit that cannot be",
+        "An amount under `limits:` cannot be used.",
+        "The unit is unknown, or the number is out of range.",
+        "Write bytes as `512 MiB`, `2 GB` or a number; times as `30s`, `5m` or a number of seconds.",
+    ),
+    _flow(
+        "bad-notify",
+        "A webhook that cannot be called",
+        "An entry under `notify:` has an address that cannot be called, or a state that no run ends in.",
+        "The address is no `http` or `https` address, or the state is misspelt.",
+        "Write `{url: https://HOST/PATH, on: [failed]}`; without `on` it is called at every end.",
+    ),
+    _flow(
+        "bad-retention",
+        "Kept longer than its run",
+        "Something is to be kept longer than the run that it belongs to. This is a warning.",
+        "All that a run left goes with the run.",
+        "Raise `runs` under `retention:`, or leave the longer time out.",
+    ),
+    _flow(
         "bad-kind",
         "No kind of input",
         "The `kind` of an input of the flow is unknown.",
@@ -267,6 +288,13 @@ FLOWS = (
         "A param is given that the module (or the flow) does not have.",
         "It is misspelt, or of another version of the module.",
         "The nearest name is given; `plugmesh modules NAME` lists the params.",
+    ),
+    _flow(
+        "params-too-large",
+        "Params are too large",
+        "The params of a node, as they are written in the flow, are larger than the message to a module may be.",
+        "Data was written into the flow.",
+        "Hand it over in a file or a table, as an input of the flow.",
     ),
     _flow(
         "missing-param",

@@ -14,6 +14,8 @@ from plugmesh.contracts.module import Limits, PortKind
 from plugmesh.contracts.notify import Notify
 
 DEFAULT_NAMESPACE = "default"
+PARAMS_LIMIT_BYTES = 32 * 1024
+"""Params of one node, filled in, as JSON: they travel in a message of 64 KiB."""
 
 
 class FlowInput(Contract):

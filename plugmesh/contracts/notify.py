@@ -12,6 +12,9 @@ NotifyOn = Literal["succeeded", "failed", "cancelled", "timed_out"]
 
 ALL_ENDS: tuple[NotifyOn, ...] = ("succeeded", "failed", "cancelled", "timed_out")
 
+MOST_NOTIFY = 10
+"""Webhooks of one run, those of its flow included."""
+
 
 class Notify(Contract):
     """A webhook: the `http` or `https` address that gets a `POST` when a run ends in one of the states in `on`."""

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from plugmesh.contracts.flow import Flow, FlowParam
+from pydantic import JsonValue
+from pydantic_core import to_json
+
+from plugmesh.contracts.flow import PARAMS_LIMIT_BYTES, Flow, FlowParam
 from plugmesh.contracts.module import ModuleContract, PortKind
 from plugmesh.flows.expressions import (
     BadExpression,
@@ -30,6 +33,7 @@ def check_node_params(
             for path, text in texts_to_fill(value):
                 _check_text(text, flow, ("nodes", name, key, *path), report, mapped=mapped)
         _check_map(flow, name, report)
+        _check_size(name, node.params, report)
         if name in contracts:
             _check_schema(flow, name, contracts[name], report, complete=name not in incomplete)
 
@@ -93,6 +97,26 @@ def _check_expression(
         report.error(
             REFERENCES, "no-such-key", f"{expression.text}: there is nothing inside a param of type {kind}", path
         )
+
+
+def _check_size(name: str, params: Mapping[str, JsonValue], report: Report) -> None:
+    """What is written out, without what will be filled in, must already fit into a message."""
+    if not params or len(to_json(params)) <= PARAMS_LIMIT_BYTES:
+        return
+    sizes = {key: len(to_json(_without_expressions(value))) for key, value in params.items()}
+    if (size := sum(sizes.values())) > PARAMS_LIMIT_BYTES:
+        largest = max(sizes, key=sizes.__getitem__)
+        message = f"the params of node {name!r} are {size:,} bytes of JSON, {PARAMS_LIMIT_BYTES:,} are possible"
+        hint = f"hand what is in {largest!r} over in a file or a table, as an input of the flow"
+        report.error(REFERENCES, "params-too-large", message, ("nodes", name, "params", largest), hint=hint)
+
+
+def _without_expressions(value: Any) -> Any:
+    if isinstance(value, str):
+        return "" if has_expression(value) else value
+    if isinstance(value, dict):
+        return {key: _without_expressions(below) for key, below in value.items()}
+    return [_without_expressions(below) for below in value] if isinstance(value, list) else value
 
 
 def _is_flat(param: FlowParam) -> bool:

@@ -9,7 +9,7 @@ from pydantic import JsonValue
 
 from plugmesh.contracts.base import MODULE_PATTERN
 from plugmesh.contracts.flow import Node, RetryPolicy, Source
-from plugmesh.contracts.module import VERSION_PATTERN
+from plugmesh.contracts.module import VERSION_PATTERN, Limits
 from plugmesh.flows.expressions import BadExpression, whole_expression
 from plugmesh.flows.places import KeyPath
 from plugmesh.flows.problem import SCHEMA, Report
@@ -24,10 +24,11 @@ from plugmesh.flows.surface import (
     read_texts,
 )
 from plugmesh.flows.values import shown
+from plugmesh.limit_words import LIMIT_FIELDS, read_limit
 
 MAX_NODES = 20_000
 
-NODE_KEYS = ("module", "in", "params", "bind", "map", "after", "retry", "timeout", "labels")
+NODE_KEYS = ("module", "in", "params", "bind", "map", "after", "retry", "timeout", "limits", "labels")
 RETRY_KEYS = ("attempts", "delay", "max_delay")
 
 _MODULE = re.compile(MODULE_PATTERN)
@@ -185,6 +186,19 @@ def _read_timeout(value: Any, path: KeyPath, report: Report) -> float | None:
     return read_duration(value, path, "timeout", report)
 
 
+def _read_limits(value: Any, path: KeyPath, report: Report) -> Limits | None:
+    fields = read_mapping(value, path, "limits", report)
+    check_keys(fields, tuple(LIMIT_FIELDS), path, "limits", report)
+    given: dict[str, Any] = {}
+    for word in LIMIT_FIELDS:
+        if word in fields:
+            try:
+                given[LIMIT_FIELDS[word]] = read_limit(word, fields[word])
+            except ValueError as error:
+                report.error(SCHEMA, "bad-limit", f"{word} cannot be {shown(fields[word])}: {error}", (*path, word))
+    return Limits(**given) if given else None
+
+
 _FIELDS = {"in": "inputs", "timeout": "timeout_s"}
 _READERS = {
     "in": _read_edges,
@@ -194,5 +208,6 @@ _READERS = {
     "after": _read_after,
     "retry": _read_retry,
     "timeout": _read_timeout,
+    "limits": _read_limits,
     "labels": _read_labels,
 }

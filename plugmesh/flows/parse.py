@@ -10,9 +10,11 @@ from plugmesh.contracts.flow import DEFAULT_NAMESPACE, Flow, FlowInput, FlowPara
 from plugmesh.contracts.module import PortKind
 from plugmesh.flows.document import check_document
 from plugmesh.flows.nodes import read_nodes
+from plugmesh.flows.notify import read_notify
 from plugmesh.flows.places import KeyPath, Places
 from plugmesh.flows.problem import SCHEMA, SYNTAX, Problem, Report
 from plugmesh.flows.read import MAX_BYTES, read_text
+from plugmesh.flows.retention import read_retention
 from plugmesh.flows.surface import (
     NAME,
     check_keys,
@@ -25,7 +27,7 @@ from plugmesh.flows.surface import (
 from plugmesh.flows.surface import read_text as read_text_value
 from plugmesh.flows.values import is_type, shown, type_name
 
-FLOW_KEYS = ("flow", "doc", "inputs", "params", "nodes", "outputs", "timeout", "park")
+FLOW_KEYS = ("flow", "doc", "inputs", "params", "nodes", "outputs", "timeout", "park", "notify", "retention")
 INPUT_KEYS = ("kind", "optional", "doc")
 PARAM_KEYS = ("type", "default", "doc")
 PARAM_TYPES: tuple[str, ...] = get_args(FlowParam.model_fields["type"].annotation)
@@ -117,6 +119,8 @@ def _parse(document: Any, report: Report, *, check: bool) -> Parsed:
         nodes=nodes,
         outputs=_read_outputs(document.get("outputs"), report),
         timeout_s=read_duration(document.get("timeout"), ("timeout",), "timeout", report),
+        notify=read_notify(document.get("notify"), ("notify",), report),
+        retention=read_retention(document.get("retention"), ("retention",), report),
         **given,
     )
     return Parsed(None if report.failed else flow, report.problems, report.places, flow, incomplete)

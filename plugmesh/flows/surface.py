@@ -16,6 +16,7 @@ NAME = re.compile(NAME_PATTERN)
 _DURATION = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,9})?)\s*(ms|s|m|h|d)")
 _UNIT_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
+_FLAG_SLIPS = frozenset({"yes", "no", "on", "off", "y", "n"})
 _USUAL_SLIPS = {
     "inputs": "in",
     "input": "in",
@@ -82,7 +83,7 @@ def read_flag(value: Any, path: KeyPath, what: str, report: Report) -> bool:
     """`value` when it is true or false."""
     if isinstance(value, bool):
         return value
-    hint = "YAML 1.2 has true and false" if value in {"yes", "no", "on", "off"} else ""
+    hint = "YAML 1.2 has true and false" if isinstance(value, str) and value.lower() in _FLAG_SLIPS else ""
     report.error(SCHEMA, "wrong-type", f"{what} must be true or false, not {shown(value)}", path, hint=hint)
     return False
 

@@ -75,6 +75,7 @@ def _as_yaml(document: dict[str, Any]) -> str:
     return stream.getvalue()
 
 
+@settings(max_examples=40)
 @given(flows)
 def test_yaml_json_and_the_decoded_document_mean_the_same(document: dict[str, Any]) -> None:
     flow = _meant(parse_flow_document(document))
@@ -83,6 +84,7 @@ def test_yaml_json_and_the_decoded_document_mean_the_same(document: dict[str, An
     assert _meant(parse_flow_text(_as_yaml(document))) == flow
 
 
+@settings(max_examples=60)
 @given(flows)
 def test_the_canonical_form_means_what_was_written(document: dict[str, Any]) -> None:
     flow = _meant(parse_flow_document(document))
@@ -96,13 +98,14 @@ def test_the_canonical_form_means_what_was_written(document: dict[str, Any]) -> 
         assert _as_written(flow, name) == _listed(written.get("in", []))
 
 
+@settings(max_examples=40)
 @given(flows)
 def test_any_flow_can_be_checked(document: dict[str, Any]) -> None:
     for problem in check(parse_flow_document(document), builtin_like(), live=True):
         assert str(problem)
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(st.data())
 def test_a_damaged_text_yields_problems_and_nothing_else(data: st.DataObject) -> None:
     text = LATE_BY_CARRIER

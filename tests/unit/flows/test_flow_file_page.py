@@ -7,8 +7,10 @@ import pytest
 from modules.builtins import BUILTINS
 from plugmesh.flows.document import MAX_DEPTH, MAX_VALUES
 from plugmesh.flows.nodes import MAX_NODES, NODE_KEYS, RETRY_KEYS
+from plugmesh.flows.notify import NOTIFY_KEYS
 from plugmesh.flows.parse import FLOW_KEYS, INPUT_KEYS, PARAM_KEYS, parse_flow_text
 from plugmesh.flows.problem import MAX_PROBLEMS
+from plugmesh.flows.retention import RETENTION_KEYS
 from plugmesh.flows.validate import check
 from tests.docs.blocks import Block, blocks_of
 from tests.unit.flows.known import KnownModules
@@ -36,13 +38,16 @@ def test_the_problems_of_the_page_are_those_that_are_reported() -> None:
     assert _said(wrong) == said.splitlines()
 
 
-@pytest.mark.parametrize("key", sorted({*FLOW_KEYS, *INPUT_KEYS, *PARAM_KEYS, *NODE_KEYS, *RETRY_KEYS}))
+KEYS = {*FLOW_KEYS, *INPUT_KEYS, *PARAM_KEYS, *NODE_KEYS, *RETRY_KEYS, *NOTIFY_KEYS, *RETENTION_KEYS}
+
+
+@pytest.mark.parametrize("key", sorted(KEYS))
 def test_every_key_is_explained(key: str) -> None:
     assert f"| `{key}` |" in TEXT
 
 
 @pytest.mark.parametrize(
-    "limit", [f"{MAX_NODES:,}", f"{MAX_VALUES:,}", f"{MAX_DEPTH} levels", f"{MAX_PROBLEMS}, the rest"]
+    "limit", [f"{MAX_NODES:,}", f"{MAX_VALUES:,}", f"{MAX_DEPTH} levels", f"{MAX_PROBLEMS}, the rest", "32 KiB as JSON"]
 )
 def test_the_limits_are_those_of_the_code(limit: str) -> None:
     assert limit in TEXT

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from plugmesh.contracts.flow import Flow, FlowInput, FlowParam, Node, RetryPolicy, Source
-from plugmesh.contracts.module import PortKind
+from plugmesh.contracts.module import Limits, PortKind
 from plugmesh.flows.parse import parse_flow_document, parse_flow_text
 from tests.unit.flows.checking import parsed, parsed_nodes
 from tests.unit.flows.known import LATE_BY_CARRIER
@@ -110,6 +110,7 @@ def test_every_key_of_a_node_is_read() -> None:
         "after": ["b", "c", "b"],
         "retry": {"attempts": 5, "delay": "2s", "max_delay": "1m"},
         "timeout": "5m",
+        "limits": {"memory": "2GB", "cpu_s": "5m", "open_files": 100, "output": 1024, "silent_s": 30},
         "labels": {"gpu": "yes"},
     }
     assert parsed_nodes(n=node).nodes["n"] == Node(
@@ -121,6 +122,7 @@ def test_every_key_of_a_node_is_read() -> None:
         after=("b", "c"),
         retry=RetryPolicy(attempts=5, delay_s=2, max_delay_s=60),
         timeout_s=300,
+        limits=Limits(memory_bytes=2_000_000_000, cpu_s=300, open_files=100, output_bytes=1024, silent_s=30),
         labels={"gpu": "yes"},
     )
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from gateway.errors import RequestInvalid
-from gateway.webhooks import merge_notify, wrong_address
+from gateway.webhooks import merge_notify
 from plugmesh.contracts.notify import Notify
+from plugmesh.flows.notify import wrong_address
 
 
 def hook(url: str = "https://example.org/hook", **fields: object) -> Notify:
