@@ -5,23 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
-
 from plugmesh.contracts.module import Limits
 from plugmesh.errors import LimitExceeded
-from plugmesh.settings.kinds import read_bytes, read_seconds
+from plugmesh.limit_words import LIMIT_FIELDS, read_limit
 
 if TYPE_CHECKING:
     from module_sdk.signature import Place
 
-_WORDS = {
-    "memory": ("memory_bytes", read_bytes),
-    "cpu_s": ("cpu_s", read_seconds),
-    "open_files": ("open_files", lambda value: value),
-    "output": ("output_bytes", read_bytes),
-    "silent_s": ("silent_s", read_seconds),
-}
-_WORD_OF = {field: word for word, (field, _) in _WORDS.items()}
+_WORD_OF = {field: word for word, field in LIMIT_FIELDS.items()}
+_SETTING_OF = {field: f"attempt_{field}" for field in _WORD_OF}
 _NOT_SHARED = ("memory", "cpu_s", "open_files", "silent_s")
 _STEP = 1000
 
@@ -37,7 +29,7 @@ def declared(place: Place, given: Limits | Mapping[str, Any] | None, *, concurre
     if given is None:
         return Limits()
     limits = given if isinstance(given, Limits) else _read(place, given)
-    shared = [word for word in _NOT_SHARED if getattr(limits, _WORDS[word][0]) is not None] if concurrent else []
+    shared = [word for word in _NOT_SHARED if getattr(limits, LIMIT_FIELDS[word]) is not None] if concurrent else []
     if shared:
         raise place.error(
             f"limits: {shared[0]} cannot be held for an `async def` function, whose attempts share one process: "
@@ -49,16 +41,11 @@ def declared(place: Place, given: Limits | Mapping[str, Any] | None, *, concurre
 def _read(place: Place, given: Mapping[str, Any]) -> Limits:
     fields: dict[str, Any] = {}
     for word, value in given.items():
-        if word not in _WORDS:
-            raise place.error(f"limits has {word!r}, which is no limit: they are {', '.join(_WORDS)}")
-        field, read = _WORDS[word]
+        if word not in LIMIT_FIELDS:
+            raise place.error(f"limits has {word!r}, which is no limit: they are {', '.join(LIMIT_FIELDS)}")
         try:
-            fields[field] = read(value)
-            Limits(**{field: fields[field]})
-        except ValidationError as error:
-            said = error.errors(include_url=False)[0]["msg"]
-            raise place.error(f"limits: {word} is {value!r}: {said[:1].lower()}{said[1:]}") from None
-        except (ValueError, TypeError) as error:
+            fields[LIMIT_FIELDS[word]] = read_limit(word, value)
+        except ValueError as error:
             raise place.error(f"limits: {word} is {value!r}: {error}") from None
     return Limits(**fields)
 
@@ -67,7 +54,7 @@ def set_by(field: str, limits: Limits, module: Limits) -> str:
     """Who to ask for another limit, in words."""
     if getattr(limits, field) == getattr(module, field):
         return f"set by limits= of the module ({_WORD_OF[field]})"
-    return f"set by the limits of the flow's node ({field}) or of the mesh's settings"
+    return f"set by limits: of the flow's node ({_WORD_OF[field]}) or by the mesh's setting {_SETTING_OF[field]}"
 
 
 def memory_text(module: str, limits: Limits, own: Limits) -> str:

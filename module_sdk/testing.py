@@ -8,39 +8,60 @@ from __future__ import annotations
 import asyncio
 import inspect
 import io
+import logging
 import tempfile
 import threading
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from module_sdk.adapters import from_native
 from module_sdk.context import Context
 from module_sdk.decorator import Module
+from module_sdk.executor.ceilings import Ceilings, NoRoom
+from module_sdk.executor.failure import limit_error
+from module_sdk.executor.memory import Memory
+from module_sdk.executor.metered import MeteredStore
 from module_sdk.files import File
 from module_sdk.invoke import Caller, Passed, Prepared
+from module_sdk.limits import output_text
+from module_sdk.reports import Reports
 from module_sdk.workspace import Workspace
 from plugmesh.contracts.data import FileRef, ValueRef
-from plugmesh.contracts.module import InputPort, OutputPort, PortKind
-from plugmesh.errors import DataMismatch
+from plugmesh.contracts.module import InputPort, Limits, OutputPort, PortKind
+from plugmesh.errors import DataMismatch, LimitExceeded
 from plugmesh.objects.local import LocalStore
 from plugmesh.objects.port import ObjectStore
 
 
-def run(module: Module[..., Any], tables: Any = None, /, **params: Any) -> Any:
+@dataclass(slots=True)
+class Reported:
+    """What a module told people while it ran: the last `ctx.progress` (done, total, message), the files of
+    `ctx.artifact` by name, and the rows of `ctx.reject`."""
+
+    progress: tuple[float, float | None, str] | None = None
+    artifacts: dict[str, File] = field(default_factory=dict)
+    rows_failed: int = 0
+
+
+def run(module: Module[..., Any], tables: Any = None, reported: Reported | None = None, /, **params: Any) -> Any:
     """Call `module` with one frame, or with a mapping of what each input port gets, and with its params.
 
     Frames may be of any library, or a dict of lists; a variadic port takes a list; a file is a path; a value is
     JSON. Returns what the only output holds, or a dict by port: a `pyarrow.Table`, a `File`, or a JSON value; `None`
-    without outputs. Raises what the mesh would report: `DataMismatch`, `InvalidParams`, `WrongReturn`, or the
-    module's own error.
+    without outputs. `reported` is filled in with what the module reports, also if it fails.
+
+    Of the module's limits, memory, open files and output are held. Raises what the mesh would report: `DataMismatch`,
+    `InvalidParams`, `WrongReturn`, `LimitExceeded`, or the module's own error.
     """
     with tempfile.TemporaryDirectory(prefix="plugmesh-test-") as folder:
         harness = _Harness(module, Path(folder))
         try:
             outputs = harness.run(_by_port(module, tables), params)
         finally:
-            harness.workspace.close()
+            harness.close(reported)
     if not outputs:
         return None
     return next(iter(outputs.values())) if len(outputs) == 1 else outputs
@@ -52,16 +73,42 @@ class _Harness:
     def __init__(self, module: Module[..., Any], folder: Path) -> None:
         self._caller = Caller(module)
         self._folder = folder
-        self._store: LocalStore | None = None
+        self._store: ObjectStore | None = None
         self.workspace = Workspace(self._open_store, lambda word: f"test/{word}")
+        self._progress: tuple[float, float | None, str] | None = None
+        self._reports = Reports(self.workspace, logging.getLogger("step"), self._tell)
+
+    def close(self, reported: Reported | None) -> None:
+        """Say what was reported, and remove what is left."""
+        self._reports.close()
+        if reported is not None:
+            reported.progress, reported.rows_failed = self._progress, self._reports.rows_failed
+            reported.artifacts = {name: self._kept(ref) for name, ref in self._reports.artifacts.items()}
+        self.workspace.close()
+
+    def _tell(self, done: float, total: float | None, message: str) -> None:
+        self._progress = (done, total, message)
+
+    def _called(self, prepared: Prepared) -> Any:
+        """What the function returns, under the limits of its module that this process can hold."""
+        module = self._caller.module
+        limits = module.contract.limits
+        with _held(limits):
+            try:
+                return call(module, prepared)
+            except Exception as error:
+                exceeded = limit_error(error, self._caller.ref, limits, limits)
+                if exceeded is None:
+                    raise
+                raise LimitExceeded(exceeded["message"]) from error
 
     def run(self, given: Mapping[str, Any], params: Mapping[str, Any]) -> dict[str, Any]:
         module = self._caller.module
         inputs = {port.name: _values(port, given.get(port.name)) for port in module.contract.inputs}
         handed = {port: [self._handed(port, value, params) for value in values] for port, values in inputs.items()}
-        context = Context(self.workspace, params=params)
+        context = Context(self.workspace, params=params, reports=self._reports)
         prepared = self._caller.prepare(handed, params, self.workspace, context, local_files=True)
-        collected = self._caller.collect(call(module, prepared), prepared, self.workspace)
+        collected = self._caller.collect(self._called(prepared), prepared, self.workspace)
         return {
             port.name: self._with_unsent(port, self._shown(collected[port.name], inputs), inputs, handed)
             for port in module.contract.outputs
@@ -96,16 +143,23 @@ class _Harness:
         if isinstance(value, ValueRef):
             return value.value
         if isinstance(value, FileRef):
-            return File(value, _Memory(value.name, self.workspace.file(value).read()))
+            return self._kept(value)
         return value.read_all() if hasattr(value, "read_all") else value
+
+    def _kept(self, ref: FileRef) -> File:
+        return File(ref, _Kept(ref.name, self.workspace.file(ref).read()))
 
     def _open_store(self) -> ObjectStore:
         if self._store is None:
             self._store = LocalStore(self._folder)
+            limits = self._caller.module.contract.limits
+            if limits.output_bytes is not None:
+                problem = output_text(self._caller.ref, limits, limits)
+                self._store = MeteredStore(self._store, limits.output_bytes, problem)
         return self._store
 
 
-class _Memory:
+class _Kept:
     """The bytes of a file that a module made; its place is gone when the test looks at them."""
 
     def __init__(self, name: str, data: bytes) -> None:
@@ -118,6 +172,24 @@ class _Memory:
         path = Path(tempfile.mkdtemp(prefix="plugmesh-test-")) / Path(self._name).name
         path.write_bytes(self._data)
         return path
+
+
+@contextmanager
+def _held(limits: Limits) -> Iterator[None]:
+    """The limits that the kernel holds, for as long as this lasts. What this process has already is not counted."""
+    if limits.memory_bytes is None and limits.open_files is None:
+        yield
+        return
+    memory = Memory()
+    ceilings = Ceilings(memory)
+    try:
+        with suppress(NoRoom):
+            ceilings.set(limits)
+        yield
+    finally:
+        ceilings.set(None)
+        ceilings.lift()
+        memory.close()
 
 
 def call(module: Module[..., Any], prepared: Prepared) -> Any:

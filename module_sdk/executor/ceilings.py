@@ -26,7 +26,7 @@ class Ceilings:
         self._data = resource.getrlimit(resource.RLIMIT_DATA)
         self._files = resource.getrlimit(resource.RLIMIT_NOFILE)
         self._files_now = self._files[0]
-        self._own_files = 0
+        self._own_files: list[int] = []
         self._lowered = False
 
     def set(self, limits: Limits | None) -> None:
@@ -52,8 +52,13 @@ class Ceilings:
             self._lowered = False
 
     def _soft_files(self, files: int) -> int:
-        """What this process has open for itself comes on top."""
+        """So that `files` numbers are free: what this process has open for itself comes on top."""
         if not self._own_files:
-            self._own_files = len(os.listdir("/proc/self/fd"))
+            self._own_files = sorted(map(int, os.listdir("/proc/self/fd")))
+        soft = files
+        for fd in self._own_files:
+            if fd >= soft:
+                break
+            soft += 1
         hard = self._files[1]
-        return files + self._own_files if hard < 0 else min(files + self._own_files, hard)
+        return soft if hard < 0 else min(soft, hard)

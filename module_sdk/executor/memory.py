@@ -20,6 +20,13 @@ class Memory:
         # The kernel counts the memory that the parent had when it started this process: below that it knows no peak.
         self._floor = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
+    def close(self) -> None:
+        """Close the descriptors."""
+        for fd in (self._statm, self._clear):
+            if fd is not None:
+                os.close(fd)
+        self._statm = self._clear = None
+
     def forget_peak(self) -> None:
         """From now on `peak` is the most memory since now. Without the right to say so, it is since the start."""
         if self._clear is not None:

@@ -14,6 +14,7 @@ from gateway.reader.pool import Reader
 from gateway.routes.health import Check
 from gateway.tokens import Tokens
 from plugmesh.bus.embedded import HubBus
+from plugmesh.cli.attempt_defaults import AttemptSettings
 from plugmesh.cli.upkeep import Upkeep
 from plugmesh.errors import ConfigurationError
 from plugmesh.hub.hub import Hub
@@ -63,6 +64,7 @@ class Mesh:
             registry=registry,
             objects=objects,
             owner=owner,
+            defaults=AttemptSettings(settings),
             on_notifications=lambda: upkeep.notifier.wake(),
         )
         reader = Reader(runtime, objects_url, settings)

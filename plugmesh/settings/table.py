@@ -186,6 +186,9 @@ class Retention(Group):
     """Versions of each file."""
     retention_files_s: Annotated[Seconds | None, OrNone, RUN_TIME] = None
     """Versions of files that are not the newest."""
+    retention_grace_s: Annotated[Seconds, RUN_TIME] = 300.0
+    """Time between marking and deleting, and between a run's end and looking at what it left: longer than any request
+    takes to become a run."""
     sweep_every_s: Annotated[Seconds, RUN_TIME] = 300.0
     """Time between two sweeps."""
 

@@ -220,6 +220,13 @@ def forks(*, how: str, marker: str, die: bool = False) -> dict[str, int]:
     return {"pid": pid}
 
 
+@module("b.daemon_and_loop")
+def daemon_and_loop(*, marker: str) -> dict[str, int]:
+    _daemon(True, marker)
+    while True:
+        time.sleep(0.01)
+
+
 @module("b.closes", outputs={"out": "value"})
 def closes(*, most: int) -> dict[str, int]:
     os.closerange(0, most)

@@ -1,7 +1,10 @@
 """The test harness: a module called the way the mesh calls it."""
 
+import re
+import resource
 import threading
 from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +16,7 @@ import pytest
 from module_sdk import Column, Context, DataMismatch, File, FileWriter, module
 from module_sdk.invoke import WrongReturn
 from module_sdk.params import InvalidParams
-from module_sdk.testing import run
+from module_sdk.testing import Reported, run
 from plugmesh.errors import LimitExceeded
 
 ORDERS = pa.table({"price": [1.0, 2.5], "qty": [2, 4], "who": ["a", "b"]})
@@ -281,3 +284,63 @@ def test_a_declared_column_may_be_named_by_a_param() -> None:
         return rows.append_column(into, N)
 
     assert run(number, ORDERS, into="line").column_names[-1] == "line"
+
+
+# -- limits and reports ------------------------------------------------------------------------------------------------
+
+
+@module("test.reports", outputs={"out": "value"})
+def reports(*, fail: bool = False, ctx: Context) -> dict[str, int]:
+    for _ in ctx.track(range(3), message="counting"):
+        ctx.reject(2, "too small")
+    ctx.artifact("note.txt", "three times")
+    if fail:
+        raise ValueError("no")
+    return {"n": 3}
+
+
+def test_what_a_module_reports_is_there_to_look_at() -> None:
+    said = Reported()
+    assert run(reports, None, said) == {"n": 3}
+    assert said.progress == (3.0, 3.0, "counting")
+    assert said.rows_failed == 6
+    assert said.artifacts["note.txt"].read() == b"three times"
+
+
+def test_what_a_module_reported_is_there_also_when_it_fails() -> None:
+    said = Reported()
+    with pytest.raises(ValueError, match="no"):
+        run(reports, None, said, fail=True)
+    assert (said.rows_failed, list(said.artifacts)) == (6, ["note.txt"])
+
+
+@module("test.greedy", limits={"memory": 50 * 10**12, "open_files": 16, "output": "1kB"}, outputs={"out": "file"})
+def greedy(*, what: str, ctx: Context) -> Any:
+    if what == "files":
+        with ExitStack() as opened:
+            return [opened.enter_context(open("/dev/null")) for _ in range(100)]
+    if what == "memory":
+        return bytearray(60 * 10**12)
+    with ctx.create_file("some.bin") as made:
+        made.write(bytes(2000))
+    return made
+
+
+@pytest.mark.parametrize(
+    ("what", "words"),
+    [
+        ("files", "the attempt had more than 16 files and sockets open"),
+        ("memory", "the attempt needed more than its memory limit of 50 TB (set by limits= of the module (memory))"),
+        ("output", "the attempt wrote more than its output limit of 1 kB"),
+    ],
+)
+def test_limits_are_held_as_on_the_mesh(what: str, words: str) -> None:
+    with pytest.raises(LimitExceeded, match=re.escape(words)):
+        run(greedy, None, what=what)
+
+
+def test_limits_end_with_the_call() -> None:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE), resource.getrlimit(resource.RLIMIT_DATA)
+    with pytest.raises(LimitExceeded):
+        run(greedy, None, what="files")
+    assert (resource.getrlimit(resource.RLIMIT_NOFILE), resource.getrlimit(resource.RLIMIT_DATA)) == before
