@@ -9,6 +9,7 @@ from pydantic_core import from_json, to_json
 
 from gateway.views import find
 from gateway.waiting import ENDED, Waiting, Watcher
+from plugmesh.errors import NotFound
 from plugmesh.settings.settings import Settings
 from plugmesh.state.reads import Reader
 from plugmesh.state.records import EventRow, StoredRun
@@ -45,7 +46,10 @@ async def stream(state: State, waiting: Waiting, settings: Settings, run: str, a
     with waiting.watch(run, settings.backlog) as watcher:
         while not waiting.closed:
             watcher.missed = watcher.ended = False
-            page = await state.read(read_page, run, after)
+            try:
+                page = await state.read(read_page, run, after)
+            except NotFound:  # deleted meanwhile: who asks again is told so
+                return
             for row in page.rows:
                 after = row.seq
                 yield _change(run, row.seq, row.at, row.changes.encode())

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from plugmesh.contracts.base import NAME_PATTERN
 from plugmesh.contracts.notify import MOST_NOTIFY, Notify
 
-Label = Annotated[str, Field(max_length=200)]
+Label = Annotated[str, Field(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 
 _EXAMPLE_FLOW: JsonValue = {"flow": "sales/report", "nodes": {"load": {"module": "csv.read", "in": "${inputs.orders}"}}}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from gateway import inputs
@@ -101,13 +101,16 @@ class Runs:
         flow, number = await self._saved.find(source["ref"])
         return self._flows.accept_flow(flow, strict=request.strict), number
 
-    async def get(self, run: str, wait_s: float = 0.0) -> bytes:
-        """A run as JSON text: at once if it has ended, else at its end or after `wait_s`. Raises `NotFound`."""
+    async def get(self, run: str, wait_s: float = 0.0, has_left: Callable[[], Awaitable[bool]] | None = None) -> bytes:
+        """A run as JSON text: at once if it has ended, else at its end or after `wait_s`. Raises `NotFound`.
+
+        `has_left` is asked now and then whether whoever waits is gone: then there is no need to wait on.
+        """
         if wait_s > 0:
-            await self._wait(run, min(wait_s, self._settings.wait_limit_s))
+            await self._wait(run, min(wait_s, self._settings.wait_limit_s), has_left)
         return await self._state.read(self._views.run, run)
 
-    async def _wait(self, run: str, wait_s: float) -> None:
+    async def _wait(self, run: str, wait_s: float, has_left: Callable[[], Awaitable[bool]] | None) -> None:
         deadline = self._runtime.now() + wait_s
         with self._waiting.watch(run) as watcher:
             # A run that this process saw begin needs no look into SQL: its end will be heard.
@@ -118,6 +121,8 @@ class Runs:
                     return
                 await watcher.wait(min(left, self._settings.recheck_s))
                 if not watcher.ended:
+                    if has_left is not None and await has_left():
+                        return
                     known = (await self._state.read(find, run)).state
 
     async def list_runs(

@@ -125,7 +125,7 @@ class RunRoutes:
     async def get(self, request: Request) -> Response:
         """One run with its steps and outputs."""
         wait_s = _seconds(request.query_params.get("wait_s"))
-        return Json(await self._gateway.runs.get(request.path_params["run"], wait_s))
+        return Json(await self._gateway.runs.get(request.path_params["run"], wait_s, request.is_disconnected))
 
     @access(Action.LIST, Kind.RUN)
     async def list_runs(

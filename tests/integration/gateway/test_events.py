@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncGenerator
 from typing import Any
@@ -112,6 +113,42 @@ async def test_a_stream_ends_when_the_gateway_closes(house: House) -> None:
     await anext(frames)
     house.gateway.close_streams()
     assert [frame async for frame in frames] in ([], [b": nothing new\n\n"])
+
+
+async def test_everybody_who_follows_gets_everything(house: House) -> None:
+    run = await house.submit()
+    all_frames = [asyncio.ensure_future(read(house, run)) for _ in range(5)]
+    await wait_until(lambda: len(house.gateway.waiting) == 5)
+    for _ in range(3):
+        await house.intake.advance(run, "running")
+    await house.intake.advance(run, "succeeded")
+    for frames in await asyncio.gather(*all_frames):
+        assert [(event, number) for event, number, _ in frames] == [
+            *(("change", n) for n in (1, 2, 3, 4)),
+            ("end", None),
+        ]
+
+
+async def test_who_has_seen_everything_is_told_to_stop_asking(house: House) -> None:
+    run = await house.submit()
+    await house.intake.advance(run, "succeeded")
+    answers = [
+        await house.client.get(f"/api/v1/runs/{run}/events", headers={"last-event-id": seen}) for seen in ("1", "99")
+    ]
+    assert [(answer.status_code, answer.content) for answer in answers] == [(204, b"")] * 2
+
+
+async def test_a_stream_of_a_run_that_is_deleted_ends(house: House) -> None:
+    run = await house.submit()
+    frames = follow(house, run)
+    await house.intake.advance(run, "running")
+    await anext(frames)
+    await house.intake.advance(run, "succeeded", announce=False)
+    assert (await house.client.delete(f"/api/v1/runs/{run}")).status_code == 204
+    await house.bus.publish(EVENTS, shard_of(run), RunChanged(run=run, seq=2, state="succeeded", at=3.0).encode())
+    assert [frame async for frame in frames] == []
+    again = await house.client.get(f"/api/v1/runs/{run}/events", headers={"last-event-id": "1"})
+    assert again.status_code == 404
 
 
 async def test_a_client_that_leaves_is_forgotten(house: House) -> None:

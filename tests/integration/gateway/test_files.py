@@ -125,11 +125,19 @@ async def test_an_upload_that_breaks_off_leaves_nothing(house: House) -> None:
         ("bytes=7-", 206, b"789", "bytes 7-9/10"),
         ("bytes=-2", 206, b"89", "bytes 8-9/10"),
         ("bytes=5-500", 206, b"56789", "bytes 5-9/10"),
-        ("bytes=0-", 200, b"0123456789", None),
+        ("bytes=0-", 206, b"0123456789", "bytes 0-9/10"),
+        ("bytes=0-9", 206, b"0123456789", "bytes 0-9/10"),
+        ("bytes=-500", 206, b"0123456789", "bytes 0-9/10"),
+        ("Bytes = 9-9", 206, b"9", "bytes 9-9/10"),
+        ("bytes=-", 200, b"0123456789", None),
+        ("bytes=x-3", 200, b"0123456789", None),
+        ("bytes=--3", 200, b"0123456789", None),
         ("lines=1-2", 200, b"0123456789", None),
         ("bytes=0-1,3-4", 200, b"0123456789", None),
         ("bytes=10-", 416, None, "bytes */10"),
         ("bytes=5-2", 416, None, "bytes */10"),
+        ("bytes=-0", 416, None, "bytes */10"),
+        pytest.param("bytes=" + "9" * 500 + "-", 416, None, "bytes */10", id="very far"),
     ],
 )
 async def test_a_range_is_a_part(house: House, asked: str, status: int, content: bytes | None, shown: str) -> None:
@@ -139,6 +147,26 @@ async def test_a_range_is_a_part(house: House, asked: str, status: int, content:
     if content is not None:
         assert answer.content == content
         assert answer.headers["content-length"] == str(len(content))
+
+
+async def test_an_empty_file_has_no_first_byte_and_its_last_bytes_are_all_of_it(house: House) -> None:
+    await house.client.put(f"{FILES}/none", content=b"")
+    asked = [await house.client.get(f"{FILES}/none", headers={"range": f"bytes={part}"}) for part in ("0-", "-5")]
+    assert [(answer.status_code, answer.content) for answer in asked[1:]] == [(200, b"")]
+    assert (asked[0].status_code, asked[0].headers["content-range"]) == (416, "bytes */0")
+
+
+async def test_who_asks_for_the_head_gets_that_of_the_whole(house: House) -> None:
+    await house.client.put(f"{FILES}/a", content=b"0123456789")
+    answer = await house.client.head(f"{FILES}/a", headers={"range": "bytes=2-3"})
+    assert (answer.status_code, answer.headers["content-length"], answer.content) == (200, "10", b"")
+
+
+@pytest.mark.parametrize("condition", ['W/"xxh3:0"', "Wed, 21 Oct 2015 07:28:00 GMT", '"another"'])
+async def test_a_part_is_only_given_of_the_very_version_that_the_client_has(house: House, condition: str) -> None:
+    await house.client.put(f"{FILES}/a", content=b"0123456789")
+    answer = await house.client.get(f"{FILES}/a", headers={"range": "bytes=5-", "if-range": condition})
+    assert (answer.status_code, answer.content) == (200, b"0123456789")
 
 
 async def test_a_range_of_an_older_version_gives_the_whole_of_the_new_one(house: House) -> None:

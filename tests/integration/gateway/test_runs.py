@@ -211,6 +211,31 @@ class TestAskingAgainSoon:
     async def test_waiting_finds_an_end_that_was_not_announced(self, house: House) -> None:
         await ends_unannounced(house)
 
+    async def test_nobody_waits_on_for_a_client_that_has_left(self, house: House) -> None:
+        run = await house.submit()
+        messages: list[dict[str, object]] = [{"type": "http.request", "body": b"", "more_body": False}]
+        sent: list[dict[str, object]] = []
+
+        async def receive() -> dict[str, object]:
+            return messages.pop(0) if messages else {"type": "http.disconnect"}
+
+        async def send(message: dict[str, object]) -> None:
+            sent.append(message)
+
+        scope = {
+            "type": "http",
+            "http_version": "1.1",
+            "method": "GET",
+            "scheme": "http",
+            "path": f"{RUNS}/{run}",
+            "raw_path": f"{RUNS}/{run}".encode(),
+            "query_string": b"wait_s=60",
+            "headers": [(b"host", b"127.0.0.1:8720")],
+        }
+        async with asyncio.timeout(30):
+            await house.app(scope, receive, send)
+        assert len(house.gateway.waiting) == 0
+
 
 async def ends_unannounced(house: House) -> None:
     run = await house.submit()

@@ -261,6 +261,16 @@ async def test_who_follows_a_step_that_is_tried_again_gets_the_further_attempt_t
     assert found[-2:] == [(2, 1), (2, 2)]
 
 
+async def test_the_log_of_a_run_that_is_deleted_ends(house: House) -> None:
+    run = await house.submit()
+    await house.intake.advance(run, "running", step_row(run, "only", "running", instance="i-1"))
+    following = asyncio.ensure_future(house.client.get(f"{RUNS}/{run}/steps/only/logs?follow=true"))
+    await wait_until(lambda: len(house.gateway.waiting) == 1)
+    await house.intake.advance(run, "cancelled", announce=False)
+    assert (await house.client.delete(f"{RUNS}/{run}")).status_code == 204
+    assert (await following).status_code == 200
+
+
 class TestSilence:
     @pytest.fixture
     def settings(self) -> Settings:

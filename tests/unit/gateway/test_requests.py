@@ -49,6 +49,13 @@ def test_a_name_that_people_could_not_type_again_is_refused(name: str) -> None:
         check_name(name)
 
 
+@pytest.mark.parametrize("labels", [{"a": "x\x00"}, {"a": "x\ny"}, {"a:b": "x"}, {"a": "x" * 201}, {"a": 5}])
+def test_a_label_is_a_name_and_one_line_of_text(labels: dict[str, object]) -> None:
+    with pytest.raises(RequestInvalid, match=r"labels\.a"):
+        read_model(RunRequest, {"flow": {}, "labels": labels})
+    assert read_model(RunRequest, {"flow": {}, "labels": {"a": "grün 🚚"}}).labels == {"a": "grün 🚚"}
+
+
 @given(st.text(max_size=120))
 def test_a_namespace_that_is_accepted_can_be_a_word_of_a_key(namespace: str) -> None:
     try:
