@@ -18,13 +18,19 @@ SWEEP_S = 1.0
 """Longest time between two looks; limits shorter than four of them are looked at more often."""
 
 
+LINGER_S = 30.0
+"""So long a client may send on after its answer. It must, to read it: who closes on what was sent resets instead."""
+
+
 class Phase(Enum):
-    """Where a connection is: nobody asks anything, the head of a request comes, its body, or it is answered."""
+    """Where a connection is: nobody asks anything, the head of a request comes, its body, or it is answered; with
+    `LINGER` it was answered before its body had come, and the rest is read and thrown away."""
 
     IDLE = "idle"
     HEAD = "head"
     BODY = "body"
     ANSWER = "answer"
+    LINGER = "linger"
 
 
 class Connection(Protocol):
@@ -146,6 +152,8 @@ class Connections:
         settings = self.settings
         if watch.phase is Phase.HEAD and now - watch.since > settings.head_timeout_s:
             return f"the request's head did not come within {settings.head_timeout_s:g} s"
+        if watch.phase is Phase.LINGER and now - watch.since > LINGER_S:
+            return f"more of the request's body came for {LINGER_S:g} s after it was answered"
         if watch.phase is Phase.BODY:
             return self._slow_body(connection, watch, now)
         if watch.phase is not Phase.ANSWER or not connection.unsent:
@@ -183,8 +191,10 @@ class Connections:
         for connection, watch in self._watched.items():
             if connection is newcomer or (only is not None and connection.address != only):
                 continue
-            if connection.phase is Phase.IDLE:
-                since = watch.since if watch.phase is Phase.IDLE and watch.turn == connection.turn else float("inf")
+            if connection.phase in {Phase.IDLE, Phase.LINGER}:
+                since = (
+                    watch.since if watch.phase is connection.phase and watch.turn == connection.turn else float("inf")
+                )
                 if found is None or since < found[0]:
                     found = since, connection
             elif connection.phase is Phase.HEAD and not connection.received and silent is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from starlette.types import Receive, Scope, Send
@@ -15,6 +16,7 @@ from plugmesh.runtime import Runtime
 
 HEAD_LIMIT_BYTES = 64 * 1024
 """Most bytes of a request's first line and headers (and up to one read from the socket more)."""
+_AFTER_ANSWER = {Phase.ANSWER: Phase.IDLE, Phase.BODY: Phase.LINGER}
 _LINK_PATH = LINK_PATH.encode()
 _FULL = "there are too many connections: close some, or raise the setting connections"
 _LINKS_FULL = "too many processes serve modules: raise the setting connections_for_modules"
@@ -32,6 +34,8 @@ class HttpConnection(HttpToolsProtocol):
         self.phase = Phase.HEAD
         self.turn = 0
         self.received = 0
+        self._closes = False
+        self._patient: _Patient
 
     @property
     def unread(self) -> bool:
@@ -44,7 +48,7 @@ class HttpConnection(HttpToolsProtocol):
     def drop(self, reason: str) -> None:
         cycle: Any = self.cycle  # none before the first request, whatever uvicorn's annotation says
         begun = cycle is not None and cycle.response_started and not cycle.response_complete
-        if reason and self.received and not begun and self.phase is not Phase.IDLE:
+        if reason and self.received and not begun and self.phase not in {Phase.IDLE, Phase.LINGER}:
             self._answer(408, "Request Timeout", reason)
             self.transport.close()
         elif begun:
@@ -56,6 +60,7 @@ class HttpConnection(HttpToolsProtocol):
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
+        self._patient = _Patient(self, transport)
         self.address = self.client[0] if self.client else ""
         if not self._all.opened(self, self._runtime.now()) and self._all.overrun:
             self._refuse(_FULL)
@@ -84,15 +89,28 @@ class HttpConnection(HttpToolsProtocol):
         if self._all.crowded(self):
             self.app = _full
         super().on_headers_complete()
+        cycle: Any = self.cycle  # none where the first request is an upgrade
+        if cycle is not None:
+            cycle.transport = self._patient
 
     def on_message_complete(self) -> None:
-        self.phase = Phase.ANSWER
+        answered = self.phase is Phase.LINGER
+        self.phase = Phase.IDLE if answered else Phase.ANSWER
         super().on_message_complete()
+        if answered and self._closes:
+            self.transport.close()
 
     def on_response_complete(self) -> None:
-        if self.phase is Phase.ANSWER and not self.pipeline:
-            self.phase = Phase.IDLE
+        if not self.pipeline and self.phase in _AFTER_ANSWER:
+            self.phase = _AFTER_ANSWER[self.phase]
         super().on_response_complete()
+
+    def close_in_order(self) -> None:
+        """Close, after the rest of the request: a client that still sends would get a reset instead of its answer."""
+        if self.phase in {Phase.BODY, Phase.LINGER}:
+            self.phase, self._closes = Phase.LINGER, True
+        else:
+            self.transport.close()
 
     def handle_websocket_upgrade(self) -> None:
         if self.url.partition(b"?")[0] != _LINK_PATH and self._all.crowded(self):
@@ -113,6 +131,19 @@ class HttpConnection(HttpToolsProtocol):
             f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
         )
         self.transport.write(head.encode() + body)
+
+
+class _Patient:
+    """The transport as the answer to one request sees it: it is closed in order."""
+
+    def __init__(self, connection: HttpConnection, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self.write = transport.write
+        self.is_closing = transport.is_closing
+        self.close = connection.close_in_order
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
 
 
 def counted(kind: type[WebSocketsSansIOProtocol], connections: Connections) -> type[WebSocketsSansIOProtocol]:
