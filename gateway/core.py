@@ -55,12 +55,20 @@ class Gateway:
         self.flows = Flows(runtime, self.modules, self.settings.flows_kept)
         self.views = Views()
         self.reading = Reading()
-        """The runs whose data somebody looks at; a sweeper leaves them alone."""
+        """Whose bytes are being read; a sweeper leaves them alone."""
         self.data = Data(runtime, state, self.views, reader, settings=self.settings, reading=self.reading)
         self.saved = SavedFlows(runtime, state, self.flows)
         self.files = Files(runtime, state, self.uploads)
         self.steps = Steps(state, self.views, self.modules)
-        self.logs = Logs(runtime, state, objects, views=self.views, waiting=self.waiting, settings=self.settings)
+        self.logs = Logs(
+            runtime,
+            state,
+            objects,
+            views=self.views,
+            waiting=self.waiting,
+            settings=self.settings,
+            reading=self.reading,
+        )
         self.runs = Runs(
             runtime,
             state,

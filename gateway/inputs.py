@@ -21,8 +21,9 @@ from plugmesh.contracts.data import (
 )
 from plugmesh.contracts.flow import DEFAULT_NAMESPACE
 from plugmesh.errors import ConfigurationError, NotFound
-from plugmesh.objects.keys import check_key
+from plugmesh.objects.keys import check_key, lender_of
 from plugmesh.state.records import StoredFile
+from plugmesh.state.retention import gone
 from plugmesh.state.store import State
 
 AnyReference = DataRef | FileRef | ValueRef | SpilledRef
@@ -71,8 +72,9 @@ async def _resolve(state: State, namespace: str, document: Any) -> AnyReference:
     if "kind" not in document:
         raise ValueError(_FORMS)
     reference = _REFERENCE.validate_python(document)
-    for key in referenced_keys(reference):
-        check_key(key)
+    lenders = {lender_of(check_key(key)) for key in referenced_keys(reference)}
+    for lender in sorted(await state.read(gone, lenders) if lenders else ()):
+        raise ValueError(f"the data of {lender} was removed, as retention says, or deleted: hand in what is there")
     return _value(reference.value) if isinstance(reference, ValueRef) else reference
 
 

@@ -9,17 +9,19 @@ from itertools import islice
 from pydantic import TypeAdapter
 from pydantic_core import to_json
 
+from gateway.reading import Reading
 from gateway.views import Views
 from gateway.waiting import ENDED, Waiting
 from plugmesh.contracts.messages import LogRef
 from plugmesh.contracts.run import STEP_TERMINAL
-from plugmesh.errors import NotFound
-from plugmesh.objects.keys import attempt_prefix
+from plugmesh.errors import NotFound, ObjectMissing
+from plugmesh.objects.keys import attempt_prefix, lender_of
 from plugmesh.objects.port import ObjectStore
 from plugmesh.runtime import Runtime
 from plugmesh.settings.settings import Settings
 from plugmesh.state.reads import Reader
 from plugmesh.state.records import AttemptRow, StepRow
+from plugmesh.state.retention import logs_gone_at
 from plugmesh.state.store import State
 from plugmesh.steplog import Line, chosen, finished_lines, live_lines
 
@@ -61,19 +63,24 @@ class Logs:
         views: Views,
         waiting: Waiting,
         settings: Settings,
+        reading: Reading,
     ) -> None:
         self._runtime, self._state, self._objects = runtime, state, objects
         self._views, self._waiting, self._settings = views, waiting, settings
+        self._reading = reading
 
     async def find(self, run: str, step: str, epoch: int | None) -> LogPlace:
-        """Where the log of an attempt is, of the newest one that may have one if none is named. Raises `NotFound`."""
+        """Where the log of an attempt is, of the newest one that may have one if none is named.
+
+        Raises `NotFound`, `ObjectMissing` (retention has removed it)."""
         return await self._state.read(_place, self._views, run, step, epoch)
 
     async def lines(self, place: LogPlace, wanted: Wanted, write: Callable[[Line], bytes]) -> AsyncIterator[bytes]:
         """The lines that are there, in pieces. Raises `ObjectMissing` before the first piece."""
         found = chosen(self._read(place), after=wanted.after, level=wanted.level, search=wanted.search)
-        while piece := await self._runtime.run_sync(_piece, found, write):
-            yield piece
+        async with self._reading.holding(lender_of(f"{place.prefix}/log")):
+            while piece := await self._runtime.run_sync(_piece, found, write):
+                yield piece
 
     async def follow(
         self, run: str, step: str, epoch: int | None, wanted: Wanted, write: Callable[[Line], bytes]
@@ -96,10 +103,7 @@ class Logs:
                     yield b"\n"
                 watcher.ended = False
                 await watcher.wait(FOLLOW_S)
-                try:
-                    now = await self.find(run, step, epoch)
-                except NotFound:  # the run was deleted meanwhile
-                    return
+                now = await self.find(run, step, epoch)
                 seen = seen if now.epoch == place.epoch else 0
                 place = now
 
@@ -138,6 +142,10 @@ def _place(reader: Reader, views: Views, run: str, step: str, epoch: int | None)
     if epoch > max([newest, *(attempt.epoch for attempt in attempts)]):
         known = sorted({newest, *(attempt.epoch for attempt in attempts)} - {0})
         raise NotFound(f"step {step!r} of run {run} has no attempt {epoch}; its attempts are {known or 'none yet'}")
+    if log is not None and logs_gone_at(reader, run) is not None:
+        raise ObjectMissing(
+            f"the logs of run {run} were removed, as retention says: pin runs that must stay (`plugmesh pin RUN`)"
+        )
     prefix = attempt_prefix(stored.namespace, run, step, epoch)
     return LogPlace(epoch, prefix, log, over)
 

@@ -11,12 +11,14 @@ from starlette.responses import Response
 
 from gateway.answers import Stream, attachment
 from gateway.problems import ProblemResponse
+from gateway.reading import Reading
 from plugmesh.contracts.data import FileRef
+from plugmesh.objects.keys import lender_of
 from plugmesh.objects.port import ObjectStore
 from plugmesh.runtime import Runtime
 
 _PIECE_BYTES = 1024 * 1024
-_RANGE = re.compile(r"bytes=(\d{0,1000})-(\d{0,1000})", re.IGNORECASE)
+_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,7 @@ class Ranged:
 
     runtime: Runtime
     objects: ObjectStore
+    reading: Reading
 
     async def answer(self, request: Request, file: FileRef, stall_s: float) -> Response:
         """The bytes that `request` asks for. Raises `ObjectMissing`."""
@@ -33,41 +36,42 @@ class Ranged:
         if _names(request.headers.get("if-none-match"), etag):
             return Response(status_code=304, headers={"etag": etag})
         asked = request.headers.get("range")
-        if request.method != "GET" or request.headers.get("if-range", etag) != etag:
+        if asked is not None and request.headers.get("if-range", etag) != etag:
             asked = None  # the client has a part of another version: it gets the whole of this one
         span = span_of(asked, file.bytes)
-        start, end = span or (0, file.bytes)
-        if span is not None and start >= end:
+        if span is None:
             detail = f"the range {asked!r} is not inside the {file.bytes:,} bytes of {file.name!r}"
             return ProblemResponse("bad-range", 416, detail, {"content-range": f"bytes */{file.bytes}"})
+        start, end = span
         headers["content-length"] = str(end - start)
-        if span is not None:
+        whole = (start, end) == (0, file.bytes)
+        if not whole:
             headers["content-range"] = f"bytes {start}-{end - 1}/{file.bytes}"
         await self.runtime.run_sync(self.objects.read, file.key, 0, 0)  # ObjectMissing, while it can be told
-        return Stream(self._pieces(file.key, start, end), file.media_type, stall_s, headers, 206 if span else 200)
+        return Stream(self._pieces(file.key, start, end), file.media_type, stall_s, headers, 200 if whole else 206)
 
     async def _pieces(self, key: str, start: int, end: int) -> AsyncIterator[bytes]:
-        while start < end:
-            size = min(_PIECE_BYTES, end - start)
-            yield await self.runtime.run_sync(self._read, key, start, size)
-            start += size
+        async with self.reading.holding(lender_of(key)):
+            while start < end:
+                size = min(_PIECE_BYTES, end - start)
+                yield await self.runtime.run_sync(self._read, key, start, size)
+                start += size
 
     def _read(self, key: str, start: int, size: int) -> bytes:
         return bytes(self.objects.read(key, start, size))  # copied here: a page fault must not stop the loop
 
 
 def span_of(asked: str | None, size: int) -> tuple[int, int] | None:
-    """First byte and the one behind the last; the range is empty if there are no such bytes.
-
-    `None` means the whole: no range, one of other units, a list, or the last bytes of nothing.
-    """
+    """First byte and the one behind the last; `None` if the range has none. Other units and lists mean the whole."""
     match = _RANGE.fullmatch(asked.replace(" ", "")) if asked else None
     if match is None or match.groups() == ("", ""):
-        return None
+        return 0, size
     first, last = match.groups()
-    if first:
-        return int(first), min(int(last) + 1, size) if last else size
-    return (max(0, size - int(last)), size) if size or not int(last) else None
+    if not first:
+        start, end = max(0, size - int(last)), size
+    else:
+        start, end = int(first), min(int(last) + 1, size) if last else size
+    return (start, end) if start < end else None
 
 
 def _names(condition: str | None, etag: str) -> bool:

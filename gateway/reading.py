@@ -1,4 +1,4 @@
-"""Whose data is being looked at now, so that nobody sweeps it away meanwhile."""
+"""Whose bytes are being read now, so that nobody sweeps them away meanwhile."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from contextlib import asynccontextmanager
 
 
 class Reading:
-    """The runs whose data somebody reads, in this gateway."""
+    """Runs whose data or logs somebody reads, and versions of files (their objects' keys), in this gateway."""
 
     def __init__(self) -> None:
         self._held: Counter[str] = Counter()
 
     @property
-    def runs(self) -> frozenset[str]:
-        """The runs that are held at this moment."""
+    def lenders(self) -> frozenset[str]:
+        """What is held at this moment."""
         return frozenset(self._held)
 
     @asynccontextmanager
-    async def holding(self, run: str) -> AsyncGenerator[None, None]:
-        """Inside, `run` is among `runs`; as often as it is entered it must be left."""
-        self._held[run] += 1
+    async def holding(self, lender: str) -> AsyncGenerator[None, None]:
+        """Inside, `lender` is among `lenders`; as often as it is entered it must be left."""
+        self._held[lender] += 1
         try:
             yield
         finally:
-            self._held[run] -= 1
-            if not self._held[run]:
-                del self._held[run]
+            self._held[lender] -= 1
+            if not self._held[lender]:
+                del self._held[lender]

@@ -15,7 +15,7 @@ from pydantic_core import from_json, to_json
 from plugmesh.contracts.data import FileRef
 from plugmesh.contracts.flow import Flow, Source
 from plugmesh.contracts.run import StepState
-from plugmesh.errors import FlowInvalid, NotFound
+from plugmesh.errors import FlowInvalid, NotFound, ObjectMissing
 from plugmesh.flows.substitute import Scope, fill_map, scope_of
 from plugmesh.state.reads import Reader
 from plugmesh.state.records import AttemptRow, StepRow, StoredFile, StoredRun
@@ -97,22 +97,25 @@ class Views:
         return stored, row
 
     def output(self, reader: Reader, run: str, step: str, port: str) -> Any:
-        """The reference at an output, as JSON. Raises `NotFound`, saying what is there."""
-        _, row = self.step_row(reader, run, step)
+        """The reference at an output, as JSON. Raises `NotFound`, saying what is there, `ObjectMissing`."""
+        stored, row = self.step_row(reader, run, step)
         outputs = (_json(row.outputs) if row else None) or {}
         if port not in outputs:
             state = row.state if row else StepState.PENDING.value
             there = f"it has {', '.join(outputs)}" if outputs else f"it is {state} and has none"
             raise NotFound(f"step {step!r} of run {run} has no output {port!r}: {there}")
+        if outputs[port].get("kind") != "value":  # values are in the row itself
+            _check_kept(stored)
         return outputs[port]
 
     def artifact(self, reader: Reader, run: str, step: str, name: str) -> FileRef:
-        """A file that a step left for people. Raises `NotFound`, saying which there are."""
-        _, row = self.step_row(reader, run, step)
+        """A file that a step left for people. Raises `NotFound`, saying which there are, `ObjectMissing`."""
+        stored, row = self.step_row(reader, run, step)
         found = {one["name"]: one for one in (_json(row.artifacts) if row else None) or ()}
         if name not in found:
             there = f"it has {', '.join(list(found)[:20])}" if found else "it has none"
             raise NotFound(f"step {step!r} of run {run} has no artifact {name[:100]!r}: {there}")
+        _check_kept(stored)
         return FileRef.model_validate(found[name])
 
     def timeline(self, reader: Reader, run: str, after: str, limit: int) -> tuple[StoredRun, list[StepRow]]:
@@ -164,6 +167,15 @@ def find(reader: Reader, run: str) -> StoredRun:
     if stored is None:
         raise NotFound(f"there is no run {run!r}: `plugmesh runs` or GET /api/v1/runs lists them")
     return stored
+
+
+def _check_kept(run: StoredRun) -> None:
+    """Refuse what is marked to go: whoever began to read it now could lose it on the way."""
+    if run.data_gone_at is not None:
+        raise ObjectMissing(
+            f"the data of run {run.id} was removed, as retention says: run the flow again, and pin runs that must stay "
+            "(`plugmesh pin RUN`)"
+        )
 
 
 def run_document(run: StoredRun) -> dict[str, Any]:

@@ -77,6 +77,7 @@ class Swept(Document):
 
     model_config = example(
         dry_run=True,
+        young_runs=1,
         measured_runs=0,
         data_runs=2,
         data_bytes=1_048_576,
@@ -96,6 +97,7 @@ class Swept(Document):
     )
 
     dry_run: bool
+    young_runs: int = Field(description="Runs that ended within the grace: they are looked at later")
     measured_runs: int
     data_runs: int = Field(description="Runs whose outputs were marked to go")
     data_bytes: int

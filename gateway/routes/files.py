@@ -32,7 +32,7 @@ class FileRoutes:
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
-        self._ranged = Ranged(gateway.runtime, gateway.objects)
+        self._ranged = Ranged(gateway.runtime, gateway.objects, gateway.reading)
 
     def declare(self, app: FastAPI) -> None:
         """Add the routes."""

@@ -34,7 +34,7 @@ class StepRoutes:
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
-        self._ranged = Ranged(gateway.runtime, gateway.objects)
+        self._ranged = Ranged(gateway.runtime, gateway.objects, gateway.reading)
 
     def declare(self, app: FastAPI) -> None:
         """Add the routes."""

@@ -65,7 +65,7 @@ class Mesh:
             objects=objects,
             owner=owner,
             defaults=AttemptSettings(settings),
-            on_notifications=lambda: upkeep.notifier.wake(),
+            on_notifications=lambda: upkeep.notifier.wake(),  # noqa: PLW0108  it is made below
         )
         reader = Reader(runtime, objects_url, settings)
         gateway = Gateway(

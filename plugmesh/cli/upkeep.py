@@ -62,7 +62,7 @@ class Upkeep:
             objects,
             settings=settings,
             owned=lambda: engine.board.terms,
-            reading=lambda: gateway.reading.runs,
+            reading=lambda: gateway.reading.lenders,
             told=lambda report: feed.tell("data", "sweep", report),
         )
         settings.on_change("sweep_every_s", lambda _: sweeper.wake())

@@ -186,7 +186,7 @@ ANSWERS = (
         "The data is gone",
         "An object that a reference names is not in the store.",
         "Its retention is over, somebody deleted it, or the reference is of another mesh.",
-        "Run the flow again. Pin runs whose data must stay (`plugmesh data pin`).",
+        "Run the flow again. Pin runs whose data must stay (`plugmesh pin RUN`).",
         410,
     ),
     _also_of_steps(

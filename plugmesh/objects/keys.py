@@ -20,6 +20,12 @@ def attempt_prefix(namespace: str, run: str, step: str, epoch: int) -> str:
     return f"data/{namespace}/{run}/{step}/{epoch}"
 
 
+def lender_of(key: str) -> str:
+    """Whom an object belongs to, by its key: the id of the run that made it, or the key itself (a version of a file)."""
+    words = key.split("/", 4)
+    return words[2] if words[0] == "data" and len(words) >= 4 else key
+
+
 def check_key(key: str) -> str:
     """Return `key`; raises `ConfigurationError` if it is not `/`-separated words of `[A-Za-z0-9._=-]`."""
     if len(key) > KEY_LIMIT:

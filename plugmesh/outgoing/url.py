@@ -12,6 +12,7 @@ PORTS = {"http": 80, "https": 443}
 LIMIT = 4000
 """Longest URL, in characters."""
 
+_SECRET_CHARACTERS = 16
 _HOST = re.compile(r"[a-z0-9_]([a-z0-9_.-]{0,251}[a-z0-9_])?\.?|[0-9a-f:.]{2,45}")
 _TARGET = re.compile(r"/[!-~]*")
 
@@ -76,13 +77,17 @@ def join_url(base: Url, location: str) -> Url:
 
 
 def masked(text: str) -> str:
-    """A URL for people who may see it: user, password and the query's values are left out."""
+    """A URL for people who may see it: user, password, the query's values and long words of the path are left out.
+
+    Chat services put the secret of a webhook into its path.
+    """
     try:
         parts = urlsplit(text)
     except ValueError:
         return "(an address that cannot be read)"
     where = parts.netloc.rpartition("@")[2]
-    return f"{parts.scheme}://{where}{parts.path}{'?***' if parts.query else ''}"
+    path = "/".join("***" if len(word) >= _SECRET_CHARACTERS else word for word in parts.path.split("/"))
+    return f"{parts.scheme}://{where}{path}{'?***' if parts.query else ''}"
 
 
 def _ascii(host: str) -> str:

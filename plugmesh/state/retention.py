@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from plugmesh.contracts.flow import Flow, Retention
 from plugmesh.data.named import NOTHING, Named, named_in
 from plugmesh.state.reads import Reader
-from plugmesh.state.schema import attempt, run, run_borrow, run_data, step
+from plugmesh.state.schema import attempt, file, run, run_borrow, run_data, step
 
 WINDOW = 2_000
 """Runs that one question looks at."""
@@ -134,6 +134,22 @@ def lent(reader: Reader, lenders: Collection[str]) -> dict[str, str]:
         query = sa.select(run_borrow.c.lender, run_borrow.c.run).where(run_borrow.c.lender.in_(part))
         found.update((str(lender), str(borrower)) for lender, borrower in reader.rows(query))
     return found
+
+
+def gone(reader: Reader, lenders: Collection[str]) -> frozenset[str]:
+    """Those of these lenders (runs, or files' objects) whose data is to go: nobody may begin to use it."""
+    found: set[str] = set()
+    for part in _slices(lenders):
+        marked = sa.select(run_data.c.run).where(run_data.c.run.in_(part), run_data.c.data_marked_at.is_not(None))
+        deleted = sa.select(file.c.object).where(file.c.object.in_(part), file.c.deleted_at.is_not(None))
+        found.update(str(row[0]) for query in (marked, deleted) for row in reader.rows(query))
+    return frozenset(found)
+
+
+def logs_gone_at(reader: Reader, run_id: str) -> float | None:
+    """Since when a run's logs are to go; None if they stay."""
+    rows = reader.rows(sa.select(run_data.c.logs_marked_at).where(run_data.c.run == run_id))
+    return None if not rows or rows[0][0] is None else float(rows[0][0])
 
 
 def kept_runs(reader: Reader, after: str, limit: int) -> list[Kept]:

@@ -39,6 +39,7 @@ AT_A_TIME = 64
 _PAGE, _PAGES = 500, 20
 _LOOK_AGAIN_S = 30.0
 _BREATH_S = 0.5
+_SECONDS = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 _GATHER_S = 0.02
 """Least time between two looks: runs may end hundreds of times a second."""
 _ANSWER_LIMIT_BYTES = 16 * 1024
@@ -98,7 +99,9 @@ class Notifier:
         self._after: tuple[float, str] | None = None
         self.tries = self.delivered = self.failed = 0
         """Counts since the start, for metrics."""
-        self.lasted = Latency("plugmesh_webhook_seconds", "Time until a called webhook answered, or failed to")
+        self.lasted = Latency(
+            "plugmesh_webhook_seconds", "Time until a called webhook answered, or failed to", _SECONDS
+        )
 
     @property
     def waiting(self) -> int:

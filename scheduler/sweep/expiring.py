@@ -33,12 +33,11 @@ class Expiring:
         objects: SweptObjects,
         *,
         settings: RetentionSettings,
-        grace_s: float,
         owned: Callable[[], Collection[int]],
         reading: Callable[[], Collection[str]],
     ) -> None:
         self._runtime, self._state, self._objects = runtime, state, objects
-        self._settings, self._grace_s = settings, grace_s
+        self._settings = settings
         self._owned, self._reading = owned, reading
         self._after = ""
         self._retention: dict[int, Retention | None] = {}
@@ -76,7 +75,7 @@ class Expiring:
         found: list[tuple[Kept, Due]] = []
         for row in rows:
             ages = ages_of(self._settings, await self._flow_says(row.revision))
-            limits = {"now": now, "grace_s": self._grace_s}
+            limits = {"now": now, "grace_s": self._settings.retention_grace_s}
             found.append((row, due(row, ages, **limits, pinned=row.run in holds.pinned, held=row.run in held)))
         for row, wanted in found:  # deleting needs no room; marking does
             await guarded(f"run {row.run}", self._carry_out(row, wanted, report, now, dry_run), report)

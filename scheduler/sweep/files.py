@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
+
 from plugmesh.objects.port import Stored
 from plugmesh.runtime import Runtime
 from plugmesh.state.file_versions import deleted_files, surplus_files
@@ -20,10 +22,15 @@ class Files:
     """Sweeps the versions of files."""
 
     def __init__(
-        self, runtime: Runtime, state: State, objects: SweptObjects, settings: RetentionSettings, grace_s: float
+        self,
+        runtime: Runtime,
+        state: State,
+        objects: SweptObjects,
+        settings: RetentionSettings,
+        reading: Callable[[], Collection[str]],
     ) -> None:
         self._runtime, self._state, self._objects = runtime, state, objects
-        self._settings, self._grace_s = settings, grace_s
+        self._settings, self._reading = settings, reading
 
     async def sweep(self, holds: Holds, report: Report, now: float, *, dry_run: bool) -> None:
         """Delete the objects of deleted versions, then mark what is too much or too old."""
@@ -41,12 +48,13 @@ class Files:
     async def _release(self, holds: Holds, report: Report, now: float, dry_run: bool) -> None:
         after, rows = 0, None
         while rows is None or len(rows) == _PAGE:
-            rows = await self._state.read(deleted_files, now - self._grace_s, after, _PAGE)
+            rows = await self._state.read(deleted_files, now - self._settings.retention_grace_s, after, _PAGE)
             if not rows:
                 return
             after = rows[-1].key
             borrowed = await self._state.read(lent, [row.object for row in rows])
-            free = [row for row in rows if row.object not in holds.used and row.object not in borrowed]
+            held = holds.used | borrowed.keys() | frozenset(self._reading())
+            free = [row for row in rows if row.object not in held]
             if dry_run:
                 report.add_deleted(Deleted(len(free), sum(row.bytes for row in free)))
                 continue

@@ -88,7 +88,9 @@ class Measuring:
         dry_run: bool = False,
     ) -> None:
         """Measure those that ended before `settled`: later ones may still get results that come too late."""
-        every = [one for one in runs if one.ended_at is not None and one.ended_at <= settled]
+        ended = [(one, one.ended_at) for one in runs if one.ended_at is not None]
+        every = [one for one, ended_at in ended if ended_at <= settled]
+        report.young_runs = len(ended) - len(every)
         ready, self.behind = every[:A_ROUND], len(every) > A_ROUND
         for at in range(0, len(ready), _SAVED_AT_ONCE):
             part: list[Measured] = []

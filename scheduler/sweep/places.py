@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from plugmesh.objects.keys import lender_of
+
 DATA, FILES = "data/", "files/"
 _LOG_ENDING = ".jsonl"
-_DATA_WORDS = 4
 
 
 def run_prefix(namespace: str, run: str) -> str:
@@ -17,12 +18,6 @@ def run_prefix(namespace: str, run: str) -> str:
 def is_log(key: str) -> bool:
     """Logs are kept for a time of their own."""
     return key.endswith(_LOG_ENDING)
-
-
-def lender_of(key: str) -> str:
-    """Whom a key belongs to: the run's id for data, the key itself for a version of a file."""
-    words = key.split("/", _DATA_WORDS)
-    return words[2] if key.startswith(DATA) and len(words) >= _DATA_WORDS else key
 
 
 def lenders(keys: Iterable[str], but: str = "") -> frozenset[str]:

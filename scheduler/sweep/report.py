@@ -17,9 +17,11 @@ class Deleted:
 
 @dataclass(slots=True)
 class Report:
-    """Counts. `data_*`, `log_runs`, `file_versions`: marked to go; `released_*`: deleted; `garbage_*`: deleted, and
-    never referred to; `stuck_objects`: could not be deleted; `later_*`: marked, and deleted when the grace is over."""
+    """Counts. `young_runs` ended within the grace, and are not looked at yet; `data_*`, `log_runs`, `file_versions`:
+    marked to go; `released_*`: deleted; `garbage_*`: deleted, and never referred to; `stuck_objects`: could not be
+    deleted; `later_*`: marked, and deleted when the grace is over."""
 
+    young_runs: int = 0
     measured_runs: int = 0
     data_runs: int = 0
     data_bytes: int = 0
@@ -38,7 +40,7 @@ class Report:
     failures: int = 0
 
     def __bool__(self) -> bool:
-        quiet = {"measured_runs", "later_runs", "later_bytes"}
+        quiet = {"young_runs", "measured_runs", "later_runs", "later_bytes"}
         return any(getattr(self, field.name) for field in fields(self) if field.name not in quiet)
 
     def __str__(self) -> str:
@@ -61,5 +63,5 @@ class Report:
     def add(self, other: Report) -> None:
         """Add another round's counts (not those of what is still to come)."""
         for field in fields(self):
-            if not field.name.startswith("later_"):
+            if not field.name.startswith(("later_", "young_")):
                 setattr(self, field.name, getattr(self, field.name) + getattr(other, field.name))

@@ -102,7 +102,7 @@ class Strays:
     async def _files(self, part: Sequence[Stored], holds: Holds, report: Report) -> None:
         keys = [one.key for one in part]
         known = await self._state.read(known_objects, keys)
-        held = holds.used | (await self._state.read(lent, keys)).keys()
+        held = holds.used | (await self._state.read(lent, keys)).keys() | frozenset(self._reading())
         await self._drop([one for one in part if one.key not in known and one.key not in held], report)
 
     async def _drop(self, objects: Sequence[Stored], report: Report) -> None:

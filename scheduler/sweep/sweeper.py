@@ -30,8 +30,6 @@ from scheduler.sweep.strays import Strays
 
 _log = logging.getLogger(__name__)
 
-GRACE_S = 300.0
-"""Between marking and deleting; and between a run's end and looking at what it keeps."""
 _HOLDERS_SHOWN = 1_000
 BEHIND_S = 5.0
 """Pause between two rounds while there are more ended runs than one round looks at."""
@@ -42,7 +40,8 @@ _GLOBAL_SHARD = 0  # who owns it sweeps what belongs to no run
 class Sweeper:
     """`start` before use, `stop` after it.
 
-    `owned` gives the shards whose runs this process sweeps, `reading` the runs whose data is being looked at; `told`
+    `owned` gives the shards whose runs this process sweeps, `reading` the runs and file
+    versions whose bytes are being read; `told`
     hears what each round did.
     """
 
@@ -55,19 +54,16 @@ class Sweeper:
         settings: RetentionSettings,
         owned: Callable[[], Collection[int]],
         reading: Callable[[], Collection[str]],
-        grace_s: float = GRACE_S,
         told: Callable[[dict[str, Any]], None] = lambda _: None,
     ) -> None:
         self._runtime, self._state, self._settings = runtime, state, settings
-        self._owned, self._grace_s, self._told = owned, grace_s, told
+        self._owned, self._told = owned, told
         self._clock = SweepClock(runtime)
         self._objects = objects = SweptObjects(runtime, store)
         self._measuring = Measuring(runtime, state, objects)
         self._strays = Strays(runtime, state, objects, self._measuring, owned=owned, reading=reading)
-        self._files = Files(runtime, state, objects, settings, grace_s)
-        self._expiring = Expiring(
-            runtime, state, objects, settings=settings, grace_s=grace_s, owned=owned, reading=reading
-        )
+        self._files = Files(runtime, state, objects, settings, reading)
+        self._expiring = Expiring(runtime, state, objects, settings=settings, owned=owned, reading=reading)
         self._one_at_a_time = asyncio.Lock()
         self._woken = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -134,7 +130,7 @@ class Sweeper:
         async with self._one_at_a_time:
             begun = self._runtime.now()
             now = self._clock.now()
-            settled = now - self._grace_s
+            settled = now - self._settings.retention_grace_s
             holds, unmeasured = await self._measuring.holds(now)
             if not dry_run:
                 await guarded("temporary files", self._abandoned(report), report)

@@ -195,11 +195,11 @@ async def test_a_client_that_leaves_a_download_frees_its_reader(house: House) ->
     for begun in (True, False):
         for _ in range(4):  # more than there are processes
             found = await house.gateway.data.download(run, "only", "out", "csv", None)
-            assert house.gateway.reading.runs == {run}
+            assert house.gateway.reading.lenders == {run}
             if begun:
                 assert await anext(found.pieces)
             await found.pieces.aclose()
-            assert house.gateway.reading.runs == frozenset()
+            assert house.gateway.reading.lenders == frozenset()
     assert (await get(house, run, "?limit=1")).status_code == 200
 
 

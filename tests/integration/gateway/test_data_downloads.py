@@ -87,5 +87,5 @@ async def test_a_reader_killed_in_the_middle_breaks_the_download_off_and_lets_go
     with pytest.raises(Unreadable, match="the reader process died over this data"):
         async for _ in found.pieces:
             pass
-    assert house.gateway.reading.runs == frozenset()
+    assert house.gateway.reading.lenders == frozenset()
     assert (await download(house, run, format="parquet")).status_code == 200

@@ -186,11 +186,11 @@ async def test_a_run_is_held_while_its_data_is_read(house: House) -> None:
     run = await table_run(house)
     held = house.gateway.reading
     asking = asyncio.ensure_future(get(house, run, "/stats"))
-    await wait_until(lambda: held.runs == {run})
+    await wait_until(lambda: held.lenders == {run})
     assert (await asking).status_code == 200
-    assert held.runs == frozenset()
+    assert held.lenders == frozenset()
     assert (await get(house, run, "/rows", sort="nope")).status_code == 422
-    assert held.runs == frozenset()
+    assert held.lenders == frozenset()
 
 
 class TestWithLittleMemory:

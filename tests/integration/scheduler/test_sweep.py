@@ -62,6 +62,7 @@ class Settings:
     retention_data_bytes: int | None = None
     retention_file_versions: int | None = 100
     retention_files_s: float | None = None
+    retention_grace_s: float = GRACE_S
     sweep_every_s: float = 300.0
 
 
@@ -83,7 +84,7 @@ class House:
         """A new sweeper, as after a restart."""
         self.sweeper = Sweeper(
             self.machine, self.state, self.store, settings=self.settings,
-            owned=lambda: self.shards, reading=lambda: self.looked_at, grace_s=GRACE_S,
+            owned=lambda: self.shards, reading=lambda: self.looked_at,
         )  # fmt: skip
 
     async def sweep(self, days: float = 0.0, rounds: int = 1) -> None:

@@ -96,6 +96,6 @@ async def test_a_run_is_held_as_long_as_anybody_reads_it() -> None:
     reading = Reading()
     async with reading.holding("run-1"):
         async with reading.holding("run-1"), reading.holding("run-2"):
-            assert reading.runs == {"run-1", "run-2"}
-        assert reading.runs == {"run-1"}
-    assert reading.runs == frozenset()
+            assert reading.lenders == {"run-1", "run-2"}
+        assert reading.lenders == {"run-1"}
+    assert reading.lenders == frozenset()

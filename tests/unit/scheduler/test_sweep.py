@@ -7,10 +7,11 @@ from hypothesis import strategies as st
 
 from plugmesh.contracts.flow import Retention
 from plugmesh.data.named import named_in
+from plugmesh.objects.keys import lender_of
 from plugmesh.state.retention import Kept
 from scheduler.sweep.clock import SweepClock
 from scheduler.sweep.decide import NOTHING_DUE, Ages, Due, ages_of, due, oldest_to_go
-from scheduler.sweep.places import is_log, lender_of, lenders
+from scheduler.sweep.places import is_log, lenders
 
 DAY = 86_400.0
 times = st.one_of(st.none(), st.floats(0, 100 * DAY))
