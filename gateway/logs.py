@@ -103,7 +103,10 @@ class Logs:
                     yield b"\n"
                 watcher.ended = False
                 await watcher.wait(FOLLOW_S)
-                now = await self.find(run, step, epoch)
+                try:
+                    now = await self.find(run, step, epoch)
+                except NotFound:  # the run was deleted meanwhile
+                    return
                 seen = seen if now.epoch == place.epoch else 0
                 place = now
 

@@ -18,7 +18,7 @@ from plugmesh.objects.port import ObjectStore
 from plugmesh.runtime import Runtime
 
 _PIECE_BYTES = 1024 * 1024
-_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
+_RANGE = re.compile(r"bytes=(\d{0,1000})-(\d{0,1000})", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,19 +36,18 @@ class Ranged:
         if _names(request.headers.get("if-none-match"), etag):
             return Response(status_code=304, headers={"etag": etag})
         asked = request.headers.get("range")
-        if asked is not None and request.headers.get("if-range", etag) != etag:
+        if request.method != "GET" or request.headers.get("if-range", etag) != etag:
             asked = None  # the client has a part of another version: it gets the whole of this one
         span = span_of(asked, file.bytes)
-        if span is None:
+        start, end = span or (0, file.bytes)
+        if span is not None and start >= end:
             detail = f"the range {asked!r} is not inside the {file.bytes:,} bytes of {file.name!r}"
             return ProblemResponse("bad-range", 416, detail, {"content-range": f"bytes */{file.bytes}"})
-        start, end = span
         headers["content-length"] = str(end - start)
-        whole = (start, end) == (0, file.bytes)
-        if not whole:
+        if span is not None:
             headers["content-range"] = f"bytes {start}-{end - 1}/{file.bytes}"
         await self.runtime.run_sync(self.objects.read, file.key, 0, 0)  # ObjectMissing, while it can be told
-        return Stream(self._pieces(file.key, start, end), file.media_type, stall_s, headers, 200 if whole else 206)
+        return Stream(self._pieces(file.key, start, end), file.media_type, stall_s, headers, 206 if span else 200)
 
     async def _pieces(self, key: str, start: int, end: int) -> AsyncIterator[bytes]:
         async with self.reading.holding(lender_of(key)):
@@ -62,16 +61,17 @@ class Ranged:
 
 
 def span_of(asked: str | None, size: int) -> tuple[int, int] | None:
-    """First byte and the one behind the last; `None` if the range has none. Other units and lists mean the whole."""
+    """First byte and the one behind the last; the range is empty if there are no such bytes.
+
+    `None` means the whole: no range, one of other units, a list, or the last bytes of nothing.
+    """
     match = _RANGE.fullmatch(asked.replace(" ", "")) if asked else None
     if match is None or match.groups() == ("", ""):
-        return 0, size
+        return None
     first, last = match.groups()
-    if not first:
-        start, end = max(0, size - int(last)), size
-    else:
-        start, end = int(first), min(int(last) + 1, size) if last else size
-    return (start, end) if start < end else None
+    if first:
+        return int(first), min(int(last) + 1, size) if last else size
+    return (max(0, size - int(last)), size) if size or not int(last) else None
 
 
 def _names(condition: str | None, etag: str) -> bool:
