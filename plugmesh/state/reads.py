@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import sqlalchemy as sa
@@ -68,16 +67,15 @@ class Reader:
         steps: dict[int, list[StepRow]] = {run.key: [] for run in runs}
         for row in self.rows(sa.select(step).where(step.c.run.in_(keys))):
             steps[row[0]].append(StepRow(ids[row[0]], *row[1:]))
-        return Unfinished(runs, {int(k): str(f) for k, f in flows}, steps, self._commands(ids.values()))
+        return Unfinished(runs, {int(k): str(f) for k, f in flows}, steps, self._commands(wanted))
 
-    def _commands(self, runs: Iterable[str]) -> list[Command]:
+    def _commands(self, wanted: sa.ColumnElement[bool]) -> list[Command]:
+        """What was asked of the runs that are `wanted` and was not carried out, oldest first."""
         command = schema.command
-        rows = self.documents(sa.select(command).where(command.c.applied_at.is_(None)).order_by(command.c.at))
-        wanted = set(runs)
+        about = command.c.run.in_(sa.select(_run.c.id).where(wanted))
+        rows = self.documents(sa.select(command).where(about, command.c.applied_at.is_(None)).order_by(command.c.at))
         fields = ("run", "kind", "actor", "reason", "at")
-        return [
-            Command(command=row["id"], **{name: row[name] for name in fields}) for row in rows if row["run"] in wanted
-        ]
+        return [Command(command=row["id"], **{name: row[name] for name in fields}) for row in rows]
 
     def run(self, run: str) -> StoredRun | None:
         """One run by its id."""

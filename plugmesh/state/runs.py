@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -16,6 +17,9 @@ from plugmesh.state.writes import Writer
 
 SLICE_ROWS = 5_000
 """Rows of a long run are removed so many at a time, so that the commits of others are not held up."""
+
+_FEW = 2_000
+"""So many matches are collected and sorted; of more, the newest are soon found by looking through the newest runs."""
 
 _run, _label, _step = schema.run, schema.run_label, schema.step
 
@@ -36,14 +40,49 @@ def list_runs(reader: Reader, wanted: RunFilter, *, before: int | None, limit: i
     """Newest first; `before` is the key of the last run of the page before."""
     query = with_seq().limit(limit)
     position: sa.ColumnElement[int] = _run.c.key
-    for number, (name, value) in enumerate(wanted.labels.items()):
+    for number, (name, value) in enumerate(_rarest_first(reader, wanted.labels)):
         label = _label.alias(f"label_{number}")
         query = query.join(label, sa.and_(label.c.run == _run.c.key, label.c.name == name, label.c.value == value))
         position = label.c.run if number == 0 else position  # the index of labels is in this order already
-    query = query.order_by(position.desc()).where(*_conditions(wanted))
+    query = query.order_by(position.desc()).where(*_conditions(wanted), *_time(reader, wanted))
     if before is not None:
         query = query.where(position < before)
     return [StoredRun(*row) for row in reader.rows(query)]
+
+
+def _rarest_first(reader: Reader, labels: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Labels in the order in which they are best looked up: what the first one leaves is looked at one by one."""
+    if len(labels) < 2:
+        return list(labels.items())
+
+    def count(item: tuple[str, str]) -> int:
+        return _few(reader, sa.select(_label.c.run).where(_label.c.name == item[0], _label.c.value == item[1]))
+
+    return sorted(labels.items(), key=count)
+
+
+def _time(reader: Reader, wanted: RunFilter) -> list[sa.ColumnElement[bool]]:
+    """Conditions about the time: by the index of times if few runs match, else without it.
+
+    A database that took the index in any case would sort all runs since last year for the newest fifty.
+    """
+    conditions = _between(_run.c.submitted_at, wanted)
+    if not conditions:
+        return []
+    matches = sa.select(_run.c.key).where(*conditions)
+    if _few(reader, matches) < _FEW:
+        return [_run.c.key.in_(matches)]
+    return _between(_run.c.submitted_at + 0.0, wanted)
+
+
+def _between(time: sa.ColumnElement[float], wanted: RunFilter) -> list[sa.ColumnElement[bool]]:
+    since = [] if wanted.since is None else [time >= wanted.since]
+    return since if wanted.until is None else [*since, time < wanted.until]
+
+
+def _few(reader: Reader, rows: sa.Select[Any]) -> int:
+    """How many rows there are, at most `_FEW`."""
+    return int(reader.rows(sa.select(sa.func.count()).select_from(rows.limit(_FEW).subquery()))[0][0])
 
 
 def _conditions(wanted: RunFilter) -> list[sa.ColumnElement[bool]]:
@@ -56,10 +95,6 @@ def _conditions(wanted: RunFilter) -> list[sa.ColumnElement[bool]]:
         found.append(_run.c.state.in_(list(wanted.states)))
         if RUN_TERMINAL.isdisjoint(wanted.states):
             found.append(_run.c.ended_at.is_(None))  # lets the index of unfinished runs serve
-    if wanted.since is not None:
-        found.append(_run.c.submitted_at >= wanted.since)
-    if wanted.until is not None:
-        found.append(_run.c.submitted_at < wanted.until)
     return found
 
 

@@ -79,8 +79,10 @@ _unfinished = run.c.ended_at.is_(None)
 Index("run_unfinished", run.c.shard, sqlite_where=_unfinished, postgresql_where=_unfinished)
 Index("run_unfinished_newest", run.c.key, sqlite_where=_unfinished, postgresql_where=_unfinished)
 """Reload asks by shard, lists ask for the newest; neither may read the runs that have ended."""
-Index("run_recent", run.c.namespace, run.c.submitted_at)
-Index("run_of_flow", run.c.namespace, run.c.flow, run.c.key)
+Index("run_submitted", run.c.submitted_at)
+Index("run_of_namespace", run.c.namespace, run.c.key)
+Index("run_of_flow", run.c.flow, run.c.key)
+"""For lists, which are in the order of the keys."""
 
 run_label = Table(
     "run_label",

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+import sqlalchemy
 
 from plugmesh.contracts.flow import Flow, Node
 from plugmesh.contracts.run import SHARDS, Command, Submission, shard_of
@@ -10,6 +11,8 @@ from plugmesh.errors import Conflict, NotFound
 from plugmesh.runtime import SystemRuntime
 from plugmesh.state import runs as runs_in_sql
 from plugmesh.state import schema
+from plugmesh.state.database import Database
+from plugmesh.state.migrate import upgrade
 from plugmesh.state.reads import Reader
 from plugmesh.state.records import AttemptRow, Commit, EventRow, NotificationRow, RunUpdate, StepRow
 from plugmesh.state.runs import (
@@ -85,6 +88,39 @@ async def test_labels_all_have_to_match_and_pages_go_on_among_them(state):
 async def test_times_are_from_and_before(state):
     await insert(state, *[Submission(run=f"r-{at}", flow=FLOW, submitted_at=float(at)) for at in range(5)])
     assert await listed(state, since=1.0, until=3.0) == ["r-2", "r-1"]
+
+
+async def test_times_of_many_runs_are_from_and_before_too(state, monkeypatch):
+    monkeypatch.setattr(runs_in_sql, "_FEW", 2)
+    await insert(state, *(Submission(run=f"r-{at}", flow=FLOW, submitted_at=float(at)) for at in range(6)))
+    assert await listed(state, since=1.0, until=4.0) == ["r-3", "r-2", "r-1"]
+    assert await listed(state, since=4.0) == ["r-5", "r-4"]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "index"),
+    [
+        (RunFilter(states=("queued", "running")), "run_unfinished_newest"),
+        (RunFilter(namespace="default"), "run_of_namespace"),
+        (RunFilter(flow="sales"), "run_of_flow"),
+        (RunFilter(since=5.0), "run_submitted"),
+        (RunFilter(since=5.0, until=6.0, namespace="default"), "run_submitted"),
+        (RunFilter(labels={"team": "ops"}), "label_0 USING PRIMARY KEY (name=? AND value=?"),
+        (RunFilter(labels={"team": "ops", "day": "Mon"}), "run_label_run"),
+    ],
+)
+def test_a_list_reads_only_what_it_shows(tmp_path, wanted, index):
+    database = Database(f"sqlite:///{tmp_path}/state.db")
+    with database.connect() as connection:
+        upgrade(connection)
+        asked = []
+        sqlalchemy.event.listen(database.engine, "before_cursor_execute", lambda *given: asked.append(given[2:4]))
+        list_runs(Reader(database), wanted, before=100, limit=1)
+        question, values = asked[-1]
+        plan = [row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {question}", values).all()]
+    database.close()
+    assert any(index in line for line in plan)
+    assert [line for line in plan if line.startswith("SCAN run") and "INDEX" not in line] == []
 
 
 async def test_steps_are_listed_by_state(state):

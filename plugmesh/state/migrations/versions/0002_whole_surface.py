@@ -20,7 +20,10 @@ def upgrade() -> None:
         sa.Column("data_gone_at", sa.Double(), nullable=True),
     ):
         op.add_column("run", column)
-    op.create_index("run_of_flow", "run", ["namespace", "flow", "key"], unique=False)
+    op.drop_index("run_recent", table_name="run")
+    op.create_index("run_submitted", "run", ["submitted_at"], unique=False)
+    op.create_index("run_of_namespace", "run", ["namespace", "key"], unique=False)
+    op.create_index("run_of_flow", "run", ["flow", "key"], unique=False)
     for name in ("progress", "artifacts"):
         op.add_column("step", sa.Column(name, sa.Text(), nullable=True))
     op.add_column("attempt", sa.Column("stats", sa.Text(), nullable=True))
