@@ -15,6 +15,9 @@ _OURS = tuple(f"{root / name}{os.sep}" for root in _ROOTS for name in _PACKAGES)
 _PATHS = ("stdlib", "platstdlib", "purelib", "platlib")
 _INSTALLED = tuple(f"{sysconfig.get_path(name)}{os.sep}" for name in _PATHS)
 
+_COMPILED = (".pxi", ".pyx", ".pxd", ".rs", ".cpp", ".c")
+"""Compiled libraries name places in sources that are not there."""
+
 _DUMPED_FRAME = re.compile(r'^  File "(.+)", line (\d+) in ', re.MULTILINE)
 
 
@@ -31,7 +34,7 @@ def place_of_error(error: BaseException, file: str = "") -> str:
     if isinstance(error, SyntaxError) and error.filename and error.lineno and not _is_machinery(error.filename):
         return f"{error.filename}:{error.lineno}"
     for frame in reversed(shown_frames(error)):
-        if frame.filename == file or not frame.filename.startswith(_INSTALLED):
+        if frame.filename == file or not _is_library(frame.filename):
             return f"{frame.filename}:{frame.lineno}"
     return ""
 
@@ -42,7 +45,7 @@ def place_in_dump(dump: str) -> str:
     blocks.sort(key=lambda block: not block.startswith("Current"))
     for block in blocks:
         for file, line in _DUMPED_FRAME.findall(block):  # the innermost comes first
-            if not _is_machinery(file) and not file.startswith(_INSTALLED):
+            if not _is_machinery(file) and not _is_library(file):
                 return f"{file}:{line}"
     return ""
 
@@ -59,3 +62,7 @@ def import_failure(error: BaseException, file: str) -> str:
 
 def _is_machinery(filename: str) -> bool:
     return filename.startswith((*_OURS, "<frozen ")) or filename == importlib.__file__
+
+
+def _is_library(filename: str) -> bool:
+    return filename.startswith(_INSTALLED) or filename.endswith(_COMPILED)

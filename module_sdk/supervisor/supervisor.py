@@ -52,6 +52,7 @@ class Supervisor:
     ) -> None:
         self._runtime, self._bus, self._objects = runtime, bus, objects
         self._registration, self._contracts = registration, contracts
+        self._configured = registration
         self._settings = settings = settings or Settings()
         self._notice = notice
         outbox = Outbox(runtime, bus)
@@ -141,11 +142,11 @@ class Supervisor:
 
     def _set_slots(self, slots: int) -> None:
         """Run so many attempts at a time from now on; what runs goes on."""
-        before = self._registration
-        if slots == before.slots or self._presence.draining:
+        if slots == self._registration.slots or self._presence.draining:
             return
-        prefetch = min(before.prefetch * slots // before.slots, MOST_PREFETCH)
-        self._registration = before.model_copy(update={"slots": slots, "prefetch": prefetch})
+        configured = self._configured  # not what it is now: shares would be lost in rounding, step by step
+        prefetch = min(configured.prefetch * slots // configured.slots, MOST_PREFETCH)
+        self._registration = configured.model_copy(update={"slots": slots, "prefetch": prefetch})
         self._work.slots = slots
         while len(self._attempts.queue) > prefetch:
             self._work.give_back(self._attempts.queue[-1], "busy")

@@ -158,6 +158,23 @@ def writes(*, mib: float, ctx: Context) -> dict[str, Any]:
     return {"first": pa.table({"n": [1]}), "second": pa.table({"n": np.zeros(int(mib * 131072))})}
 
 
+@module("b.artifacts")
+def artifacts(*, bytes: int, ctx: Context) -> dict[str, int]:
+    ctx.artifact("large.bin", b"x" * bytes)
+    return {}
+
+
+@module("b.reports")
+def reports(*, gate: str, ctx: Context) -> pa.Table:
+    """Reports, and goes on when its gate is opened."""
+    ctx.progress(3, 10, "counting")
+    ctx.reject(2, "odd", {"n": 1})
+    ctx.artifact("report.md", "# Three")
+    while not Path(gate).exists():
+        time.sleep(0.01)
+    return pa.table({"n": [1]})
+
+
 @module("b.prints")
 def prints(*, what: str) -> dict[str, int]:
     if what == "lines":

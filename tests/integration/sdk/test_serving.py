@@ -14,7 +14,7 @@ import pyarrow as pa
 import pytest
 
 from plugmesh.contracts.instance import Registration
-from plugmesh.contracts.messages import DISPATCH, Assign, Done, Failed
+from plugmesh.contracts.messages import DISPATCH, Assign, Done, Failed, SetSlots
 from plugmesh.data.table import read_table, write_table
 from tests.integration.sdk.house import AUTHORED, is_alive
 from tests.integration.sdk.mesh_server import ROOT, MeshServer, interrupt
@@ -111,6 +111,25 @@ async def test_work_goes_on_while_the_mesh_is_away_and_the_result_follows(mesh: 
     await mesh.start()
     assert isinstance(await end_of(mesh, message), Done)
     assert (await mesh.instance("t.waits")).instance == instance.instance
+
+
+async def test_slots_that_were_set_are_told_to_the_next_server_too(mesh: MeshServer) -> None:
+    mesh.run("-P", "-m", "module_sdk.serving", str(AUTHORED))
+    instance = await mesh.instance("t.waits")
+    await mesh.bus.publish(DISPATCH, instance.partition, SetSlots(instance=instance.instance, slots=7).encode())
+    await wait_until(lambda: mesh.entries()[instance.instance].registration.slots == 7, 30)
+    await mesh.stop()
+    await mesh.start()
+    assert (await mesh.instance("t.waits")).slots == 7
+
+
+async def test_what_left_its_session_ends_with_a_step_that_runs_too_long(mesh: MeshServer, tmp_path: Path) -> None:
+    marker = tmp_path / "pid"
+    mesh.run("-P", "-m", "module_sdk.serving", str(AUTHORED.with_name("bad_modules.py")))
+    instance = await mesh.instance("b.daemon_and_loop")
+    message = await assign(mesh, instance, "b.daemon_and_loop", params={"marker": str(marker)}, timeout_s=1.0)
+    assert (await end_of(mesh, message)).error.code == "timeout"
+    await wait_until(lambda: not is_alive(int(marker.read_text())), 30)
 
 
 async def test_executors_die_with_their_supervisor(mesh: MeshServer, tmp_path: Path) -> None:

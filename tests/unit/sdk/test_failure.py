@@ -45,3 +45,9 @@ def test_a_timeout_names_the_key_of_the_flow_file() -> None:
     head = Head(type="assign", instance="i", module="a.one", version="0.1.0", timeout_s=3)
     attempt = Held(("r", "s", 1), head, 1, b"", 0.0, concurrent=False, ending=Ending.TIMED_OUT)
     assert "a larger timeout, or" in ended(attempt, Exit("")).message
+
+
+def test_an_error_in_a_compiled_library_is_placed_at_the_authors_call() -> None:
+    with pytest.raises(ArithmeticError) as raised:
+        exec(compile("1 / 0", "pyarrow/error.pxi", "exec"))
+    assert step_error(raised.value, "a.b@1.0.0", "/mine/f.py", 7).where.startswith(f"{__file__}:")
