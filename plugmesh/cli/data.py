@@ -9,14 +9,15 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
-from plugmesh.cli.amounts import bytes_text, clock, number_text, rows_text
+from plugmesh.cli.amounts import bytes_text, number_text, rows_text
 from plugmesh.cli.arguments import HERE, OUT, AsJson, PortName, RunId, StepId, Url, Yes
 from plugmesh.cli.console import cell_text, cells, table
+from plugmesh.cli.kept import show_swept, show_usage
 from plugmesh.cli.outputs import show_page
 from plugmesh.cli.root import group
 from plugmesh.cli.routes import output_at
 from plugmesh.cli.session import Session
-from plugmesh.cli.terminal_text import brief, one_line
+from plugmesh.cli.terminal_text import brief
 from plugmesh.cli.transfer import save
 
 _BARS = "▁▂▃▄▅▆▇█"
@@ -122,7 +123,7 @@ def usage(as_json: AsJson = False, url: Url = HERE) -> None:
     """Show how much is kept, of what, and what holds it."""
     with Session(url, as_json) as session:
         found = session.client.get("/data/usage")
-        session.answer(found, lambda: show_amounts(session, found))
+        session.answer(found, lambda: show_usage(session, found))
 
 
 def gc(
@@ -136,7 +137,7 @@ def gc(
         if not dry_run:
             session.confirm("Remove what retention no longer keeps? `--dry-run` shows what that is.", yes)
         found = session.client.send("POST", "/data/gc", {"dry_run": dry_run})
-        session.answer(found, lambda: show_amounts(session, found, "would go" if dry_run else "gone"))
+        session.answer(found, lambda: show_swept(session, found))
 
 
 def _show_rows(session: Session, page: dict[str, Any]) -> None:
@@ -193,40 +194,3 @@ def _short(value: Any) -> str:
         if isinstance(value, int | float) and not isinstance(value, bool)
         else brief(cell_text(value))
     )
-
-
-def show_amounts(session: Session, found: dict[str, Any], word: str = "") -> None:
-    """Numbers of objects and bytes, whatever they are grouped by: plain values as lines, lists of objects as tables."""
-    for name, value in found.items():
-        if isinstance(value, list) and value and all(isinstance(one, dict) for one in value):
-            session.console.print(Text(one_line(f"\n{name.replace('_', ' ')}"), style="bold"))
-            _show_groups(session, value)
-        elif isinstance(value, dict):
-            session.say(
-                f"{name.replace('_', ' ')}: {', '.join(f'{key} {amount(key, one)}' for key, one in value.items())}"
-            )
-        elif not isinstance(value, list):
-            session.say(f"{name.replace('_', ' ')}{f' {word}' if word else ''}: {amount(name, value)}")
-
-
-def _show_groups(session: Session, groups: list[dict[str, Any]]) -> None:
-    names = list(dict.fromkeys(name for one in groups for name in one))
-    numbers = {name for name in names if all(isinstance(one.get(name), int | float | None) for one in groups)}
-    upper = {name: name.replace("_", " ").upper() for name in names}
-    made = table(*upper.values(), right=[upper[name] for name in numbers])
-    for one in groups:
-        made.add_row(*cells(*(amount(name, one.get(name)) for name in names)))
-    session.console.print(made)
-
-
-def amount(name: str, value: Any) -> str:
-    """A figure by its name: sizes, times, numbers, words."""
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, int | float):
-        if "bytes" in name:
-            return bytes_text(value)
-        return clock(value) if name.endswith("_at") else number_text(value)
-    return brief(cell_text(value))

@@ -141,17 +141,32 @@ def test_a_run_is_asked_for_with_all_that_was_given(mesh: Mesh, tmp_path: Path) 
 
 def test_usage_and_what_would_be_removed_are_shown(mesh: Mesh) -> None:
     mesh.answers["GET /data/usage"] = {
-        "objects": 3,
-        "bytes": 12_345_678,
-        "by_kind": [{"kind": "table", "bytes": 12_000}],
-    }
-    mesh.answers["POST /data/gc"] = {"objects": 2, "bytes": 5_000}
+        "bytes": 12_345_678, "limit_bytes": 20_000_000, "marked_runs": 1, "marked_bytes": 9_000, "swept_at": None,
+        "kinds": [{"kind": "data", "objects": 3, "bytes": 12_000_000}, {"kind": "logs", "objects": 1, "bytes": 345_678}],
+        "flows": [{"namespace": "shop", "flow": "totals", "runs": 2, "objects": 3, "bytes": 12_000_000,
+                   "log_objects": 1, "log_bytes": 345_678}],
+        "files": [{"namespace": "default", "versions": 4, "bytes": 10, "deleted": 1}],
+        "held": [{"held": "run-1", "by": "pin", "actor": "ann", "reason": "audit", "until": None}],
+    }  # fmt: skip
+    counts = dict.fromkeys(
+        ("young_runs", "measured_runs", "data_runs", "data_bytes", "log_runs", "event_runs", "removed_runs",
+         "file_versions", "released_objects", "released_bytes", "garbage_objects", "garbage_bytes",
+         "abandoned_writes", "stuck_objects", "later_runs", "later_bytes", "failures"), 0,
+    )  # fmt: skip
+    mesh.answers["POST /data/gc"] = {"dry_run": True, **counts, "data_runs": 2, "data_bytes": 5_000, "young_runs": 1}
     said = mesh.cli("data", "ls").stdout
-    assert "bytes: 12.3 MB" in said
-    assert "KIND" in said
-    assert "bytes would go: 5.0 KB" in mesh.cli("data", "gc", "--dry-run").stdout
+    assert "12.3 MB are kept (data 12.0 MB, logs 346 KB); outputs may take up 20.0 MB" in said
+    assert "1 run with 9.0 KB will be deleted soon" in said
+    assert "shop/totals" in said
+    assert "pin of ann" in said
+    said = mesh.cli("data", "gc", "--dry-run").stdout
+    assert "would be marked: data of 2 runs, 5.0 KB" in said
+    assert "1 run ended a moment ago" in said
     assert "--yes" in mesh.cli("data", "gc", code=2).stderr
-    assert mesh.cli("data", "gc", "--yes").stdout
+    mesh.answers["POST /data/gc"] = {"dry_run": False, **counts, "stuck_objects": 1}
+    assert "could not be deleted: 1 object; see the log" in mesh.cli("data", "gc", "--yes").stdout
+    mesh.answers["POST /data/gc"] = {"dry_run": False, **counts}
+    assert mesh.cli("data", "gc", "--yes").stdout == "nothing to remove\n"
     assert mesh.asked[-1][2] == {"dry_run": False}
 
 
