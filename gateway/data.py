@@ -34,6 +34,11 @@ class Page:
     sort: tuple[tuple[str, bool], ...] = ()
     filter: str | None = None
 
+    @property
+    def question(self) -> tuple[Any, ...]:
+        """The same, as a key of what was asked before."""
+        return self.offset, self.limit, self.columns and tuple(self.columns), self.sort, self.filter
+
 
 @dataclass(frozen=True, slots=True)
 class Download:
@@ -92,14 +97,16 @@ class Data:
         async with self._reading.holding(run):
             reference = await self.output(run, step, port)
             ordered = await self._ordered(reference, page) if page.sort or page.filter is not None else {}
-            return await self._reader.ask(
+            most_columns, most_bytes = self._settings.columns_limit, self._settings.answer_limit_bytes
+            return await self._known(
+                reference,
+                ("rows", *page.question, most_columns, most_bytes),
                 op="rows",
-                reference=reference,
                 offset=page.offset,
                 limit=page.limit,
                 columns=page.columns,
-                limit_columns=self._settings.columns_limit,
-                limit_bytes=self._settings.answer_limit_bytes,
+                limit_columns=most_columns,
+                limit_bytes=most_bytes,
                 **ordered,
             )
 

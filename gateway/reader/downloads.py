@@ -96,16 +96,23 @@ def _parquet(reader: pa.RecordBatchReader) -> Pieces:
     sink = _Sink()
     try:
         writer = pyarrow.parquet.ParquetWriter(sink.file, reader.schema)
-    except pa.ArrowNotImplementedError as error:
-        raise RequestInvalid(
-            f"Parquet has no form for a column of this table ({error}): name other columns, or take format=arrow"
-        ) from None
+    except (pa.ArrowNotImplementedError, OSError) as error:
+        raise _no_parquet(error) from None
     with writer:
         for batch in reader:
             batch.validate(full=True)
-            writer.write_batch(batch)
+            try:
+                writer.write_batch(batch)
+            except (pa.ArrowNotImplementedError, pa.ArrowInvalid) as error:
+                raise _no_parquet(error) from None
             yield sink.take()
     yield sink.take()
+
+
+def _no_parquet(error: Exception) -> RequestInvalid:
+    return RequestInvalid(
+        f"Parquet has no form for a column of this table ({error}): name other columns, or take format=arrow"
+    )
 
 
 def _arrow(reader: pa.RecordBatchReader) -> Pieces:

@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 from pydantic_core import to_json
 
-from gateway.reader.csv_cells import STARTS_OF_FORMULAS
+from gateway.reader.csv_cells import looks_like_formula
 from gateway.reader.json_values import json_values
 from gateway.reader.tables import comparable
 
@@ -31,7 +31,6 @@ _FIRST_DAY, _LAST_DAY = 61, 2_958_466
 """From 1900-03-01, before which Excel has a day that never was, to the end of 9999."""
 _SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 _ESCAPED = re.compile("[\x00-\x08\x0b-\x1f\ufffe\uffff]|_(?=x[0-9A-Fa-f]{4}_)")
-_STARTS = tuple(STARTS_OF_FORMULAS)
 
 Number = Callable[[Any], str | None]
 """The text of a number in the sheet, or `None` where a number cannot say it."""
@@ -63,7 +62,7 @@ def _form(kind: pa.DataType) -> tuple[tuple[pa.DataType, pa.DataType] | None, Nu
 
 def text_cell(place: str, text: str, *, keep: bool) -> str:
     """A cell that holds a text, whatever it looks like."""
-    style = f' s="{MARKED}"' if not keep and text.startswith(_STARTS) else ""
+    style = f' s="{MARKED}"' if not keep and looks_like_formula(text) else ""
     text = _ESCAPED.sub(_escape, _cut(text))
     text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     space = "" if text == text.strip() else ' xml:space="preserve"'

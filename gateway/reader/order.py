@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from gateway.errors import RequestInvalid
 from gateway.reader import wire
 from gateway.reader.named import check_names
-from gateway.reader.tables import comparable, pieces
+from gateway.reader.tables import calculable, comparable, pieces
 from plugmesh.contracts.data import DataRef
 from plugmesh.data.schema import schema_of
 from plugmesh.data.table import read_table
@@ -56,10 +56,7 @@ def _kept(store: ObjectStore, ref: DataRef, parsed: Parsed) -> pa.Array:
     found = [pa.array([], pa.uint64())]
     start = 0
     for piece in _pieces(store, ref, parsed.columns):
-        try:
-            mask = evaluate(piece, {"filter": parsed})["filter"]
-        except DataError as error:
-            raise _refused(error) from None
+        mask = _evaluated(piece, parsed)
         if not pa.types.is_boolean(mask.type):
             raise RequestInvalid(
                 f"{parsed.label} gives {mask.type} values, not true or false: compare it, as in `x > 0`"
@@ -68,6 +65,16 @@ def _kept(store: ObjectStore, ref: DataRef, parsed: Parsed) -> pa.Array:
         found.append(pc.add(kept, pa.scalar(start, pa.uint64())))
         start += piece.num_rows
     return pa.concat_arrays(found)
+
+
+def _evaluated(piece: pa.Table, parsed: Parsed) -> pa.ChunkedArray:
+    try:
+        columns = {name: calculable(piece.column(name)) for name in piece.column_names}
+        return evaluate(pa.table(columns), {"filter": parsed})["filter"]
+    except DataError as error:
+        raise _refused(error) from None
+    except (pa.ArrowNotImplementedError, pa.ArrowInvalid) as error:
+        raise RequestInvalid(f"{parsed.label} names a column that expressions cannot compute with: {error}") from None
 
 
 def _pieces(store: ObjectStore, ref: DataRef, columns: Sequence[str]) -> Iterator[pa.Table]:

@@ -37,6 +37,7 @@ class Reader:
         self._settings = settings
         self._slots = asyncio.Semaphore(settings.reader_processes)
         self._streams = asyncio.Semaphore(max(1, settings.reader_processes - 1))  # one is always left for previews
+        self._waiting = 0
         self._idle: list[tuple[float, Child]] = []
         self._children: set[Child] = set()
         self._reaper: asyncio.Task[None] | None = None
@@ -51,6 +52,11 @@ class Reader:
     def idle(self) -> int:
         """Reader processes that nobody uses now."""
         return len(self._idle)
+
+    @property
+    def waiting(self) -> int:
+        """Questions that wait for a process."""
+        return self._waiting
 
     async def ask(self, **request: Any) -> bytes:
         """One JSON answer. Raises `ReaderFailure`, `Unreadable` (it crashed or took too long), `Busy`."""
@@ -104,11 +110,16 @@ class Reader:
         _raise_or(kind, payload)
 
     async def _acquire(self, semaphore: asyncio.Semaphore) -> None:
+        if semaphore.locked() and self._waiting >= self._settings.reader_queue:
+            raise Busy(f"{self._waiting:,} others wait for a reader process already: try again in a moment")
+        self._waiting += 1
         try:
             async with asyncio.timeout(self._settings.reader_timeout_s):
                 await semaphore.acquire()
         except TimeoutError:
             raise Busy("all reader processes are busy with previews and downloads: try again in a moment") from None
+        finally:
+            self._waiting -= 1
 
     async def _child(self) -> Child:
         while self._idle:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pyarrow as pa
@@ -33,7 +34,7 @@ class Spread:
         self.least = _better(pc.min, self.least, found["min"])
         self.greatest = _better(pc.max, self.greatest, found["max"])
         if is_number(values.type):
-            mean = pc.mean(values.cast(pa.float64(), safe=False)).as_py()
+            mean = _mean(values.cast(pa.float64(), safe=False))
             self._count += len(values)
             self.mean = mean if self.mean is None else self.mean + (mean - self.mean) * (len(values) / self._count)
 
@@ -97,6 +98,12 @@ def is_time(kind: pa.DataType) -> bool:
 def is_number(kind: pa.DataType) -> bool:
     """Whether a mean makes sense."""
     return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
+
+
+def _mean(values: pa.ChunkedArray) -> float:
+    mean = float(pc.mean(values).as_py())
+    # The sum of large values is beyond all doubles; the mean never is.
+    return mean if math.isfinite(mean) else float(pc.sum(pc.divide(values, float(len(values)))).as_py())
 
 
 def _better(choose: Any, one: pa.Scalar | None, other: pa.Scalar) -> pa.Scalar:

@@ -42,14 +42,14 @@ def take(store: ObjectStore, ref: DataRef, at: Sequence[int], columns: Sequence[
     by_fragment: dict[int, list[int]] = {}
     for place in order:
         by_fragment.setdefault(bisect_right(ends, at[place]), []).append(at[place])
-    found = [_read(store, ref, [], columns)]
+    found = [_no_rows(schema_of(ref), columns)]
     for index, rows in by_fragment.items():
         start = ends[index] - ref.fragments[index].rows
-        found.append(_read(store, ref, [ref.fragments[index]], columns).take([row - start for row in rows]))
+        found.append(_taken(_read(store, ref, [ref.fragments[index]], columns), [row - start for row in rows]))
     back = [0] * len(at)
     for position, place in enumerate(order):
         back[place] = position
-    return pa.concat_tables(found).take(pa.array(back, pa.int64()))
+    return _taken(pa.concat_tables(found), back)
 
 
 def comparable(column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -65,11 +65,43 @@ def comparable(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return column if other is None else column.cast(other)
 
 
+def calculable(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The same values in a type that expressions know. Raises `pa.ArrowInvalid` if a decimal has over 38 digits."""
+    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    if pa.types.is_float16(kind) or (pa.types.is_decimal(kind) and kind.scale < 0):
+        column = comparable(column)
+    if pa.types.is_decimal256(kind):
+        column = comparable(column)
+        column = column.cast(pa.decimal128(38, column.type.scale))
+    return column
+
+
+def _no_rows(schema: pa.Schema, columns: Sequence[str]) -> pa.Table:
+    fields = [schema.field(name) for name in columns]  # (Arrow has no empty array of a sparse union)
+    return pa.table([pa.chunked_array([], field.type) for field in fields], schema=pa.schema(fields, schema.metadata))
+
+
+def _taken(table: pa.Table, rows: Sequence[int]) -> pa.Table:
+    numbers = pa.array(rows, pa.int64())
+    return pa.table([_values_at(column, numbers) for column in table.columns], schema=table.schema)
+
+
+def _values_at(column: pa.ChunkedArray, rows: pa.Array) -> pa.ChunkedArray:
+    try:
+        return column.take(rows)
+    except pa.ArrowNotImplementedError:  # Arrow cannot take from views, run ends and sparse unions
+        pieces = [column.slice(row, 1) for row in rows.to_pylist()]
+        return pa.chunked_array([chunk for piece in pieces for chunk in piece.chunks], column.type)
+
+
 def _plainer(kind: pa.DataType) -> pa.DataType | None:
     if pa.types.is_float16(kind):
         return pa.float32()
     if pa.types.is_decimal32(kind) or pa.types.is_decimal64(kind):
         return pa.decimal128(kind.precision, kind.scale)
+    if pa.types.is_decimal(kind) and kind.scale < 0:
+        digits = kind.precision - kind.scale
+        return pa.decimal128(digits, 0) if digits <= 38 else pa.decimal256(digits, 0)
     if kind == pa.string_view():
         return pa.large_string()
     if pa.types.is_date64(kind):

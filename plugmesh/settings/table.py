@@ -144,6 +144,8 @@ class Readers(Group):
 
     reader_processes: Count = 3
     """Most processes that decode data at a time; a download keeps one busy until it ends."""
+    reader_queue: Annotated[Count, RUN_TIME] = 64
+    """Questions and downloads that may wait for such a process; one more is answered with 503."""
     reader_memory_bytes: Annotated[Bytes, RUN_TIME] = _GIB
     """Memory of one such process (of those that are started from then on)."""
     reader_timeout_s: Annotated[Seconds, RUN_TIME] = 30.0

@@ -12,6 +12,8 @@ from xml.etree import ElementTree
 
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.reader.csv_cells import guarded, guarded_name
 from gateway.reader.excel import check_size, workbook
@@ -118,10 +120,22 @@ def test_what_does_not_fit_a_sheet_is_refused(rows: int, columns: int, message: 
 
 
 def test_csv_marks_texts_and_names_that_look_like_formulas_and_leaves_numbers() -> None:
-    risky = ["=1", "+1", "-1", "@a", "\tx", "\rx", "a=1", "'", "", None]
-    batch = pa.record_batch({"-x": risky, "n": [-1] * 10})
+    risky = ["=1", "+a", "-a", "@a", "\tx", "\rx", "\nx", "\uff1dx", "-2+3", "-1e5x", "- 1", "-1\n", "+", "-."]
+    harmless = ["a=1", "'", "", None]
+    batch = pa.record_batch({"-x": risky + harmless, "n": [-1] * 18})
     found = guarded(batch)
     assert found.schema.names == ["'-x", "n"]
-    assert found.column(0).to_pylist() == ["'=1", "'+1", "'-1", "'@a", "'\tx", "'\rx", "a=1", "'", "", None]
-    assert found.column(1).to_pylist() == [-1] * 10
+    assert found.column(0).to_pylist() == [f"'{text}" for text in risky] + harmless
+    assert found.column(1).to_pylist() == [-1] * 18
     assert guarded_name("plain") == "plain"
+
+
+@pytest.mark.parametrize("number", ["-1", "+1", "-0.5", "-.5", "-5.", "+1e10", "-1.5E-3"])
+def test_a_text_that_is_only_a_number_is_no_formula(number: str) -> None:
+    assert guarded_name(number) == number
+    assert guarded(pa.record_batch({"x": [number]})).column(0).to_pylist() == [number]
+
+
+@given(st.text("=+-@\t\r\n1.eE '\uff0b", max_size=8))
+def test_names_and_columns_are_marked_alike(text: str) -> None:
+    assert guarded(pa.record_batch({"x": [text]})).column(0).to_pylist() == [guarded_name(text)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
@@ -62,6 +63,15 @@ def test_values_that_json_has_are_themselves_in_any_slice(kind: pa.DataType, val
         (pa.array(["a", None, "a"]).dictionary_encode(), ["a", None, "a"]),
         (pa.array([[("k", 1)], None], pa.map_(pa.string(), pa.int64())), [[{"key": "k", "value": 1}], None]),
         (pa.array([2**64 - 1], pa.uint64()), [2**64 - 1]),
+        (pa.array([b"\x12" * 16, None], pa.uuid()), ["12121212-1212-1212-1212-121212121212", None]),
+        (pa.RunEndEncodedArray.from_arrays([2, 3], pa.array([date(2026, 1, 2), None])), ["2026-01-02"] * 2 + [None]),
+        (pa.array([2**63 - 1, -(2**63)], pa.timestamp("s", "UTC")), [str(2**63 - 1), str(-(2**63))]),
+        (
+            pa.array([2**63 - 1, -(2**63) + 1], pa.timestamp("ns")),
+            ["2262-04-11T23:47:16.854775807", "1677-09-21T00:12:43.145224193"],
+        ),
+        (pa.array([253_402_300_799, 253_402_300_800], pa.timestamp("s")), ["9999-12-31T23:59:59", "253402300800"]),
+        (pa.array([-719_162, -719_163], pa.int32()).cast(pa.date32()), ["0001-01-01", "-719163"]),
         (pa.nulls(2), [None, None]),
         (pa.array([], pa.list_(pa.string())), []),
     ],
@@ -70,6 +80,15 @@ def test_what_json_cannot_hold_is_text(array: pa.Array, expected: list[Any]) -> 
     found = json_values(array)
     assert found == expected
     assert json.loads(to_json(found)) == expected
+
+
+def test_the_values_of_a_union_are_those_of_its_parts() -> None:
+    codes, times = pa.array([0, 1, 0], pa.int8()), pa.array([0, 1, 2], pa.timestamp("s"))
+    sparse = pa.UnionArray.from_sparse(codes, [times, pa.array([math.nan, math.nan, 3.0])])
+    assert json_values(sparse) == ["1970-01-01T00:00:00", "NaN", "1970-01-01T00:00:02"]
+    assert json_values(sparse.slice(1, 2)) == ["NaN", "1970-01-01T00:00:02"]
+    dense = pa.UnionArray.from_dense(codes, pa.array([0, 0, 1], pa.int32()), [times, pa.array([b"\xff"])])
+    assert json_values(dense.slice(1)) == ["/w==", "1970-01-01T00:00:01"]
 
 
 def test_a_list_column_converts_only_the_rows_that_are_asked_for() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.errors import RequestInvalid
@@ -92,6 +92,7 @@ def test_what_has_no_order_is_refused(store: LocalStore) -> None:
 
 
 TABLE = pa.table({"price": [5.0, 1.0, None, 9.0, 7.0], "name": ["a", "b", "c", "d", "e"]})
+TABLE = TABLE.append_column("many", pa.array([Decimal(10) ** 60] * 5, pa.decimal256(76, 2)))
 
 
 def test_only_rows_for_which_the_filter_is_true_are_kept(store: LocalStore) -> None:
@@ -114,6 +115,7 @@ def test_only_rows_for_which_the_filter_is_true_are_kept(store: LocalStore) -> N
         ("price > (SELECT 1)", "a subquery is not possible"),
         ("read_text('/etc/passwd') = ''", "there is no function 'read_text' here"),
         ("CAST(name AS integer) > 1", "Could not convert string 'a' to INT32"),
+        ("many > 1", "names a column that expressions cannot compute with"),
     ],
 )
 def test_a_filter_that_cannot_be_used_says_why(store: LocalStore, filter: str, message: str) -> None:
@@ -135,6 +137,39 @@ def test_only_the_first_row_numbers_are_given_but_all_are_counted(store: LocalSt
     assert memoryview(answer)[8:].cast("I").tolist() == [3, 4]
 
 
+@pytest.mark.parametrize(
+    "array",
+    [
+        pa.array([2.0, 1.0, None], pa.float16()),
+        pa.array([Decimal(2000), Decimal(1000), None], pa.decimal128(5, -3)),
+        pa.array([Decimal(2), Decimal(1), None], pa.decimal256(76, 2)),
+        pa.array([2.0, 1.0, None], pa.float16()).dictionary_encode(),
+        pa.RunEndEncodedArray.from_arrays([1, 2, 3], pa.array([2, 1, None])),
+    ],
+    ids=lambda array: str(array.type)[:20],
+)
+def test_types_that_the_expressions_do_not_have_can_be_filtered(store: LocalStore, array: pa.Array) -> None:
+    assert rows_of(store, pa.table({"x": array}), "x > 1 AND x <> 1000") == [0]
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        pa.array(["a", None, "c" * 20], pa.string_view()),
+        pa.array([b"a", None, b"c" * 20], pa.binary_view()),
+        pa.RunEndEncodedArray.from_arrays([1, 2, 3], pa.array([5, None, 6])),
+        pa.UnionArray.from_sparse(pa.array([0, 1, 0], pa.int8()), [pa.array([1, 2, 3]), pa.array(["a", "b", "c"])]),
+    ],
+    ids=lambda array: str(array.type)[:20],
+)
+def test_rows_of_types_that_arrow_cannot_take_are_taken(store: LocalStore, array: pa.Array) -> None:
+    values = array.to_pylist()
+    reference = write_table(store, f"runs/t/{RUNTIME.new_id('data')}", pa.table({"x": array}))
+    assert take(store, reference, [2, 0, 2], ["x"]).column(0).to_pylist() == [values[2], values[0], values[2]]
+    assert take(store, reference, [], ["x"]).num_rows == 0
+
+
+@settings(max_examples=40)
 @given(st.lists(st.integers(0, 19), max_size=30))
 def test_rows_are_taken_in_any_order_from_any_fragment(store: LocalStore, at: list[int]) -> None:
     reference = stored(store, pa.table({"x": pa.arange(0, 20), "y": [str(n) for n in range(20)]}))
