@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -97,12 +98,23 @@ def read_json(body: bytes) -> Any:
     if not body:
         raise BadRequest("the body is empty: send a JSON object")
     try:
-        return from_json(body, allow_inf_nan=False)
+        document = from_json(body, allow_inf_nan=False)
+        json.loads(body, object_pairs_hook=_once)
+        return document
     except ValueError as error:
         said = str(error)
         if said.startswith("recursion limit exceeded"):
             raise BadRequest(f"the body is nested too deep{said.removeprefix('recursion limit exceeded')}") from None
         raise BadRequest(f"the body is not JSON: {said}") from None
+
+
+def _once(pairs: list[tuple[str, Any]]) -> None:
+    """One of two values under one key would be lost without a word."""
+    if len(dict(pairs)) == len(pairs):
+        return
+    seen: set[str] = set()
+    twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+    raise BadRequest(f"the body has the key {twice[:60]!r} twice in one object: remove one of them")
 
 
 def read_model(model: type[M], document: Any) -> M:
