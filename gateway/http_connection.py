@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import re
+from http import HTTPStatus
 from typing import Any
 
 from starlette.types import Receive, Scope, Send
@@ -18,6 +20,9 @@ HEAD_LIMIT_BYTES = 64 * 1024
 """Most bytes of a request's first line and headers (and up to one read from the socket more)."""
 _AFTER_ANSWER = {Phase.ANSWER: Phase.IDLE, Phase.BODY: Phase.LINGER}
 _LINK_PATH = LINK_PATH.encode()
+_CODES = {400: "bad-request", 404: "not-found", 408: "request-timeout", 503: "busy"}
+_OF_BODIES = frozenset({b"content-length", b"transfer-encoding"})
+_NAME_IN_URL = re.compile(rb"[A-Za-z]+://([^/?#]*)")
 _FULL = "there are too many connections: close some, or raise the setting connections"
 _LINKS_FULL = "too many processes serve modules: raise the setting connections_for_modules"
 
@@ -49,7 +54,7 @@ class HttpConnection(HttpToolsProtocol):
         cycle: Any = self.cycle  # none before the first request, whatever uvicorn's annotation says
         begun = cycle is not None and cycle.response_started and not cycle.response_complete
         if reason and self.received and not begun and self.phase not in {Phase.IDLE, Phase.LINGER}:
-            self._answer(408, "Request Timeout", reason)
+            self._answer(408, reason)
             self.transport.close()
         elif begun:
             self.transport.abort()
@@ -63,7 +68,7 @@ class HttpConnection(HttpToolsProtocol):
         self._patient = _Patient(self, transport)
         self.address = self.client[0] if self.client else ""
         if not self._all.opened(self, self._runtime.now()) and self._all.overrun:
-            self._refuse(_FULL)
+            self._refuse(503, _FULL)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._all.closed(self)
@@ -77,15 +82,21 @@ class HttpConnection(HttpToolsProtocol):
         if self.phase is Phase.HEAD:
             self._head_bytes += len(data)
             if self._head_bytes > HEAD_LIMIT_BYTES and not self.transport.is_closing():
-                self.send_400_response(f"the request line and the headers have more than {HEAD_LIMIT_BYTES} bytes")
+                self._refuse(400, f"the request line and the headers have more than {HEAD_LIMIT_BYTES} bytes")
 
     def on_message_begin(self) -> None:
         self.phase, self._head_bytes = Phase.HEAD, 0
         self.turn += 1
         super().on_message_begin()
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self.phase is Phase.HEAD:  # what comes behind a body in pieces must not pass for a header, nor be kept
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
         self.phase = Phase.BODY
+        if self.url[:1] != b"/":
+            self._name_in_url()
         if self._all.crowded(self):
             self.app = _full
         super().on_headers_complete()
@@ -113,21 +124,33 @@ class HttpConnection(HttpToolsProtocol):
             self.transport.close()
 
     def handle_websocket_upgrade(self) -> None:
-        if self.url.partition(b"?")[0] != _LINK_PATH and self._all.crowded(self):
-            self._refuse(_FULL)
+        has_body = any(name in _OF_BODIES for name, _ in self.headers)
+        if self.parser.get_method() != b"GET" or has_body:
+            self._refuse(400, "a WebSocket is asked for with GET, and without a body")
+        elif self.url.partition(b"?")[0] != _LINK_PATH:
+            self._refuse(404, f"there is no WebSocket but {LINK_PATH}, by which modules join")
         elif not self._all.link_opened(self):
-            self._refuse(_LINKS_FULL)
+            self._refuse(503, _LINKS_FULL)
         else:
             super().handle_websocket_upgrade()
 
-    def _refuse(self, why: str) -> None:
-        self._answer(503, "Service Unavailable", why)
+    def send_400_response(self, msg: str) -> None:
+        self._refuse(400, "this is no HTTP/1.1 request: its first line, a header or its length cannot be read")
+
+    def _name_in_url(self) -> None:
+        """Of `GET http://name/path`, the name counts, not the `Host` (RFC 9112, section 3.2.2)."""
+        name = _NAME_IN_URL.match(self.url)
+        if name is not None:
+            self.headers[:] = [(key, name[1] if key == b"host" else value) for key, value in self.headers]
+
+    def _refuse(self, status: int, why: str) -> None:
+        self._answer(status, why)
         self.transport.close()
 
-    def _answer(self, status: int, phrase: str, text: str) -> None:
-        body = bytes(ProblemResponse("busy" if status == 503 else "request-timeout", status, text).body)
+    def _answer(self, status: int, text: str) -> None:
+        body = bytes(ProblemResponse(_CODES[status], status, text).body)
         head = (
-            f"HTTP/1.1 {status} {phrase}\r\ncontent-type: {ProblemResponse.media_type}\r\n"
+            f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\ncontent-type: {ProblemResponse.media_type}\r\n"
             f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
         )
         self.transport.write(head.encode() + body)

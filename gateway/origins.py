@@ -72,10 +72,13 @@ class Names:
 
 
 def host_name(host: str) -> str:
-    """The name in a `Host` header, without the port."""
-    if host.startswith("["):
-        return host.partition("]")[0] + "]"
-    return host.partition(":")[0]
+    """The name in a `Host` header, without the port. What is no name and port comes back whole: it is nobody's name."""
+    name, bracket, rest = host.partition("]") if host.startswith("[") else ("", "", "")
+    if not bracket:
+        name, colon, port = host.partition(":")
+        rest = colon + port
+    port = rest.removeprefix(":")
+    return name + bracket if not rest or (rest[0] == ":" and (not port or port.isdecimal())) else host
 
 
 def _is_same(origin: str, scheme: str, host: str) -> bool:

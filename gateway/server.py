@@ -125,6 +125,7 @@ def _config(app: Any, connections: Connections, runtime: Runtime) -> uvicorn.Con
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=GRACE_S,
         log_config=None,
+        log_level="error",  # anybody can make it warn, as often as they like
         access_log=False,
         server_header=False,
         proxy_headers=False,

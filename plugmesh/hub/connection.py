@@ -149,7 +149,8 @@ class FrameConnection(asyncio.Protocol):
 
     def _control(self, opcode: Opcode, payload: bytes) -> None:
         if opcode is Opcode.PING and not self._closing:
-            self._write(Opcode.PONG, payload)
+            if self._writable.is_set():  # who does not read gets no more answers (section 5.5.3 lets us leave some out)
+                self._write(Opcode.PONG, payload)
         elif opcode is Opcode.CLOSE:
             self._why = self._why or _reason(payload)
             self._close(_NORMAL, self._why)

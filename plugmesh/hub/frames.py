@@ -18,6 +18,10 @@ except ImportError:  # no compiled wheel for this machine
     from websockets.utils import apply_mask
 
 CONTROL_LIMIT_BYTES = 125
+PART_BYTES = 64
+"""What a fragment counts beyond its bytes: a message of endless empty ones must end, too."""
+_HEAD_BYTES = 2
+"""The shortest frame."""
 
 
 class Opcode(IntEnum):
@@ -54,7 +58,8 @@ class Frames:
     def __init__(self, *, masked: bool, limit_bytes: int) -> None:
         self._masked = masked
         self._limit_bytes = limit_bytes
-        self._rest = b""
+        self._rest = bytearray()  # of the last frame, and how long it is as far as one knows
+        self._needed = 0
         self._parts: list[bytes] = []
         self._parts_opcode = Opcode.BINARY
         self._parts_bytes = 0
@@ -65,22 +70,30 @@ class Frames:
         Raises `InvalidMessage` for what the protocol forbids, `LimitExceeded` for a message over the limit; the
         connection cannot go on after either.
         """
-        data = self._rest + data if self._rest else data
-        at, end = 0, len(data)
+        if self._rest:
+            self._rest += data
+            if len(self._rest) < self._needed:
+                return
+            data = bytes(self._rest)
+            self._rest.clear()
+        at, end, needed = 0, len(data), _HEAD_BYTES
         while end - at >= 2:
             first, second = data[at], data[at + 1]
             size, body = second & 0x7F, at + 2
             if size == 126:
+                needed = 4
                 if end < body + 2:
                     break
                 size, body = int.from_bytes(data[body : body + 2], "big"), body + 2
             elif size == 127:
+                needed = 10
                 if end < body + 8:
                     break
                 size, body = int.from_bytes(data[body : body + 8], "big"), body + 8
             self._check(first, second, size)
             mask_at = body
             body += 4 if self._masked else 0
+            needed = body + size - at
             if end < body + size:
                 break
             payload = data[body : body + size]
@@ -90,7 +103,10 @@ class Frames:
             whole = self._take(first, payload)
             if whole is not None:
                 yield whole
-        self._rest = data[at:] if at else data
+            needed = _HEAD_BYTES
+        if at < end:
+            self._rest += data[at:]
+            self._needed = needed
 
     def _check(self, first: int, second: int, size: int) -> None:
         opcode = first & 0x0F
@@ -116,7 +132,7 @@ class Frames:
                 return opcode, payload
             self._parts_opcode = opcode
         self._parts.append(payload)
-        self._parts_bytes += len(payload)
+        self._parts_bytes += len(payload) + PART_BYTES
         if not first & _FIN:
             return None
         whole, self._parts, self._parts_bytes = b"".join(self._parts), [], 0

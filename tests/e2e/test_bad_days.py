@@ -108,7 +108,7 @@ def test_a_submit_that_cannot_be_committed_is_refused_and_the_same_one_works_lat
     disk.make_room()
     again = wait_until_sync(lambda: _accepted(mesh, "bad-day"), 30, message=mesh.said())
     assert {run["id"] for run in mesh.ask("/api/v1/runs")["runs"]} == {before, again}
-    for run in (before, again):
+    for run in (before, str(again)):
         mesh.wait_for_step(run, "only", "parked")
 
 

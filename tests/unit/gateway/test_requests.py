@@ -81,8 +81,12 @@ def test_the_media_type_is_what_the_client_or_the_name_says(name: str, declared:
 
 @pytest.mark.parametrize(
     ("host", "name"),
-    [("localhost", "localhost"), ("127.0.0.1:80", "127.0.0.1"), ("[::1]:80", "[::1]"), ("[::1]", "[::1]"), ("", "")],
-)
+    [
+        ("localhost", "localhost"), ("127.0.0.1:80", "127.0.0.1"), ("[::1]:80", "[::1]"), ("[::1]", "[::1]"), ("", ""),
+        ("localhost:", "localhost"), ("localhost:x", "localhost:x"), ("[::1]x", "[::1]x"), ("[::1", "[::1"),
+        ("a:1:2", "a:1:2"),
+    ],
+)  # fmt: skip
 def test_a_hosts_name_is_what_stands_before_the_port(host: str, name: str) -> None:
     assert host_name(host) == name
 
