@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Any
 
+from gateway.documents.problem import CODES_OF
 from gateway.problems import STATUS, TYPE_PREFIX
+from gateway.routing import ALWAYS
 
 _HEAD = """# HTTP API
 
@@ -48,12 +50,12 @@ def _routes(document: dict[str, Any]) -> Iterator[str]:
     for tag, operations in by_tag.items():
         yield f"## {tag.capitalize()}\n"
         for method, path, operation in operations:
-            yield from _operation(method, path, operation)
+            yield from _operation(method, path, operation, document["components"]["schemas"])
     yield "## Joining\n"
     yield "`WebSocket /api/v1/mesh` is where instances join; what travels there is described in `protocol/`.\n"
 
 
-def _operation(method: str, path: str, operation: dict[str, Any]) -> Iterator[str]:
+def _operation(method: str, path: str, operation: dict[str, Any], schemas: dict[str, Any]) -> Iterator[str]:
     yield f"### `{method} {path}`\n"
     yield operation["description"] + "\n"
     given = [parameter for parameter in operation.get("parameters", []) if parameter["in"] != "path"]
@@ -63,7 +65,27 @@ def _operation(method: str, path: str, operation: dict[str, Any]) -> Iterator[st
         yield ""
     content = operation.get("requestBody", {}).get("content", {})
     if content:
-        yield f"Body: {' or '.join(f'`{kind}`' for kind in content)}{_body_fields(content)}.\n"
+        yield f"Body: {' or '.join(f'`{kind}`' for kind in content)}{_body_fields(content, schemas)}.\n"
+    yield from _answers(operation["responses"], schemas)
+
+
+def _answers(answers: dict[str, Any], schemas: dict[str, Any]) -> Iterator[str]:
+    """What it answers, with the fields of documents, and the codes of problems that are not those of every route."""
+    codes: list[str] = []
+    for status, answer in answers.items():
+        codes += [code for code in answer.get(CODES_OF, ()) if code not in ALWAYS]
+        if CODES_OF not in answer:
+            kinds = [_kind(kind, content["schema"], schemas) for kind, content in answer.get("content", {}).items()]
+            yield f"- {status}: {answer['description']}{': ' if kinds else ''}{', '.join(kinds)}"
+    if codes:
+        yield f"- problems: {', '.join(f'[`{code}`](errors/{code}.md)' for code in codes)}"
+    yield ""
+
+
+def _kind(kind: str, schema: dict[str, Any], schemas: dict[str, Any]) -> str:
+    names = [one["$ref"].rpartition("/")[2] for one in schema.get("anyOf", [schema]) if "$ref" in one]
+    fields = list(schemas[names[0]].get("properties", {})) if names else []
+    return f"`{kind}`" + (f" with {', '.join(f'`{field}`' for field in fields)}" if fields else "")
 
 
 def _default(parameter: dict[str, Any]) -> str:
@@ -79,8 +101,9 @@ def _text(parameter: dict[str, Any]) -> str:
     return f": {text}" if text else ""
 
 
-def _body_fields(content: dict[str, Any]) -> str:
-    names = content.get("application/json", {}).get("schema", {}).get("properties", {})
+def _body_fields(content: dict[str, Any], schemas: dict[str, Any]) -> str:
+    name = content.get("application/json", {}).get("schema", {}).get("$ref", "").rpartition("/")[2]
+    names = schemas.get(name, {}).get("properties", {})
     return f" with {', '.join(f'`{name}`' for name in names)}" if names else ""
 
 
@@ -89,7 +112,8 @@ def _problems() -> Iterator[str]:
     yield "Errors are `application/problem+json` (RFC 9457). `code` never changes its meaning, `type` is the same with"
     yield f"`{TYPE_PREFIX}` before it, `detail` says what happened and what to do. `args`, where it is there, has what it"
     yield "is about by name; where several things are wrong, `problems` lists all of them, with `line` and `column` where"
-    yield "there was text. Each code has [a page of its own](errors/index.md).\n"
+    yield "there was text. Each code has [a page of its own](errors/index.md). Any request may be answered with one of"
+    yield f"{', '.join(f'`{code}`' for code in ALWAYS)}; the others stand with their routes.\n"
     yield "| status | codes |"
     yield "| --- | --- |"
     for status in sorted(set(STATUS.values())):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -12,6 +11,7 @@ from prometheus_client import CollectorRegistry
 from starlette.exceptions import HTTPException
 
 from gateway.core import Gateway
+from gateway.description import describe
 from gateway.figures import gateway_figures, registry_figures
 from gateway.guard import Guard
 from gateway.metrics import Metrics
@@ -31,27 +31,13 @@ from gateway.routes.runs import RunRoutes
 from gateway.routes.session import SessionRoutes
 from gateway.routes.settings import SettingsRoutes
 from gateway.routes.steps import StepRoutes
-from gateway.routing import DeclaredRoute, check_declared
+from gateway.routing import DeclaredRoute, check_declared, operation_id
 from gateway.tokens import Tokens
 from plugmesh import __version__
 from plugmesh.errors import PlugmeshError
 from plugmesh.figures import Figures
 from plugmesh.hub.figures import hub_figures
 from plugmesh.hub.hub import Hub
-
-PROBLEM_SCHEMA = {
-    "type": "object",
-    "description": "RFC 9457; `type` and `code` are stable",
-    "required": ["type", "title", "status", "detail", "code"],
-    "properties": {
-        "type": {"type": "string"},
-        "title": {"type": "string"},
-        "status": {"type": "integer"},
-        "detail": {"type": "string"},
-        "code": {"type": "string"},
-        "problems": {"type": "array", "items": {"type": "object"}},
-    },
-}
 
 
 def create_app(
@@ -71,7 +57,13 @@ def create_app(
     callers must show one. Raises `ConfigurationError` if a route declares no access.
     """
     app = FastAPI(
-        title="Plugmesh", version=__version__, docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False
+        title="Plugmesh",
+        version=__version__,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        redirect_slashes=False,
+        generate_unique_id_function=operation_id,
     )
     app.router.route_class = DeclaredRoute
     app.add_exception_handler(PlugmeshError, on_plugmesh_error)
@@ -98,17 +90,5 @@ def create_app(
         MeshRoutes(hub).declare(app)
     HealthRoutes(app, gateway, measured, checks or {}).declare(app)
     check_declared(app)
-    _describe(app)
+    describe(app)
     return app
-
-
-def _describe(app: FastAPI) -> None:
-    """Give the description of the API the schema of a problem, which no endpoint returns by type."""
-    made = app.openapi
-
-    def describe() -> dict[str, Any]:
-        document = made()
-        document.setdefault("components", {}).setdefault("schemas", {})["Problem"] = PROBLEM_SCHEMA
-        return document
-
-    app.openapi = describe  # type: ignore[method-assign]

@@ -28,7 +28,9 @@ class Sweeping(Protocol):
 class PinRequest(BaseModel):
     """`POST /runs/{run}/pin`: why the run is kept, and until when (Unix seconds; without: until it is let go)."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, json_schema_extra={"examples": [{"reason": "for the audit"}]}
+    )
 
     reason: str = Field(max_length=1000)
     until: float | None = Field(default=None, gt=0, le=1e11, allow_inf_nan=False)
@@ -37,7 +39,7 @@ class PinRequest(BaseModel):
 class CollectRequest(BaseModel):
     """`POST /data/gc`: with `dry_run` nothing is changed."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, json_schema_extra={"examples": [{"dry_run": True}]})
 
     dry_run: bool = False
 

@@ -7,18 +7,21 @@ whatever can be got can be asked for with HEAD.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
+from pydantic import BaseModel
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 
-from gateway.access import NOBODY, Access, Actor, Resource, authorize, declared
+from gateway.access import NOBODY, Access, Actor, Kind, Resource, authorize, declared
 from gateway.bodies import BodyKinds
+from gateway.documents.document import JSON, schema_of
+from gateway.documents.problem import with_problems
 from gateway.queries import QueryKeys
 from plugmesh.contracts.flow import DEFAULT_NAMESPACE
 from plugmesh.errors import ConfigurationError, Unauthorized
@@ -31,7 +34,10 @@ SCHEME = "plugmesh.scheme"
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
-_ALWAYS = (400, 401, 403)
+ALWAYS = ("bad-request", "unauthenticated", "unauthorized", "host-refused", "internal")
+"""Codes that every route may answer with."""
+_OF_BODIES = ("unsupported-media-type", "limit-exceeded", "request-timeout")
+_CHANGES = {"POST", "PUT", "PATCH"}
 _NAMESPACE = "namespace"
 
 
@@ -39,9 +45,21 @@ class DeclaredRoute(APIRoute):
     """A route that asks `authorize` first, and takes only what it declares."""
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
-        takes_body = not {"POST", "PUT", "PATCH"}.isdisjoint(options.get("methods") or ())
-        always = responses(*_ALWAYS, 415) if takes_body else responses(*_ALWAYS)
-        options["responses"] = {**always, **(options.get("responses") or {})}
+        codes = list(ALWAYS)
+        if not _CHANGES.isdisjoint(options.get("methods") or ()) and (options.get("openapi_extra") or {}).get(
+            "requestBody"
+        ):
+            codes += _OF_BODIES
+        if "{" in path:
+            codes.append("not-found")
+        if not _takes_request_only(endpoint):
+            codes.append("request-invalid")
+        access = declared(endpoint)
+        if access is not None and access.kind is not Kind.HEALTH:
+            codes.append("state-unavailable")
+        options["responses"] = with_problems(options.get("responses") or {}, *codes)
+        options["response_class"] = Response
+        options["summary"] = _first_sentence(endpoint.__doc__ or "")
         super().__init__(path, endpoint, **options)
 
     def get_route_handler(self) -> Handler:
@@ -49,7 +67,7 @@ class DeclaredRoute(APIRoute):
         # Resolving FastAPI's dependencies costs about 90 µs; endpoints that want none of them are called directly.
         endpoint: Handler = self.endpoint if _takes_request_only(self.endpoint) else super().get_route_handler()
         keys = QueryKeys.of(self)
-        kinds = BodyKinds.of(self) if (self.methods or set()) & {"POST", "PUT", "PATCH", "DELETE"} else None
+        kinds = BodyKinds.of(self) if (self.methods or set()) & {*_CHANGES, "DELETE"} else None
         resource_of = _resource_maker(self, access)
 
         async def handle(request: Request) -> Response:
@@ -92,30 +110,31 @@ def check_declared(app: FastAPI) -> None:
         raise ConfigurationError(f"these routes declare no access: {', '.join(bare)}; use @access(action, kind)")
 
 
-def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The problems that a route may answer with, for its documentation."""
-    content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    return {status: {"description": "A problem (RFC 9457)", "content": content} for status in statuses}
+def json_body(
+    model: type[BaseModel], others: Mapping[str, str] | None = None, *, required: bool = True
+) -> dict[str, Any]:
+    """The documentation of a body that an endpoint reads by itself; other kinds of body are refused.
 
-
-def json_body(schema: dict[str, Any], *others: str, required: bool = True) -> dict[str, Any]:
-    """The documentation of a body that an endpoint reads by itself; other kinds of body are refused."""
-    content: dict[str, Any] = {"application/json": {"schema": schema}}
-    content |= {other: {"schema": {"type": "string"}} for other in others}
+    `others` are further kinds, each with an example.
+    """
+    content: dict[str, Any] = {JSON: {"schema": schema_of(model)}}
+    content |= {kind: {"schema": {"type": "string"}, "example": shown} for kind, shown in (others or {}).items()}
     return {"requestBody": {"required": required, "content": content}}
 
 
-def query(*parameters: tuple[str, str, str]) -> list[dict[str, Any]]:
-    """The documentation of query parameters (name, type, text) that an endpoint reads by itself; others are refused."""
-    return [
-        {"name": name, "in": "query", "required": False, "schema": {"type": kind}, "description": text}
-        for name, kind, text in parameters
-    ]
+def operation_id(route: APIRoute) -> str:
+    """The name of an operation for generated clients: `runs_list_runs`."""
+    return "_".join(str(part) for part in (*route.tags[:1], route.name))
 
 
 def _declares(route: Any) -> bool:
     endpoint = getattr(route, "endpoint", None)
     return endpoint is not None and declared(endpoint) is not None
+
+
+def _first_sentence(text: str) -> str:
+    paragraph = " ".join(text.strip().partition("\n\n")[0].split())
+    return paragraph.partition(". ")[0].removesuffix(".").partition(": ")[0]
 
 
 def _takes_request_only(endpoint: Callable[..., Any]) -> bool:

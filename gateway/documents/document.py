@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, TypeAlias
+from collections.abc import Mapping, Sequence
+from types import UnionType
+from typing import Any, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 Responses: TypeAlias = dict[int | str, dict[str, Any]]
 
+JSON = "application/json"
+COMPONENTS = "#/components/schemas/{model}"
+"""Where the description of the API has its schemas."""
+
+FRAMES = "x-plugmesh-frames"
+"""Where the description of a stream says which document each event carries."""
+
 
 class Document(BaseModel):
-    """An answer, or a part of one. Every field is always there unless it says otherwise."""
+    """An answer, or a part of one. A field without a default is always there; one with a default may be absent."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -21,9 +29,14 @@ def example(**fields: Any) -> ConfigDict:
     return ConfigDict(json_schema_extra={"examples": [fields]})
 
 
-def answers(model: type[Document], status: int = 200, text: str = "The answer", *further: int) -> Responses:
+def answers(
+    model: type[BaseModel] | UnionType, status: int = 200, text: str = "The answer", *further: int
+) -> Responses:
     """The documentation of an answer, for `responses=` of a route; the same at `further` statuses."""
-    return {one: {"model": model, "description": text} for one in (status, *further)}
+    return {
+        one: {"description": text, "content": {JSON: {"schema": schema_of(model, "serialization")}}}
+        for one in (status, *further)
+    }
 
 
 def no_content(text: str) -> Responses:
@@ -31,8 +44,26 @@ def no_content(text: str) -> Responses:
     return {204: {"description": text}}
 
 
-def stream_of(media_types: Sequence[str], text: str, *further: int, binary: bool = False) -> Responses:
-    """The documentation of an answer that is no JSON document, at status 200 and `further`."""
+def stream_of(kinds: Mapping[str, str] | Sequence[str], text: str, *further: int, binary: bool = False) -> Responses:
+    """The documentation of an answer that is no JSON document, at status 200 and `further`.
+
+    `kinds` are media types, each with an example unless it is `binary`.
+    """
     schema = {"type": "string", "format": "binary"} if binary else {"type": "string"}
-    content = {media_type: {"schema": schema} for media_type in media_types}
+    content: dict[str, dict[str, Any]] = {kind: {"schema": schema} for kind in kinds}
+    if isinstance(kinds, Mapping):
+        content = {kind: {"schema": schema, "example": shown} for kind, shown in kinds.items()}
     return {status: {"description": text, "content": content} for status in (200, *further)}
+
+
+def frames_of(frames: Mapping[str, type[BaseModel]], text: str, shown: str) -> Responses:
+    """The documentation of server-sent events: the document that each event has as its data, and an example."""
+    found = stream_of({"text/event-stream": shown}, text)
+    found[200][FRAMES] = {event: schema_of(model, "serialization") for event, model in frames.items()}
+    return found
+
+
+def schema_of(model: Any, mode: Literal["validation", "serialization"] = "validation") -> dict[str, Any]:
+    """The JSON Schema of a model, referring to the description's components."""
+    adapter: TypeAdapter[Any] = TypeAdapter(model)  # a model, or several of which an answer is one
+    return adapter.json_schema(ref_template=COMPONENTS, mode=mode)

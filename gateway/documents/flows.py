@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from gateway.documents.document import Document, example
+from gateway.documents.problem import FlowProblem
+from plugmesh.contracts.flow import Flow
 
 _REVISION = {
     "namespace": "sales",
@@ -33,7 +35,7 @@ class FlowSaved(Document):
     revision: int
     digest: str = Field(description="Equal flows have equal digests, however they are written")
     unchanged: bool
-    warnings: list[dict[str, Any]]
+    warnings: list[FlowProblem]
 
 
 class ListedRevision(Document):
@@ -77,14 +79,14 @@ class SavedFlow(ListedRevision):
     )
 
     text: str
-    flow: dict[str, Any]
+    flow: Flow
 
 
 class Change(Document):
     """What a field was and what it is."""
 
-    from_: Any = Field(alias="from")
-    to: Any
+    from_: JsonValue = Field(alias="from")
+    to: JsonValue
 
 
 class PartChanges(Document):
@@ -175,5 +177,5 @@ class Validation(Document):
 
     valid: bool
     flow: str | None = Field(description="NAMESPACE/NAME, if it is valid")
-    problems: list[dict[str, Any]]
-    warnings: list[dict[str, Any]]
+    problems: list[FlowProblem]
+    warnings: list[FlowProblem]

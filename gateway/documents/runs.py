@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field, JsonValue
 
 from gateway.documents.document import Document, example
-from plugmesh.contracts.run import RunState, StepState
+from gateway.documents.problem import FlowProblem, Problem
+from plugmesh.contracts.data import Reference
+from plugmesh.contracts.messages import AttemptStats, LogRef
+from plugmesh.contracts.run import AttemptState, Progress, RunState, StepError, StepState
 
 _RUN_ID = "run-06f3k8m2q9s1tbvx"
 _TIMES = {"submitted_at": 1795271167.2, "started_at": 1795271167.3, "ended_at": 1795271168.9}
@@ -52,7 +55,7 @@ class AcceptedRun(Document):
     id: str
     state: RunState
     repeated: bool
-    warnings: list[dict[str, Any]] = Field(description="What the author should know, such as modules nobody serves")
+    warnings: list[FlowProblem] = Field(description="What the author should know, such as modules nobody serves")
 
 
 class BatchItem(Document):
@@ -62,7 +65,7 @@ class BatchItem(Document):
     id: str | None = None
     state: RunState | None = None
     repeated: bool | None = None
-    problem: dict[str, Any] | None = Field(default=None, description="As the request alone would have been answered")
+    problem: Problem | None = Field(default=None, description="As the request alone would have been answered")
 
 
 class BatchAnswer(Document):
@@ -139,11 +142,26 @@ class ShownStep(Document):
     instance: str | None
     version: str | None
     outputs: dict[str, OutputSummary]
-    error: dict[str, Any] | None
+    error: StepError | None
     ready_at: float | None
     started_at: float | None
     ended_at: float | None
     wake_at: float | None
+
+
+class FlowOutput(Document):
+    """Where an output of the flow is: at a step's port, or the input that it hands on; and what lies there, in short."""
+
+    input: str | None = None
+    step: str | None = None
+    port: str | None = Field(default=None, description="Null while nothing is there")
+    kind: Literal["table", "file", "value"] | None = None
+    rows: int | None = None
+    bytes: int | None = None
+    name: str | None = None
+    hash: str | None = None
+    value: JsonValue = None
+    items: list[OutputSummary] = Field(default=[], description="Of a mapped node: one for each element")
 
 
 class ShownRun(ListedRun):
@@ -165,7 +183,7 @@ class ShownRun(ListedRun):
         description="Of each mapped node: how many of its elements are in each state"
     )
     steps_left_out: int | None = None
-    outputs: dict[str, dict[str, Any]] = Field(description="Where each output of the flow is: step and port")
+    outputs: dict[str, FlowOutput]
 
 
 class CancelledRun(Document):
@@ -188,11 +206,8 @@ class Artifact(Document):
 class WholeStep(ShownStep):
     """A step with what it used and left."""
 
-    stats: dict[str, Any] | None = Field(
-        description="rows_in, rows_out, rows_failed, bytes_read, bytes_written, bytes_passed, wall_s, cpu_s, "
-        "peak_memory_bytes, and the columns read, written and passed on"
-    )
-    progress: dict[str, Any] | None = Field(description="done, total, message, at")
+    stats: AttemptStats | None = Field(description="What its last attempt used")
+    progress: Progress | None
     artifacts: list[Artifact]
 
 
@@ -216,12 +231,12 @@ class Attempt(Document):
     """One try of a step."""
 
     epoch: int
-    state: str
+    state: AttemptState
     instance: str | None
     reason: str | None
-    error: dict[str, Any] | None
-    stats: dict[str, Any] | None
-    log: dict[str, Any] | None
+    error: StepError | None
+    stats: AttemptStats | None
+    log: LogRef | None
     at: float
 
 
@@ -252,7 +267,7 @@ class OneStep(WholeStep):
 
     run: str
     module: str | None
-    log: dict[str, Any] | None
+    log: LogRef | None
     attempts: list[Attempt]
 
 
@@ -337,12 +352,12 @@ class ReplayDocument(Document):
     namespace: str
     epoch: int
     state: StepState
-    error: dict[str, Any] | None
+    error: StepError | None
     module: str
     version: str
     digest: str
     params: dict[str, JsonValue]
-    inputs: dict[str, list[dict[str, Any]]] = Field(description="By port, the references that it is handed")
+    inputs: dict[str, list[Reference]] = Field(description="By port, the references that it is handed")
     bind: dict[str, str]
     columns: dict[str, list[str]] | None
     timeout_s: float | None

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
 
-from fastapi import FastAPI, Path, Query
+from fastapi import FastAPI, Query
 from starlette.responses import Response
 
 from gateway.access import Action, Kind, access
 from gateway.answers import Json, Stream, attachment
+from gateway.bodies import OCTETS
 from gateway.column_names import column_names, sort_keys
 from gateway.core import Gateway
 from gateway.data import Page
+from gateway.documents.data import FileOutput, TableRows, TableSchema, TableStats, ValueOutput
+from gateway.documents.document import Responses, answers, stream_of
+from gateway.documents.problem import problems
 from gateway.errors import BadRequest
-from gateway.routing import API, responses
+from gateway.parameters import Port, RunId, StepId
+from gateway.routing import API
 from plugmesh.expressions.parse import MAX_LENGTH
 
 FORMATS = {
@@ -31,9 +37,11 @@ LIST_LIMIT = 100_000
 """Characters in a list of columns."""
 
 Format = Literal["csv", "json", "jsonl", "parquet", "arrow", "xlsx"]
-RunId = Annotated[str, Path(description="The run's id")]
-StepId = Annotated[str, Path(description="The step's id: the node's name, or `node.3` of a mapped node")]
-Port = Annotated[str, Path(description="The output port")]
+_MAY_FAIL = problems(
+    "object-missing", "object-corrupt", "limit-exceeded", "data", "data-mismatch", "unreadable-data", "busy"
+)
+
+Offset = Annotated[int, Query(ge=0, le=2**53, description="Rows before the first one that is shown")]
 Columns = Annotated[str | None, Query(description="Only these columns, separated by commas", max_length=LIST_LIMIT)]
 
 
@@ -46,21 +54,23 @@ class DataRoutes:
     def declare(self, app: FastAPI) -> None:
         """Add the routes."""
         port = f"{API}/runs/{{run}}/steps/{{step}}/outputs/{{port}}"
-        routes = (
-            (port, self.rows, "output"),
-            (f"{port}/rows", self.rows, "rows"),
-            (f"{port}/schema", self.schema, "schema"),
-            (f"{port}/stats", self.stats, "stats"),
-            (f"{port}/download", self.download, "download"),
+        whole = stream_of([kind.partition(";")[0] for kind in (*FORMATS.values(), OCTETS)], "The output", binary=True)
+        rows, schema = TableRows | FileOutput | ValueOutput, TableSchema | FileOutput | ValueOutput
+        routes: tuple[tuple[str, Callable[..., Any], str, Responses], ...] = (
+            (port, self.rows, "output", answers(rows)),
+            (f"{port}/rows", self.rows, "rows", answers(rows)),
+            (f"{port}/schema", self.schema, "schema", answers(schema)),
+            (f"{port}/stats", self.stats, "stats", answers(TableStats | FileOutput | ValueOutput)),
+            (f"{port}/download", self.download, "download", whole),
         )
-        for path, endpoint, name in routes:
+        for path, endpoint, name, found in routes:
             app.add_api_route(
                 path,
                 endpoint,
                 methods=["GET"],
                 tags=["data"],
                 name=name,
-                responses=responses(404, 410, 413, 422, 503),
+                responses={**found, **_MAY_FAIL},
                 include_in_schema=path != port,  # the same as its /rows, from before there was more to see
             )
 
@@ -76,8 +86,10 @@ class DataRoutes:
         step: StepId,
         port: Port,
         *,
-        offset: Annotated[int, Query(ge=0, le=2**53)] = 0,
-        limit: Annotated[int | None, Query(ge=0)] = None,
+        offset: Offset = 0,
+        limit: Annotated[
+            int | None, Query(ge=0, le=2**31, description="At most `rows_limit`, `rows_default` otherwise")
+        ] = None,
         columns: Columns = None,
         sort: Annotated[
             str | None, Query(description="Columns to sort by; a minus: downwards", max_length=LIST_LIMIT)
@@ -117,7 +129,7 @@ class DataRoutes:
         step: StepId,
         port: Port,
         *,
-        format: Format = "csv",
+        format: Annotated[Format, Query(description="Of a table; files come as they are, values as JSON")] = "csv",
         columns: Columns = None,
         formulas: Annotated[
             Literal["keep"] | None, Query(description="CSV, Excel: leave text that looks like a formula as it is")

@@ -13,18 +13,26 @@ from gateway.answers import Json
 from gateway.core import Gateway
 from gateway.documents.document import answers, no_content, stream_of
 from gateway.documents.files import FileList, StoredVersion, VersionList
+from gateway.documents.problem import problems
 from gateway.inputs import file_ref
+from gateway.parameters import Cursor
 from gateway.ranges import Ranged
-from gateway.routing import API, actor_of, responses
+from gateway.routing import API, actor_of
 from gateway.uploads import UNKNOWN_TYPE
 from plugmesh.contracts.flow import DEFAULT_NAMESPACE
 from plugmesh.errors import LimitExceeded
 
-Name = Annotated[str, Path(description="The file's name: 1 to 255 characters, with no /, \\ or control character")]
-Namespace = Annotated[str, Query(description="Where the name is looked up")]
+Name = Annotated[
+    str,
+    Path(
+        description="The file's name: 1 to 255 characters, with no /, \\ or control character",
+        max_length=4000,
+        examples=["orders.csv"],
+    ),
+]
+Namespace = Annotated[str, Query(description="Where the name is looked up", max_length=1000)]
 Version = Annotated[str | None, Query(description="This version; the newest otherwise", max_length=200)]
-Cursor = Annotated[str | None, Query(description="`next_cursor` of the page before")]
-Limit = Annotated[int, Query(ge=1, le=10_000)]
+Limit = Annotated[int, Query(ge=1, le=10_000, description="Entries of a page")]
 
 
 class FileRoutes:
@@ -40,7 +48,9 @@ class FileRoutes:
         body = {
             "requestBody": {
                 "required": True,
-                "content": {UNKNOWN_TYPE: {"schema": {"type": "string", "format": "binary"}}},
+                "content": {
+                    UNKNOWN_TYPE: {"schema": {"type": "string", "format": "binary"}, "example": "price,qty\n1.5,2\n"}
+                },
             }
         }
         add = app.add_api_route
@@ -51,26 +61,24 @@ class FileRoutes:
             status_code=201,
             tags=["files"],
             openapi_extra=body,
-            responses={**answers(StoredVersion, 201, "The new version"), **responses(400, 413, 507)},
+            responses={**answers(StoredVersion, 201, "The new version"), **problems("store-full")},
         )
-        listed = {**answers(FileList), **responses(400, 422)}
-        add(many, self.list_files, methods=["GET"], tags=["files"], responses=listed)
-        versions = {**answers(VersionList), **responses(400, 404, 422)}
-        add(f"{API}/files/{{name}}/versions", self.versions, methods=["GET"], tags=["files"], responses=versions)
+        add(many, self.list_files, methods=["GET"], tags=["files"], responses=answers(FileList))
+        path = f"{API}/files/{{name}}/versions"
+        add(path, self.versions, methods=["GET"], tags=["files"], responses=answers(VersionList))
         found = stream_of([UNKNOWN_TYPE], "The bytes, of the type that was stored with them", 206, binary=True)
         add(
             one,
             self.get,
             methods=["GET"],
             tags=["files"],
-            response_class=Response,
             responses={
                 **found,
                 304: {"description": "It is what If-None-Match names"},
-                **responses(404, 410, 416, 422),
+                **problems("object-missing", "bad-range"),
             },
         )
-        gone = {**no_content("It is gone"), **responses(404, 422)}
+        gone = no_content("It is gone")
         add(one, self.delete, methods=["DELETE"], status_code=204, tags=["files"], responses=gone)
 
     @access(Action.WRITE, Kind.FILE)

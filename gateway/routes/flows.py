@@ -15,26 +15,29 @@ from gateway.bodies import read_body, read_json
 from gateway.core import Gateway
 from gateway.documents.document import answers, no_content
 from gateway.documents.flows import FlowDiff, FlowList, FlowSaved, RevisionList, SavedFlow, Validation
+from gateway.documents.problem import problems
 from gateway.errors import BadRequest
-from gateway.routing import API, actor_of, json_body, responses
+from gateway.parameters import Cursor, OneNamespace, header
+from gateway.requests import FlowBody
+from gateway.routing import API, actor_of, json_body
 
 YAML, JSON = "application/yaml", "application/json"
+_MOST = 2**31 - 1
 
-Namespace = Annotated[str, Path(description="The flow's namespace")]
-Name = Annotated[str, Path(description="The flow's name")]
-Revision = Annotated[int | None, Query(ge=1, description="The number of a revision; the newest otherwise")]
-Cursor = Annotated[str | None, Query(description="`next_cursor` of the page before")]
-Limit = Annotated[int, Query(ge=1, le=1000)]
+Namespace = Annotated[str, Path(description="The flow's namespace", max_length=1000, examples=["sales"])]
+Name = Annotated[str, Path(description="The flow's name", max_length=1000, examples=["report"])]
+Revision = Annotated[int | None, Query(ge=1, le=_MOST, description="The number of a revision; the newest otherwise")]
+Limit = Annotated[int, Query(ge=1, le=1000, description="Entries of a page")]
 
 _CONDITION = re.compile(r'"(\d{1,9})"|(\d{1,9})')
-_IF_MATCH = {
-    "name": "If-Match",
-    "in": "header",
-    "required": False,
-    "schema": {"type": "string"},
-    "description": 'Save only if this is the newest revision, like `"3"`; 409 otherwise. `"0"`: only if there is none',
-}
-_FLOW = {"type": "object", "description": "A flow as a JSON object"}
+_CONDITION_TEXT = 'Save only if this is the newest revision, like `"3"`; 409 otherwise. `"0"`: only if there is none'
+_IF_MATCH = header("If-Match", _CONDITION_TEXT, '"3"', 100)
+_TEXT = """\
+flow: sales/report
+nodes:
+  load: {module: csv.read, in: ${inputs.orders}}  # comments are kept
+inputs: {orders: {kind: file}}
+"""
 
 
 class FlowRoutes:
@@ -52,28 +55,27 @@ class FlowRoutes:
             self.put,
             methods=["PUT"],
             tags=[*tags],
-            openapi_extra={**json_body(_FLOW, YAML), "parameters": [_IF_MATCH]},
-            responses={**answers(FlowSaved, 200, "What is there now; 201: as a new revision", 201)}
-            | responses(400, 409, 413, 422),
+            openapi_extra={**_body(), "parameters": [_IF_MATCH]},
+            responses=answers(FlowSaved, 200, "What is there now; 201: as a new revision", 201)
+            | problems("conflict", "flow-invalid"),
         )
-        add(many, self.list_flows, methods=["GET"], tags=[*tags], responses={**answers(FlowList), **responses(422)})
+        add(many, self.list_flows, methods=["GET"], tags=[*tags], responses=answers(FlowList))
         found = answers(SavedFlow)
-        found[200]["content"] = {YAML: {"schema": {"type": "string"}}}
-        add(one, self.get, methods=["GET"], tags=[*tags], responses={**found, **responses(404, 422)})
-        gone = {**no_content("It is gone"), **responses(404)}
-        add(one, self.delete, methods=["DELETE"], status_code=204, tags=[*tags], responses=gone)
+        found[200]["content"][YAML] = {"schema": {"type": "string"}, "example": _TEXT}
+        add(one, self.get, methods=["GET"], tags=[*tags], responses=found)
+        add(one, self.delete, methods=["DELETE"], status_code=204, tags=[*tags], responses=no_content("It is gone"))
         for path, endpoint, model in (
             (f"{one}/revisions", self.revisions, RevisionList),
             (f"{one}/diff", self.diff, FlowDiff),
         ):
-            add(path, endpoint, methods=["GET"], tags=[*tags], responses={**answers(model), **responses(404, 422)})
+            add(path, endpoint, methods=["GET"], tags=[*tags], responses=answers(model))
         add(
             f"{API}/validate",
             self.validate,
             methods=["POST"],
             tags=[*tags],
-            openapi_extra=json_body(_FLOW, YAML),
-            responses={**answers(Validation), **responses(413, 422)},
+            openapi_extra=_body(),
+            responses=answers(Validation),
         )
 
     @access(Action.WRITE, Kind.FLOW)
@@ -103,7 +105,7 @@ class FlowRoutes:
     @access(Action.LIST, Kind.FLOW)
     async def list_flows(
         self,
-        namespace: Annotated[str | None, Query(description="Only in this namespace")] = None,
+        namespace: OneNamespace = None,
         cursor: Cursor = None,
         limit: Limit = 100,
     ) -> Response:
@@ -137,9 +139,12 @@ class FlowRoutes:
         namespace: Namespace,
         name: Name,
         old: Annotated[
-            int | None, Query(alias="from", ge=1, description="A revision; the one before the newest otherwise")
+            int | None,
+            Query(alias="from", ge=1, le=_MOST, description="A revision; the one before the newest otherwise"),
         ] = None,
-        new: Annotated[int | None, Query(alias="to", ge=1, description="Another one; the newest otherwise")] = None,
+        new: Annotated[
+            int | None, Query(alias="to", ge=1, le=_MOST, description="Another one; the newest otherwise")
+        ] = None,
     ) -> Response:
         """What changed between two revisions, by the parts of the flow and line by line."""
         return Json(await self._gateway.saved.diff(namespace, name, old, new))
@@ -160,6 +165,10 @@ class FlowRoutes:
         if kind not in {YAML, JSON}:
             raise BadRequest(f"send the flow as {YAML} or {JSON}, not as {kind[:100] or 'nothing'}")
         return body, kind
+
+
+def _body() -> dict[str, Any]:
+    return json_body(FlowBody, {YAML: _TEXT})
 
 
 def _expected(condition: str | None) -> int | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import platform
 from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
 from fastapi import FastAPI
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -14,6 +15,8 @@ from starlette.responses import Response
 from gateway.access import Action, Kind, Scope, access
 from gateway.answers import Json
 from gateway.core import Gateway
+from gateway.documents.document import Responses, answers, stream_of
+from gateway.documents.health import Description, Health, Readiness
 from gateway.metrics import Metrics
 from gateway.routing import API, actor_of
 from plugmesh import __version__
@@ -23,6 +26,12 @@ from plugmesh.state.reads import Reader
 
 Check = Callable[[], Awaitable[str | None]]
 """Returns why something is not ready, or `None`."""
+
+_METRICS = """\
+# HELP plugmesh_runs_submitted_total Runs accepted by this gateway
+# TYPE plugmesh_runs_submitted_total counter
+plugmesh_runs_submitted_total 12.0
+"""
 
 READY_S = 2.0
 """A check that does not answer in this time fails."""
@@ -39,9 +48,16 @@ class HealthRoutes:
 
     def declare(self, app: FastAPI) -> None:
         """Add the routes."""
-        for path, endpoint in (("/healthz", self.health), ("/readyz", self.ready), ("/metrics", self.metrics)):
-            app.add_api_route(path, endpoint, methods=["GET"], tags=["health"])
-        app.add_api_route(f"{API}/openapi.json", self.description, methods=["GET"], tags=["health"])
+        ready = answers(Readiness, 200, "It is ready; 503: it is not, or a problem", 503)
+        shown = {CONTENT_TYPE_LATEST.partition(";")[0]: _METRICS}
+        routes: tuple[tuple[str, Callable[..., Any], Responses], ...] = (
+            ("/healthz", self.health, answers(Health)),
+            ("/readyz", self.ready, ready),
+            ("/metrics", self.metrics, stream_of(shown, "The text format of Prometheus")),
+            (f"{API}/openapi.json", self.description, answers(Description)),
+        )
+        for path, endpoint, found in routes:
+            app.add_api_route(path, endpoint, methods=["GET"], tags=["health"], responses=found)
 
     @access(Action.PING, Kind.HEALTH)
     async def health(self, request: Request) -> Response:

@@ -14,15 +14,21 @@ from gateway.access import Action, Kind, access
 from gateway.answers import Json
 from gateway.bodies import read_json, read_json_body, read_model
 from gateway.core import Gateway
-from gateway.routing import API, actor_of, json_body, responses
+from gateway.documents.document import answers
+from gateway.documents.instances import InstanceList, OneInstance
+from gateway.documents.problem import problems
+from gateway.parameters import ID_CHARACTERS
+from gateway.routing import API, actor_of, json_body
 
-InstanceId = Annotated[str, Path(description="The instance's id")]
+InstanceId = Annotated[
+    str, Path(description="The instance's id", max_length=ID_CHARACTERS, examples=["i-06f3k8m2q9s1tbvw"])
+]
 
 
 class DrainRequest(BaseModel):
     """`POST /instances/{instance}/drain`: how long what has started may take; as the instance was configured otherwise."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, json_schema_extra={"examples": [{"within_s": 60}]})
 
     within_s: float | None = Field(default=None, ge=0, le=86_400, allow_inf_nan=False)
 
@@ -30,7 +36,7 @@ class DrainRequest(BaseModel):
 class SlotsRequest(BaseModel):
     """`PATCH /instances/{instance}`: how many attempts it runs at a time from now on."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, json_schema_extra={"examples": [{"slots": 4}]})
 
     slots: int = Field(ge=1, le=1024, strict=True)
 
@@ -47,12 +53,12 @@ class InstanceRoutes:
         many, one = f"{API}/instances", f"{API}/instances/{{instance}}"
         add = app.add_api_route
         tags: list[str | Enum] = ["instances"]
-        add(many, self.list_instances, methods=["GET"], tags=tags)
-        add(one, self.get, methods=["GET"], tags=tags, responses=responses(404))
-        changed = responses(404, 409, 413, 422)
-        slots = json_body(SlotsRequest.model_json_schema())
+        add(many, self.list_instances, methods=["GET"], tags=tags, responses=answers(InstanceList))
+        add(one, self.get, methods=["GET"], tags=tags, responses=answers(OneInstance))
+        changed = answers(OneInstance, 202, "It is told") | problems("conflict", "request-invalid")
+        slots = json_body(SlotsRequest)
         add(one, self.patch, methods=["PATCH"], tags=tags, status_code=202, openapi_extra=slots, responses=changed)
-        drain = json_body(DrainRequest.model_json_schema(), required=False)
+        drain = json_body(DrainRequest, required=False)
         path = f"{one}/drain"
         add(path, self.drain, methods=["POST"], tags=tags, status_code=202, openapi_extra=drain, responses=changed)
 

@@ -14,13 +14,28 @@ from gateway.access import Action, Kind, access
 from gateway.answers import Json
 from gateway.bodies import read_json, read_json_body, read_model
 from gateway.core import Gateway
+from gateway.documents.document import JSON, Responses, answers, stream_of
+from gateway.documents.modules import (
+    EXAMPLE_CONTRACT,
+    ModuleList,
+    ModuleUsers,
+    OneModule,
+    ShownModule,
+    VersionsOfModule,
+)
+from gateway.documents.problem import problems
 from gateway.module_docs import module_page
-from gateway.routing import API, actor_of, json_body, responses
+from gateway.parameters import ModuleName as Name
+from gateway.routing import API, actor_of, json_body
+from plugmesh.contracts.module import ModuleContract
 from plugmesh.state.modules import module_users
 
-Name = Annotated[str, Path(description="The module's name, like `table.filter`")]
-Version = Annotated[str, Path(description="A version, like `1.2.0`")]
-ThisVersion = Annotated[str | None, Query(description="Of this version; of the one that a run would get now otherwise")]
+Version = Annotated[str, Path(description="A version, like `1.2.0`", max_length=100, examples=["1.0.0"])]
+ThisVersion = Annotated[
+    str | None, Query(description="Of this version; of the one that a run would get now otherwise", max_length=100)
+]
+
+Most = Annotated[int, Query(ge=1, le=1000, description="Of flows, and of runs")]
 
 MARKDOWN = "text/markdown; charset=utf-8"
 
@@ -28,7 +43,9 @@ MARKDOWN = "text/markdown; charset=utf-8"
 class SwitchRequest(BaseModel):
     """`POST /modules/{name}/disable` and `/enable`: one version, or all of them, and why."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, json_schema_extra={"examples": [{"version": "1.0.0", "reason": "too slow"}]}
+    )
 
     version: str | None = Field(default=None, min_length=1, max_length=64)
     reason: str = Field(default="", max_length=1000)
@@ -44,17 +61,22 @@ class ModuleRoutes:
     def declare(self, app: FastAPI) -> None:
         """Add the routes."""
         many, one = f"{API}/modules", f"{API}/modules/{{name}}"
-        gets: dict[str, Callable[..., Any]] = {
-            one: self.get,
-            f"{one}/versions": self.versions,
-            f"{one}/versions/{{version}}": self.contract,
-            f"{one}/docs": self.docs,
-            f"{one}/users": self.users,
-        }
-        for path, endpoint in gets.items():
-            app.add_api_route(path, endpoint, methods=["GET"], tags=["modules"], responses=responses(404, 422))
-        app.add_api_route(many, self.list_modules, methods=["GET"], tags=["modules"])
-        body = json_body(SwitchRequest.model_json_schema(), required=False)
+        contract = answers(ModuleContract)
+        contract[200]["content"][JSON]["example"] = EXAMPLE_CONTRACT
+        page = stream_of(
+            {"text/markdown": "# Filter rows\n\nKeep the rows for which an expression is true.\n"}, "A page"
+        )
+        gets: tuple[tuple[str, Callable[..., Any], Responses], ...] = (
+            (many, self.list_modules, answers(ModuleList)),
+            (one, self.get, answers(OneModule)),
+            (f"{one}/versions", self.versions, answers(VersionsOfModule)),
+            (f"{one}/versions/{{version}}", self.contract, contract),
+            (f"{one}/docs", self.docs, page),
+            (f"{one}/users", self.users, answers(ModuleUsers)),
+        )
+        for path, endpoint, found in gets:
+            app.add_api_route(path, endpoint, methods=["GET"], tags=["modules"], responses=found)
+        body = json_body(SwitchRequest, required=False)
         for verb, switch in (("disable", self.disable), ("enable", self.enable)):
             app.add_api_route(
                 f"{one}/{verb}",
@@ -62,7 +84,7 @@ class ModuleRoutes:
                 methods=["POST"],
                 tags=["modules"],
                 openapi_extra=body,
-                responses=responses(404, 409, 413, 422, 503),
+                responses=answers(ShownModule) | problems("conflict", "request-invalid"),
             )
 
     @access(Action.LIST, Kind.MODULE)
@@ -94,7 +116,7 @@ class ModuleRoutes:
         return Response(page, media_type=MARKDOWN, headers=headers)
 
     @access(Action.READ, Kind.MODULE)
-    async def users(self, name: Name, limit: Annotated[int, Query(ge=1, le=1000)] = 100) -> Response:
+    async def users(self, name: Name, limit: Most = 100) -> Response:
         """The saved flows whose newest revision uses the module, and the runs with it that have not ended.
 
         At most `limit` of each; `whole` is false if there are more.

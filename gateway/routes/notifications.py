@@ -15,9 +15,11 @@ from gateway.core import Gateway
 from gateway.documents.document import answers
 from gateway.documents.notifications import NotificationList, ShownNotification
 from gateway.notifications import Notifications
-from gateway.routing import API, responses
+from gateway.parameters import ID_CHARACTERS, Cursor
+from gateway.routing import API
 
-NotificationId = Annotated[str, Path(description="The notification's id")]
+_SHOWN = "run-06qk3v9r2m8w0001.0"
+NotificationId = Annotated[str, Path(description="The notification's id", max_length=ID_CHARACTERS, examples=[_SHOWN])]
 
 
 class NotificationRoutes:
@@ -30,19 +32,19 @@ class NotificationRoutes:
         """Add the routes."""
         add, tags = app.add_api_route, ["notifications"]
         many = f"{API}/notifications"
-        listed = {**answers(NotificationList), **responses(400)}
+        listed = answers(NotificationList)
         add(many, self.list_notifications, methods=["GET"], tags=[*tags], responses=listed)
-        tried = {**answers(ShownNotification, 202, "It is due now"), **responses(404, 503)}
+        tried = answers(ShownNotification, 202, "It is due now")
         path = f"{many}/{{notification}}/retry"
         add(path, self.retry, methods=["POST"], status_code=202, tags=[*tags], responses=tried)
 
     @access(Action.LIST, Kind.NOTIFICATION)
     async def list_notifications(
         self,
-        run: Annotated[str | None, Query(description="Only of this run")] = None,
-        state: Annotated[str | None, Query(description="Only pending, delivered or failed ones")] = None,
-        cursor: Annotated[str | None, Query(description="The `next_cursor` of the page before")] = None,
-        limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+        run: Annotated[str | None, Query(description="Only of this run", max_length=ID_CHARACTERS)] = None,
+        state: Annotated[str | None, Query(description="Only pending, delivered or failed ones", max_length=40)] = None,
+        cursor: Cursor = None,
+        limit: Annotated[int, Query(ge=1, le=1000, description="Entries of a page")] = 100,
     ) -> Response:
         """Notifications, newest first."""
         return Json(await self._notifications.list(run, state, cursor, limit))

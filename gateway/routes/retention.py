@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from fastapi import FastAPI, Path
+from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -13,11 +11,11 @@ from gateway.answers import Json
 from gateway.bodies import read_json, read_json_body, read_model
 from gateway.core import Gateway
 from gateway.documents.document import answers, no_content
+from gateway.documents.problem import problems
 from gateway.documents.retention import Pin, Swept, Usage
+from gateway.parameters import RunId
 from gateway.retention import CollectRequest, PinRequest, Retention, Sweeping
-from gateway.routing import API, actor_of, json_body, responses
-
-RunId = Annotated[str, Path(description="The run's id")]
+from gateway.routing import API, actor_of, json_body
 
 
 class RetentionRoutes:
@@ -30,17 +28,17 @@ class RetentionRoutes:
     def declare(self, app: FastAPI) -> None:
         """Add the routes."""
         add = app.add_api_route
-        usage = {**answers(Usage), **responses(503)}
+        usage = answers(Usage) | problems("not-reachable")
         add(f"{API}/data/usage", self.usage, methods=["GET"], tags=["data"], responses=usage)
-        collect = json_body(CollectRequest.model_json_schema(), required=False)
-        swept = {**answers(Swept), **responses(400, 413, 422, 503)}
+        collect = json_body(CollectRequest, required=False)
+        swept = answers(Swept) | problems("not-reachable", "request-invalid")
         path = f"{API}/data/gc"
         add(path, self.collect, methods=["POST"], tags=["data"], openapi_extra=collect, responses=swept)
         pin = f"{API}/runs/{{run}}/pin"
-        asked = json_body(PinRequest.model_json_schema())
-        kept = {**answers(Pin), **responses(400, 404, 409, 413, 422, 503)}
+        asked = json_body(PinRequest)
+        kept = answers(Pin) | problems("conflict", "request-invalid")
         add(pin, self.pin, methods=["POST"], tags=["runs"], openapi_extra=asked, responses=kept)
-        free = {**no_content("Retention decides again"), **responses(404, 503)}
+        free = no_content("Retention decides again")
         add(pin, self.unpin, methods=["DELETE"], status_code=204, tags=["runs"], responses=free)
 
     @access(Action.READ, Kind.DATA)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from typing import Annotated
 
-from fastapi import FastAPI, Path, Query
+from fastapi import FastAPI, Query
+from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -14,30 +15,34 @@ from gateway.answers import Json, Stream
 from gateway.batch import submit_batch
 from gateway.bodies import read_json, read_json_body, read_model
 from gateway.core import Gateway
-from gateway.documents.document import answers, no_content, stream_of
+from gateway.documents.document import answers, frames_of, no_content
+from gateway.documents.frames import RunChange, RunEnd
+from gateway.documents.problem import problems
 from gateway.documents.runs import AcceptedRun, BatchAnswer, CancelledRun, RunList, ShownRun
 from gateway.errors import BadRequest
 from gateway.events import is_over, read_page, stream
+from gateway.parameters import RUN_PARAMETER, Cursor, OneNamespace, RunId, header, query
 from gateway.requests import BatchRequest, CancelRequest, RunRequest
-from gateway.routing import API, actor_of, json_body, query, responses
+from gateway.routing import API, actor_of, json_body
 
-_KEY_HEADER = {
-    "name": "Idempotency-Key",
-    "in": "header",
-    "required": False,
-    "schema": {"type": "string", "maxLength": 200},
-    "description": "The same key again (in the flow's namespace) answers with the run that it made before",
-}
-_WAIT = query(("wait_s", "number", "Answer when the run has ended, or after so many seconds (at most 60)"))
+_KEY = "The same key again (in the flow's namespace) answers with the run that it made before"
+_KEY_HEADER = header("Idempotency-Key", _KEY, "orders-2026-11-20", 200)
+_WAIT_TEXT = "Answer when the run has ended, or after so many seconds (at most 60)"
+_WAIT = query("wait_s", {"type": "number", "minimum": 0, "examples": [0]}, _WAIT_TEXT)
+_MOST_EVENTS = 10**15 - 1
+_NUMBER = {"type": "integer", "minimum": 0, "maximum": _MOST_EVENTS, "examples": [0]}
+_AFTER = query("after", _NUMBER, "Continue behind this number, where `Last-Event-ID` cannot be sent")
+_LAST_EVENT = header("Last-Event-ID", "Continue behind this number", "0", 15)
+_FRAMES = """\
+id: 1
+event: change
+data: {"run":"run-06f3k8m2q9s1tbvx","seq":1,"at":1795271167.2,"changes":[{"change":"run","state":"running"}]}
 
-_AFTER = query(("after", "integer", "Continue behind this number, where `Last-Event-ID` cannot be sent"))
-_LAST_EVENT = {
-    "name": "Last-Event-ID",
-    "in": "header",
-    "required": False,
-    "schema": {"type": "string"},
-    "description": "Continue behind this number",
-}
+"""
+
+Text = Annotated[str, Field(max_length=400)]
+Time = Annotated[float | None, Field(ge=0, le=1e11, allow_inf_nan=False)]
+States = Annotated[list[Text], Query(description="One or more states; commas separate them too", max_length=100)]
 
 
 class RunRoutes:
@@ -56,51 +61,52 @@ class RunRoutes:
             methods=["POST"],
             status_code=202,
             tags=[*tags],
-            openapi_extra={**json_body(RunRequest.model_json_schema()), "parameters": [_KEY_HEADER]},
-            responses={**answers(AcceptedRun, 202, "The run is written down"), **responses(404, 409, 413, 422, 503)},
+            openapi_extra={**json_body(RunRequest), "parameters": [_KEY_HEADER]},
+            responses=answers(AcceptedRun, 202, "The run is written down")
+            | problems("not-found", "conflict", "request-invalid", "flow-invalid", "ownership-lost"),
         )
         add(
             f"{path}:batch",
             self.submit_batch,
             methods=["POST"],
             tags=[*tags],
-            openapi_extra=json_body(BatchRequest.model_json_schema()),
-            responses={**answers(BatchAnswer), **responses(413, 503)},
+            openapi_extra=json_body(BatchRequest),
+            responses=answers(BatchAnswer),
         )
-        add(path, self.list_runs, methods=["GET"], tags=[*tags], responses={**answers(RunList), **responses(422)})
+        add(path, self.list_runs, methods=["GET"], tags=[*tags], responses=answers(RunList))
         add(
             one,
             self.get,
             methods=["GET"],
             tags=[*tags],
-            openapi_extra={"parameters": [_path("run"), *_WAIT]},
-            responses={**answers(ShownRun), **responses(404)},
+            openapi_extra={"parameters": [RUN_PARAMETER, _WAIT]},
+            responses=answers(ShownRun),
         )
-        gone = {**no_content("It is gone"), **responses(404, 409)}
+        gone = no_content("It is gone") | problems("conflict")
         add(one, self.delete, methods=["DELETE"], status_code=204, tags=[*tags], responses=gone)
-        cancel_docs = json_body(CancelRequest.model_json_schema(), required=False)
+        cancel_docs = json_body(CancelRequest, required=False)
         add(
             f"{one}/cancel",
             self.cancel,
             methods=["POST"],
             status_code=202,
             tags=[*tags],
-            openapi_extra={**cancel_docs, "parameters": [_path("run")]},
-            responses={**answers(CancelledRun, 202, "It is written down"), **responses(404, 413, 422, 503)},
+            openapi_extra={**cancel_docs, "parameters": [RUN_PARAMETER]},
+            responses=answers(CancelledRun, 202, "It is written down") | problems("request-invalid", "ownership-lost"),
         )
         add(
             f"{one}/events",
             self.events,
             methods=["GET"],
             tags=[*tags],
-            response_class=Response,
-            openapi_extra={"parameters": [_LAST_EVENT, *_AFTER]},
+            openapi_extra={"parameters": [_LAST_EVENT, _AFTER]},
             responses={
-                **stream_of(
-                    ["text/event-stream"], "Frames `change`, whose id is the number of the event row, and `end`"
+                **frames_of(
+                    {"change": RunChange, "end": RunEnd},
+                    "Frames `change`, whose id is the number of the event row, and `end`",
+                    _FRAMES,
                 ),
                 **no_content("Nothing will come any more"),
-                **responses(404),
             },
         )
 
@@ -131,14 +137,14 @@ class RunRoutes:
     async def list_runs(
         self,
         *,
-        state: Annotated[list[str], Query(description="One or more states; commas separate them too")] = [],  # noqa: B006
-        flow: Annotated[str | None, Query(description="A flow's name, or `NAMESPACE/NAME`")] = None,
-        namespace: Annotated[str | None, Query(description="Only in this namespace")] = None,
-        label: Annotated[list[str], Query(description="`NAME:VALUE`; of several, a run has all")] = [],  # noqa: B006
-        since: Annotated[float | None, Query(description="Submitted then or later, in Unix seconds")] = None,
-        until: Annotated[float | None, Query(description="Submitted before, in Unix seconds")] = None,
-        cursor: Annotated[str | None, Query(description="`next_cursor` of the page before")] = None,
-        limit: Annotated[int, Query(ge=1, le=1000)] = 50,
+        state: States = [],  # noqa: B006
+        flow: Annotated[str | None, Query(description="A flow's name, or `NAMESPACE/NAME`", max_length=1000)] = None,
+        namespace: OneNamespace = None,
+        label: Annotated[list[Text], Query(description="`NAME:VALUE`; of several, a run has all", max_length=64)] = [],  # noqa: B006
+        since: Annotated[Time, Query(description="Submitted then or later, in Unix seconds")] = None,
+        until: Annotated[Time, Query(description="Submitted before, in Unix seconds")] = None,
+        cursor: Cursor = None,
+        limit: Annotated[int, Query(ge=1, le=1000, description="Runs of a page")] = 50,
     ) -> Response:
         """Runs, newest first, page by page. New runs do not move what is on a later page."""
         found = await self._gateway.runs.list_runs(
@@ -154,7 +160,7 @@ class RunRoutes:
         return Json(found)
 
     @access(Action.DELETE, Kind.RUN)
-    async def delete(self, run: Annotated[str, Path(description="The run's id")]) -> Response:
+    async def delete(self, run: RunId) -> Response:
         """Delete a run that has ended: its steps, events and logs, and the data that no other run uses."""
         await self._gateway.runs.delete(run)
         return Response(status_code=204)
@@ -168,7 +174,7 @@ class RunRoutes:
         return Json(await self._gateway.runs.cancel(run, asked.reason, actor_of(request).name), 202)
 
     @access(Action.READ, Kind.RUN)
-    async def events(self, request: Request, run: Annotated[str, Path(description="The run's id")]) -> Response:
+    async def events(self, request: Request, run: RunId) -> Response:
         """What happens to a run, as server-sent events: `change` frames, then `end`.
 
         `Last-Event-ID` (or `?after=`) continues behind that number; 204 says that nothing will come any more.
@@ -182,10 +188,6 @@ class RunRoutes:
         pieces = stream(gateway.state, gateway.waiting, gateway.settings, run, after)
         headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
         return Stream(pieces, "text/event-stream", gateway.settings.stall_s, headers)
-
-
-def _path(name: str) -> dict[str, object]:
-    return {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
 
 
 def _seconds(text: str | None) -> float:

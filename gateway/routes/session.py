@@ -9,8 +9,10 @@ from starlette.responses import Response
 
 from gateway.access import Action, Kind, Scope, access
 from gateway.bodies import read_json, read_json_body, read_model
+from gateway.documents.document import no_content
+from gateway.documents.problem import problems
 from gateway.errors import Unauthenticated
-from gateway.routing import API, SCHEME, json_body, responses
+from gateway.routing import API, SCHEME, json_body
 from gateway.tokens import Tokens
 from plugmesh.errors import Conflict
 
@@ -20,7 +22,12 @@ _BODY_BYTES = 4096
 class SessionRequest(BaseModel):
     """`POST /session`: what `plugmesh token show` prints."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
+        json_schema_extra={"examples": [{"token": "kE0…, what `plugmesh token show` prints"}]},
+    )
 
     token: str = Field(max_length=1000)
 
@@ -41,10 +48,11 @@ class SessionRoutes:
             methods=["POST"],
             status_code=204,
             tags=[*tags],
-            openapi_extra=json_body(SessionRequest.model_json_schema()),
-            responses=responses(409, 413, 422),
+            openapi_extra=json_body(SessionRequest),
+            responses=no_content("The cookie is set") | problems("conflict", "request-invalid"),
         )
-        add(path, self.close, methods=["DELETE"], status_code=204, tags=[*tags], responses=responses(409))
+        over = no_content("The cookie is taken back") | problems("conflict")
+        add(path, self.close, methods=["DELETE"], status_code=204, tags=[*tags], responses=over)
 
     @access(Action.SIGN_IN, Kind.SESSION)
     async def open(self, request: Request) -> Response:

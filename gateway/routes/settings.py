@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from fastapi import FastAPI
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, JsonValue
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -13,19 +11,23 @@ from gateway.access import Action, Kind, access
 from gateway.answers import Json
 from gateway.bodies import read_json, read_json_body, read_model
 from gateway.core import Gateway
-from gateway.routing import API, actor_of, json_body, responses
+from gateway.documents.document import answers
+from gateway.documents.problem import problems
+from gateway.documents.settings import SettingList, ShownSetting
+from gateway.parameters import path_parameter
+from gateway.routing import API, actor_of, json_body
 from plugmesh.settings.stored import StoredSettings
 
 _BODY_BYTES = 64 * 1024
-_NAME = [{"name": "name", "in": "path", "required": True, "schema": {"type": "string"}}]
+_NAME = [path_parameter("name", "The setting's name", "rows_default")]
 
 
 class SettingRequest(BaseModel):
     """`PUT /settings/{name}`: the value, as in a settings file; `null` or `"none"` for without."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, json_schema_extra={"examples": [{"value": 200}]})
 
-    value: Any
+    value: JsonValue
 
 
 class SettingsRoutes:
@@ -38,20 +40,15 @@ class SettingsRoutes:
         """Add the routes."""
         many, one = f"{API}/settings", f"{API}/settings/{{name}}"
         path = {"parameters": _NAME}
-        put = {**json_body(SettingRequest.model_json_schema()), **path}
+        put = {**json_body(SettingRequest), **path}
         tags: list[str] = ["settings"]
         add = app.add_api_route
-        add(many, self.list_settings, methods=["GET"], tags=[*tags])
-        add(one, self.get, methods=["GET"], tags=[*tags], openapi_extra=path, responses=responses(404))
-        add(
-            one,
-            self.put,
-            methods=["PUT"],
-            tags=[*tags],
-            openapi_extra=put,
-            responses=responses(404, 409, 413, 422, 503),
-        )
-        add(one, self.delete, methods=["DELETE"], tags=[*tags], openapi_extra=path, responses=responses(404, 409, 503))
+        shown = answers(ShownSetting)
+        changed = shown | problems("conflict", "request-invalid")
+        add(many, self.list_settings, methods=["GET"], tags=[*tags], responses=answers(SettingList))
+        add(one, self.get, methods=["GET"], tags=[*tags], openapi_extra=path, responses=shown)
+        add(one, self.put, methods=["PUT"], tags=[*tags], openapi_extra=put, responses=changed)
+        add(one, self.delete, methods=["DELETE"], tags=[*tags], openapi_extra=path, responses=changed)
 
     @access(Action.LIST, Kind.SETTING)
     async def list_settings(self, request: Request) -> Response:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 from fastapi import FastAPI, Path, Query
+from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -13,19 +14,25 @@ from gateway.access import Action, Kind, access
 from gateway.answers import Json, Stream, begun
 from gateway.core import Gateway
 from gateway.documents.document import Responses, answers, stream_of
+from gateway.documents.problem import problems
 from gateway.documents.runs import OneStep, ReplayDocument, StepList, Timeline
 from gateway.logs import Wanted, as_json_line, as_text_line
+from gateway.parameters import CURSOR_CHARACTERS, RunId, StepId
 from gateway.ranges import Ranged
-from gateway.routing import API, responses
+from gateway.routing import API
 
 LogFormat = Literal["jsonl", "text"]
 Level = Literal["debug", "info", "warning", "error", "critical"]
+ArtifactName = Annotated[str, Path(description="The artifact's name", max_length=1000, examples=["report.html"])]
+StateText = Annotated[str, Field(max_length=200)]
 
-RunId = Annotated[str, Path(description="The run's id")]
-StepId = Annotated[str, Path(description="The step's id: the node's name, or `node.3` of a mapped node")]
-Cursor = Annotated[str, Query(description="`next_cursor` of the page before")]
+Cursor = Annotated[str, Query(description="`next_cursor` of the page before", max_length=CURSOR_CHARACTERS)]
+States = Annotated[list[StateText], Query(description="One or more states; commas separate them too", max_length=100)]
 
-_MAY_FAIL = responses(404, 422, 503)
+_LINES = {
+    "application/x-ndjson": '{"n":1,"at":1795271167.2,"level":"info","stream":"stdout","text":"read 12 rows","epoch":1}\n',
+    "text/plain": "read 12 rows\n",
+}
 _LOG_TYPES = {"jsonl": "application/x-ndjson", "text": "text/plain; charset=utf-8"}
 
 
@@ -40,7 +47,7 @@ class StepRoutes:
         """Add the routes."""
         run = f"{API}/runs/{{run}}"
         one = f"{run}/steps/{{step}}"
-        lines = stream_of(["application/x-ndjson", "text/plain"], "Lines: JSON with n, at, level, stream, text, epoch")
+        lines = stream_of(_LINES, "Lines: JSON with n, at, level, stream, text, epoch")
         octets = "application/octet-stream"
         file = stream_of([octets], "The bytes, of the type that the step gave them", 206, binary=True)
         file[304] = {"description": "It is what If-None-Match names"}
@@ -48,26 +55,27 @@ class StepRoutes:
             (f"{run}/steps", self.list_steps, answers(StepList)),
             (f"{run}/timeline", self.timeline, answers(Timeline)),
             (one, self.get, answers(OneStep)),
-            (f"{one}/replay", self.replay, {**answers(ReplayDocument), **responses(409, 410)}),
+            (
+                f"{one}/replay",
+                self.replay,
+                {**answers(ReplayDocument), **problems("conflict", "object-missing", "flow-invalid")},
+            ),
         )
         streams: tuple[tuple[str, Callable[..., Any], Responses], ...] = (
-            (f"{one}/logs", self.logs, {**lines, **responses(410)}),
-            (f"{one}/artifacts/{{name:path}}", self.artifact, {**file, **responses(410, 416)}),
+            (f"{one}/logs", self.logs, {**lines, **problems("object-missing")}),
+            (f"{one}/artifacts/{{name:path}}", self.artifact, {**file, **problems("object-missing", "bad-range")}),
         )
         add = app.add_api_route
-        for path, endpoint, found in documents:
-            add(path, endpoint, methods=["GET"], tags=["steps"], responses={**found, **_MAY_FAIL})
-        for path, endpoint, found in streams:
-            options: dict[str, Any] = {"response_class": Response, "responses": {**found, **_MAY_FAIL}}
-            add(path, endpoint, methods=["GET"], tags=["steps"], **options)
+        for path, endpoint, found in (*documents, *streams):
+            add(path, endpoint, methods=["GET"], tags=["steps"], responses=found)
 
     @access(Action.LIST, Kind.RUN)
     async def list_steps(
         self,
         run: RunId,
-        state: Annotated[list[str], Query(description="One or more states; commas separate them too")] = [],  # noqa: B006
+        state: States = [],  # noqa: B006
         cursor: Cursor = "",
-        limit: Annotated[int, Query(ge=1, le=5000)] = 1000,
+        limit: Annotated[int, Query(ge=1, le=5000, description="Steps of a page")] = 1000,
     ) -> Response:
         """Steps that something happened to, by id, with what they used and left, and how many are in each state."""
         states = [part for given in state for part in given.split(",") if part]
@@ -75,7 +83,10 @@ class StepRoutes:
 
     @access(Action.READ, Kind.RUN)
     async def timeline(
-        self, run: RunId, cursor: Cursor = "", limit: Annotated[int, Query(ge=1, le=10_000)] = 1000
+        self,
+        run: RunId,
+        cursor: Cursor = "",
+        limit: Annotated[int, Query(ge=1, le=10_000, description="Steps of a page")] = 1000,
     ) -> Response:
         """When each step was in which state, from what was written down about the run; steps by id, page by page."""
         return Json(await self._gateway.steps.timeline(run, cursor, limit))
@@ -116,9 +127,7 @@ class StepRoutes:
         return Stream(pieces, _LOG_TYPES[format], gateway.settings.stall_s, headers)
 
     @access(Action.READ, Kind.DATA)
-    async def artifact(
-        self, request: Request, run: RunId, step: StepId, name: Annotated[str, Path(description="The artifact's name")]
-    ) -> Response:
+    async def artifact(self, request: Request, run: RunId, step: StepId, name: ArtifactName) -> Response:
         """A file that a step left for people, to be saved; `Range`, `If-Range` and `If-None-Match` are understood."""
         file = await self._gateway.steps.artifact(run, step, name)
         return await self._ranged.answer(request, file, self._gateway.settings.stall_s)

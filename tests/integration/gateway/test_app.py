@@ -149,5 +149,5 @@ async def test_the_api_describes_itself(house: House) -> None:
     document = (await house.client.get("/api/v1/openapi.json")).json()
     assert "/api/v1/runs/{run}/steps/{step}/outputs/{port}/download" in document["paths"]
     submit = document["paths"]["/api/v1/runs"]["post"]
-    assert "flow" in submit["requestBody"]["content"]["application/json"]["schema"]["properties"]
-    assert "Problem" in document["components"]["schemas"]
+    body = submit["requestBody"]["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
+    assert "flow" in document["components"]["schemas"][body]["properties"]

@@ -41,7 +41,9 @@ async def test_answers_about_runs_are_as_described(house: House) -> None:
     await answer(house, runs.BatchAnswer, "/runs:batch", "POST", json={"runs": [{"flow": FLOW}, {}]})
     run = await house.submit(labels={"a": "1"})
     await answer(house, runs.ShownRun, f"/runs/{run}")
-    lost = AttemptRow(run, "only", 1, "lost", "i-1", "gone", '{"type": "E"}', None, 1.0, '{"wall_s": 1.0}')
+    lost = AttemptRow(
+        run, "only", 1, "lost", "i-1", "gone", '{"type": "E", "message": "m"}', None, 1.0, '{"wall_s": 1.0}'
+    )
     await house.intake.commit(run, keys={run: house.intake.keys[run]}, attempts=[lost])
     row = step_row(
         run,
