@@ -9,6 +9,7 @@ from module_sdk.supervisor import answers
 from module_sdk.supervisor.attempts import Ending, Held
 from module_sdk.supervisor.settings import Settings
 from plugmesh.runtime import Runtime
+from plugmesh.steady_clock import SteadyClock
 
 
 class Hand(Protocol):
@@ -33,6 +34,7 @@ class Clocks:
 
     def __init__(self, runtime: Runtime, settings: Settings, hand: Hand, send: Callable[[int, bytes], None]) -> None:
         self._runtime, self._settings, self._hand, self._send = runtime, settings, hand, send
+        self._clock = SteadyClock(runtime)
         self._unsettled: dict[int, Held] = {}
         self._limited: dict[int, Held] = {}
         self._settling = self._limiting = False
@@ -80,7 +82,7 @@ class Clocks:
         """End what is over its time."""
         while self._limited:
             await self._runtime.sleep(self._settings.limits_s)
-            now, wall = self._runtime.now(), self._runtime.wall()
+            now, wall = self._runtime.now(), self._clock.now()
             for attempt in list(self._limited.values()):
                 if attempt.number in self._limited:  # not ended together with another one just now
                     self._check(attempt, now, wall)

@@ -18,7 +18,7 @@ from plugmesh.objects.port import SweptStore
 from plugmesh.runtime import Runtime
 from plugmesh.state.store import State
 from plugmesh.state.usage import holders, marked_data, usage_of_files, usage_of_runs
-from scheduler.sweep.clock import SweepClock
+from plugmesh.steady_clock import SteadyClock
 from scheduler.sweep.decide import RetentionSettings
 from scheduler.sweep.expiring import Expiring
 from scheduler.sweep.files import Files
@@ -58,7 +58,7 @@ class Sweeper:
     ) -> None:
         self._runtime, self._state, self._settings = runtime, state, settings
         self._owned, self._told = owned, told
-        self._clock = SweepClock(runtime)
+        self._clock = SteadyClock(runtime)
         self._objects = objects = SweptObjects(runtime, store)
         self._measuring = Measuring(runtime, state, objects)
         self._strays = Strays(runtime, state, objects, self._measuring, owned=owned, reading=reading)

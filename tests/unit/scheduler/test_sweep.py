@@ -9,7 +9,7 @@ from plugmesh.contracts.flow import Retention
 from plugmesh.data.named import named_in
 from plugmesh.objects.keys import lender_of
 from plugmesh.state.retention import Kept
-from scheduler.sweep.clock import SweepClock
+from plugmesh.steady_clock import SteadyClock
 from scheduler.sweep.decide import NOTHING_DUE, Ages, Due, ages_of, due, oldest_to_go
 from scheduler.sweep.places import is_log, lenders
 
@@ -167,7 +167,7 @@ class Clocks:
 
 def test_a_clock_that_jumps_ahead_makes_nothing_old():
     clocks = Clocks()
-    clock = SweepClock(clocks)  # type: ignore[arg-type]
+    clock = SteadyClock(clocks)  # type: ignore[arg-type]
     clocks.at, clocks.mono = clocks.at + 365 * DAY, clocks.mono + 60
     assert clock.now() == 1_000_060.0
     clocks.at = 900_000.0
