@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from datetime import datetime
 
 _UNITS = ("B", "KB", "MB", "GB", "TB")
 _STEP = 1000
 _WHOLE_FROM = 100
 """A number this large has no decimals."""
+_SMALL, _HUGE, _DECIMALS = 1, 1e15, 4
 _SECOND, _MINUTES_FROM, _MINUTE, _HOUR, _DAY = 1, 120, 60, 3600, 86_400
 
 
@@ -48,7 +50,17 @@ def number_text(value: float | None) -> str:
     """A number of any unit, as short as it can be told."""
     if value is None:
         return ""
-    return f"{value:,.0f}" if value == int(value) else f"{value:,.6g}"
+    return decimal_text(value, thousands=True)
+
+
+def decimal_text(value: float, *, thousands: bool = False) -> str:
+    """A number to read: four decimals at most, more only where it is small, an exponent only where it is huge."""
+    if not math.isfinite(value):
+        return str(value)
+    if not _SMALL <= abs(value) < _HUGE:
+        return "0" if value == 0 else f"{value:.6g}"
+    sign = "," if thousands else ""
+    return f"{value:{sign}.{_DECIMALS}f}".rstrip("0").rstrip(".")
 
 
 def percent(done: float, total: float | None) -> int | None:

@@ -8,6 +8,7 @@ from plugmesh.cli.artifacts import artifacts
 from plugmesh.cli.completion import completion
 from plugmesh.cli.data import data_app
 from plugmesh.cli.doctor.command import doctor
+from plugmesh.cli.events import events
 from plugmesh.cli.files import files_app
 from plugmesh.cli.flows import flows_app
 from plugmesh.cli.instances import drain, instances
@@ -39,6 +40,7 @@ def whole_app() -> typer.Typer:
         show,
         logs,
         artifacts,
+        events,
         replay,
         cancel,
         pin,

@@ -15,7 +15,7 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 Namespace = Annotated[str | None, typer.Option(help="In this namespace; `default` otherwise.")]
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="The run's id.")]
 StepId = Annotated[str, typer.Argument(metavar="STEP", help="The step: a node's name, or NODE.3 of a mapped node.")]
-PortName = Annotated[str, typer.Argument(metavar="[PORT]", help="The output port.")]
+PortName = Annotated[str, typer.Argument(metavar="PORT", help="The output port.")]
 Limit = Annotated[int, typer.Option(min=1, max=100_000, help="At most so many.")]
 HERE = DEFAULT_URL
 OUT = "out"

@@ -17,8 +17,8 @@ from plugmesh.cli.transfer import save
 
 def artifacts(
     run: RunId,
-    step: Annotated[str | None, typer.Argument(metavar="[STEP]", help="Only of this step.")] = None,
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Save this one.")] = None,
+    step: Annotated[str | None, typer.Argument(metavar="STEP", help="Only of this step.")] = None,
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="Save this one.")] = None,
     *,
     out: Annotated[
         Path | None,
@@ -27,7 +27,10 @@ def artifacts(
     as_json: AsJson = False,
     url: Url = HERE,
 ) -> None:
-    """List the reports, images and other files that the steps of a run left, or save one of them."""
+    """List the files that the steps of a run left, or save one.
+
+    They are what modules hand over with `ctx.artifact`: reports, images, models.
+    """
     with Session(url, as_json) as session:
         if step is not None and name is not None:
             _save(session, run, step, name, out)

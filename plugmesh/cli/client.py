@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import TracebackType
@@ -20,6 +21,18 @@ API = "/api/v1"
 READ_S = 75.0
 """Longer than the longest long-poll."""
 CONNECT_S = 5.0
+_COMMANDS = {
+    "GET /api/v1/runs": "runs",
+    "GET /api/v1/modules": "modules",
+    "GET /api/v1/instances": "instances",
+    "GET /api/v1/flows": "flows ls",
+    "GET /api/v1/files": "files ls",
+    "GET /api/v1/settings": "settings ls",
+    "GET /api/v1/notifications": "notifications ls",
+    "PUT /api/v1/files/NAME": "files put PATH",
+}
+_ROUTE = re.compile("|".join(f"{re.escape(route)}(?![/\\w])" for route in _COMMANDS))
+_SAID_TWICE = re.compile(r" or GET /api/v1/runs\b(?= lists)")
 _TRIES = 3
 _PAGE = 1000
 
@@ -186,11 +199,16 @@ def _refusal(answer: httpx2.Response) -> Refusal:
     try:
         document = json.loads(answer.content)
         problems = [problem for problem in document.get("problems", []) if isinstance(problem, dict)]
-        return Refusal(str(document["code"]), str(document["detail"]), answer.status_code, problems)
+        return Refusal(str(document["code"]), as_commands(str(document["detail"])), answer.status_code, problems)
     except (ValueError, KeyError, AttributeError, TypeError):
         return Refusal(
             "unknown", f"{answer.url} answered {answer.status_code}: is it a Plugmesh?", answer.status_code, []
         )
+
+
+def as_commands(text: str) -> str:
+    """What the mesh says in terms of HTTP, in those of the command line."""
+    return _ROUTE.sub(lambda found: f"`plugmesh {_COMMANDS[found[0]]}`", _SAID_TWICE.sub("", text))
 
 
 def _line(line: str, url: str) -> Any:

@@ -70,7 +70,7 @@ SCRIPTS = {Shell.BASH: _BASH, Shell.ZSH: _ZSH, Shell.FISH: _FISH}
 
 
 def completion(shell: Annotated[Shell, typer.Argument(metavar="bash|zsh|fish", help="The shell.")]) -> None:
-    """Print what makes a shell complete commands, options, and the names that the mesh knows.
+    """Print what makes a shell complete commands and names.
 
     For bash, put `source <(plugmesh completion bash)` into ~/.bashrc; for zsh the same into ~/.zshrc, after compinit;
     for fish write it to ~/.config/fish/completions/plugmesh.fish.

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from plugmesh.cli.amounts import bytes_text, number_text, rows_text
 from plugmesh.cli.arguments import HERE, OUT, AsJson, PortName, RunId, StepId, Url, Yes
-from plugmesh.cli.console import cell_text, cells, table
+from plugmesh.cli.console import cell_text, cells, cut, table
 from plugmesh.cli.kept import show_swept, show_usage
 from plugmesh.cli.outputs import show_page
 from plugmesh.cli.root import group
@@ -157,13 +157,14 @@ def _show_schema(session: Session, found: dict[str, Any]) -> None:
 
 def _show_stats(session: Session, found: dict[str, Any]) -> None:
     names = ("COLUMN", "TYPE", "NULLS", "DIFFERENT", "LEAST", "GREATEST", "MEAN", "VALUES")
-    made = table(*names, right=("NULLS", "DIFFERENT", "MEAN"))
+    made = table(*names, right=("NULLS", "DIFFERENT", "MEAN"), spare=("DIFFERENT", "TYPE", "MEAN", "VALUES"))
     for column in columns_of(found):
         distinct = column.get("distinct")
         made.add_row(
             *cells(column["name"], column["type"], f"{column.get('nulls', 0):,}"),
             Text("" if distinct is None else f"{distinct:,}"),
-            *cells(_short(column.get("min")), _short(column.get("max")), _short(column.get("mean")), spread(column)),
+            *cells(_short(column.get("min")), _short(column.get("max")), _short(column.get("mean"))),
+            cut(spread(column)),
         )
     session.console.print(made)
 

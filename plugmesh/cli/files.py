@@ -33,7 +33,7 @@ def files_app() -> typer.Typer:
 def put(
     path: Annotated[Path, typer.Argument(metavar="PATH", help="A local file.")],
     name: Annotated[
-        str | None, typer.Argument(metavar="[NAME]", help="Its name on the mesh; the same otherwise.")
+        str | None, typer.Argument(metavar="NAME", help="Its name on the mesh; the same otherwise.")
     ] = None,
     namespace: Namespace = None,
     as_json: AsJson = False,
@@ -73,7 +73,7 @@ def get(
 
 
 def list_files(
-    prefix: Annotated[str | None, typer.Argument(metavar="[PREFIX]", help="Only names that begin so.")] = None,
+    prefix: Annotated[str | None, typer.Argument(metavar="PREFIX", help="Only names that begin so.")] = None,
     limit: Limit = 1000,
     namespace: Namespace = None,
     as_json: AsJson = False,
@@ -114,7 +114,9 @@ def _show(session: Session, found: list[dict[str, Any]], none: str) -> None:
     if not found:
         session.say(none)
         return
-    made = table("NAME", "VERSION", "SIZE", "STORED", "BY", right=("SIZE",), whole=("STORED",))
+    made = table(
+        "NAME", "VERSION", "SIZE", "STORED", "BY", right=("SIZE",), whole=("STORED",), spare=("BY", "VERSION", "STORED")
+    )
     for one in found:
         at_ = clock(one.get("created_at"))
         made.add_row(*cells(one["name"], one.get("version"), bytes_text(one["bytes"]), at_, one.get("actor")))

@@ -113,7 +113,10 @@ def _param(value: str, declared: str, place: str) -> Any:
     if declared == "string":
         return value
     if declared:
-        return json_of(value, f"{place} (the flow declares {declared})")
+        try:
+            return json.loads(value)
+        except (ValueError, RecursionError):
+            raise ConfigurationError(f"{place}: {value!r} is no {declared}, which the flow asks for") from None
     try:
         return json.loads(value)
     except (ValueError, RecursionError):

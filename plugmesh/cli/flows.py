@@ -102,9 +102,9 @@ def history(name: FlowName, as_json: AsJson = False, url: Url = HERE) -> None:
 def diff(
     name: FlowName,
     old: Annotated[
-        int | None, typer.Argument(metavar="[FROM]", help="A revision; the one before the newest otherwise.")
+        int | None, typer.Argument(metavar="FROM", help="A revision; the one before the newest otherwise.")
     ] = None,
-    new: Annotated[int | None, typer.Argument(metavar="[TO]", help="Another one; the newest otherwise.")] = None,
+    new: Annotated[int | None, typer.Argument(metavar="TO", help="Another one; the newest otherwise.")] = None,
     as_json: AsJson = False,
     url: Url = HERE,
 ) -> None:
@@ -147,7 +147,7 @@ def _show(session: Session, found: list[dict[str, Any]], *, named: bool) -> None
         session.say("no saved flows yet: plugmesh flows put FLOW.yaml")
         return
     names = ("FLOW", "REVISION", "SAVED", "BY", "MESSAGE") if named else ("REVISION", "SAVED", "BY", "MESSAGE")
-    made = table(*names, right=("REVISION",), whole=("SAVED",))
+    made = table(*names, right=("REVISION",), whole=("SAVED",), spare=("BY", "SAVED", "MESSAGE"))
     for one in found:
         rest = (one["revision"], clock(one.get("created_at")), one.get("actor"), brief(one.get("message") or ""))
         made.add_row(*cells(*((f"{one['namespace']}/{one['name']}", *rest) if named else rest)))

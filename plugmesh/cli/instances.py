@@ -9,14 +9,14 @@ from rich.text import Text
 
 from plugmesh.cli.amounts import clock, seconds_text
 from plugmesh.cli.arguments import HERE, AsJson, Url
-from plugmesh.cli.console import cells, facts, table
+from plugmesh.cli.console import cells, cut, facts, table
 from plugmesh.cli.routes import at
 from plugmesh.cli.session import Session
 from plugmesh.cli.terminal_text import brief, one_line
 
 
 def instances(
-    instance: Annotated[str | None, typer.Argument(metavar="[INSTANCE]", help="Only this one, with its work.")] = None,
+    instance: Annotated[str | None, typer.Argument(metavar="INSTANCE", help="Only this one, with its work.")] = None,
     slots: Annotated[
         int | None, typer.Option(min=1, max=1024, help="Let it run so many steps at a time from now on.")
     ] = None,
@@ -53,13 +53,16 @@ def _show_instances(session: Session, found: list[dict[str, Any]]) -> None:
         session.say("no instances: plugmesh module serve FILE.py starts one")
         return
     whole = ("INSTANCE", "PROCESS", "STATE", "WORK")
-    made = table("INSTANCE", "HOST", "PROCESS", "STATE", "WORK", "MODULES", right=("PROCESS",), whole=whole)
+    spare = ("PROCESS", "HOST", "MODULES")
+    made = table(
+        "INSTANCE", "HOST", "PROCESS", "STATE", "WORK", "MODULES", right=("PROCESS",), whole=whole, spare=spare
+    )
     for one in found:
         refused = [
             f"{entry['module']}@{entry['version']} (refused: {brief(entry['difference'])})" for entry in one["refused"]
         ]
-        listed = ", ".join([*one["modules"], *refused])
-        made.add_row(*cells(one["id"], one["host"], one["pid"], _state(one), _work(one), listed))
+        listed = ", ".join([*refused, *one["modules"]])
+        made.add_row(*cells(one["id"], one["host"], one["pid"], _state(one), _work(one)), cut(listed))
     session.console.print(made)
 
 

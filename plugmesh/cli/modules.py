@@ -18,7 +18,7 @@ from plugmesh.errors import ConfigurationError
 
 
 def modules(
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Only this one, with its contract.")] = None,
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="Only this one, with its contract.")] = None,
     *,
     versions: Annotated[bool, typer.Option("--versions", help="The versions of it that were ever here.")] = False,
     docs: Annotated[bool, typer.Option("--docs", help="Its documentation, in Markdown.")] = False,
@@ -26,7 +26,7 @@ def modules(
     as_json: AsJson = False,
     url: Url = HERE,
 ) -> None:
-    """List the modules of the mesh: the palette, and those that were here before."""
+    """List the modules of the mesh. Those that were here before are among them."""
     with Session(url, as_json) as session:
         if name is None:
             if versions or docs or users:
@@ -71,6 +71,7 @@ def _show_modules(session: Session, found: list[dict[str, Any]]) -> None:
         "SERVED BY",
         "WHAT IT DOES",
         whole=("MODULE", "SERVED BY"),
+        spare=("KIND", "VERSION", "WHAT IT DOES"),
     )
     for module in found:
         served = f"{module['live']} instance{'s' if module['live'] != 1 else ''}" if module["live"] else "nobody now"
@@ -150,7 +151,7 @@ def _resources(resources: Mapping[str, Any]) -> str:
 
 
 def _show_versions(session: Session, found: dict[str, Any]) -> None:
-    made = table("VERSION", "SERVED BY", "DIGEST")
+    made = table("VERSION", "SERVED BY", "DIGEST", whole=("VERSION",), spare=("DIGEST",))
     for one in found["versions"]:
         entry = one if isinstance(one, dict) else {"version": one}
         served = entry.get("instances") or []

@@ -60,8 +60,9 @@ def _show(session: Session, found: list[dict[str, Any]]) -> None:
         "NEXT TRY",
         "ADDRESS",
         "LAST ANSWER",
-        right=("TRIES"),
+        right=("TRIES",),
         whole=whole,
+        spare=("NEXT TRY", "RUN", "LAST ANSWER", "TRIES"),
     )
     for one in found:
         answer = one.get("error") or one.get("status") or ""

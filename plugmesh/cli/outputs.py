@@ -7,11 +7,11 @@ from typing import Any
 
 from rich.text import Text
 
-from plugmesh.cli.console import cell_text, cells, table
+from plugmesh.cli.console import print_rows
 from plugmesh.cli.routes import output_at
 from plugmesh.cli.session import Session
 from plugmesh.cli.steps import output_text
-from plugmesh.cli.terminal_text import brief, one_line
+from plugmesh.cli.terminal_text import one_line
 from plugmesh.cli.transfer import save
 from plugmesh.errors import ConfigurationError
 
@@ -39,11 +39,7 @@ def _show_rows(session: Session, run: str, output: dict[str, Any]) -> None:
 
 def show_page(session: Session, page: dict[str, Any]) -> None:
     """Print a page of rows as a table, and how many there are behind it."""
-    names = [column["name"] for column in page["columns"]]
-    made = table(*names)
-    for row in page["rows"]:
-        made.add_row(*cells(*(brief(cell_text(row.get(name))) for name in names)))
-    session.console.print(made)
+    print_rows(session.console, [column["name"] for column in page["columns"]], page["rows"])
     left = page.get("matched", page["total"]) - page.get("offset", 0) - len(page["rows"])
     if left > 0:
         session.console.print(Text(f"… and {left:,} more row{'s' if left != 1 else ''}", style="dim"))

@@ -45,7 +45,7 @@ def replay(
     as_json: Annotated[bool, typer.Option("--json", help="Answer with one JSON document.")] = False,
     url: Url = HERE,
 ) -> None:
-    """Run a step of a run again, in a process on this machine, on its exact inputs and params.
+    """Run a step again here, on its exact inputs and params.
 
     Shows the outputs and whether they are the accepted ones. Nothing is written to the mesh. The file is --file, or
     the one where the step failed, or that the mesh here serves, or one in this folder that has the module.

@@ -174,14 +174,16 @@ def cancel(
     as_json: AsJson = False,
     url: Url = HERE,
 ) -> None:
-    """Cancel a run: nothing new starts, and steps at work have ten seconds to stop."""
+    """Cancel a run. Nothing new starts, and steps at work have ten seconds to stop."""
     with Session(url, as_json) as session:
         answer = session.client.send("POST", at("runs", run, "cancel"), {"reason": reason})
-        session.answer(answer, lambda: session.say(f"{answer['id']} is {answer['state']}"))
+        over = answer["state"] in ENDED
+        said = f"{answer['id']} {'had already ended: it ' if over else ''}is {answer['state']}"
+        session.answer(answer, lambda: session.say(said))
 
 
 def remove(run: RunId, yes: Yes = False, as_json: AsJson = False, url: Url = HERE) -> None:
-    """Remove a run that has ended: its steps and logs, and the data that nothing else uses."""
+    """Remove a run that has ended. Its steps and logs go, and the data that nothing else uses."""
     with Session(url, as_json) as session:
         session.confirm(f"Remove {run} with its logs and outputs?", yes)
         session.client.send("DELETE", at("runs", run))
@@ -218,7 +220,7 @@ def validate(
     as_json: AsJson = False,
     url: Url = HERE,
 ) -> None:
-    """Say everything that is wrong with a flow, without running it. Exits with 2 if it is not valid."""
+    """Say what is wrong with a flow, without running it. Exits with 2 if it is not valid."""
     with Session(url, as_json, flow_file=flow) as session:
         checked = session.client.validate(read_flow(flow).text, strict=strict)
         if not as_json:

@@ -7,18 +7,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from plugmesh.cli.amounts import bar, bytes_text, clock, number_text, percent, seconds_text
-from plugmesh.cli.console import table
+from plugmesh.cli.console import PlainTable, table
 from plugmesh.cli.steps import duration, error_line, result, run_line, state_text, tries_text, waiting_lines
 from plugmesh.cli.terminal_text import brief, one_line
 
 STEPS_SHOWN = 40
 NOTES_SHOWN = 40
-WIDE_FROM = 120
-"""A terminal this wide has room for every column."""
+_COLUMNS = ("STEP", "STATE", "ROWS", "READ", "WRITTEN", "PASSED", "FAILED", "TIME", "CPU", "MEMORY", "ATTEMPT")
+_SPARE = ("ATTEMPT", "PASSED", "FAILED", "MEMORY", "CPU", "WRITTEN", "READ", "ROWS", "TIME")
+"""What a narrow terminal has no room for, in this order."""
 _BAR_WIDTH = 20
 _GOOD = {"succeeded", "cached", "recovered"}
 _ORDER = ("running", "assigned", "ready", "waiting", "parked", "pending", "failed", "cancelled", "skipped", "succeeded")
@@ -26,30 +26,30 @@ _ORDER = ("running", "assigned", "ready", "waiting", "parked", "pending", "faile
 Step = Mapping[str, Any]
 
 
-def run_view(run: Mapping[str, Any], steps: Sequence[Step], width: int, *, every_step: bool = False) -> RenderableType:
-    """All of it, for a terminal of `width` characters."""
+def run_view(run: Mapping[str, Any], steps: Sequence[Step], *, now: float, every_step: bool = False) -> RenderableType:
+    """All of it; `now` is the time now, for a run that is still open."""
     shown = list(steps) if every_step or len(steps) <= STEPS_SHOWN else [s for s in steps if s["state"] not in _GOOD]
     left = 0 if every_step else max(0, len(shown) - STEPS_SHOWN)
     shown = shown[: len(shown) - left]
-    parts: list[RenderableType] = [header(run), Text(counts_line(steps)), Text()]
+    parts: list[RenderableType] = [header(run, now), Text(counts_line(steps)), Text()]
     if len(steps) > len(shown) and not every_step:
         parts += [_nodes_table(run, steps), Text()]
     if shown:
-        parts.append(_steps_table(shown, wide=width >= WIDE_FROM))
+        parts.append(_steps_table(shown))
     if left:
         parts.append(Text(f"… and {left:,} more: plugmesh show {one_line(run['id'])} --steps", style="dim"))
     notes = _notes(run, shown)
     return Group(*parts, *([Text(), *notes] if notes else []))
 
 
-def header(run: Mapping[str, Any]) -> RenderableType:
+def header(run: Mapping[str, Any], now: float | None = None) -> RenderableType:
     """What is known of the run itself."""
     revision = f"@{run['flow_revision']}" if run.get("flow_revision") else ""
     words = [f"flow {run['namespace']}/{run['flow']}{revision}", f"submitted {clock(run['submitted_at'])}"]
     words += [f"by {run['actor']}"] if run.get("actor") not in {None, "local"} else []
     queued = duration(run.get("submitted_at"), run.get("started_at"))
     words += [f"queued for {queued}"] if queued and run["started_at"] - run["submitted_at"] >= 1 else []
-    lines = [Text(run_line(dict(run)), style="bold"), Text(one_line(", ".join(words)))]
+    lines = [Text(run_line(dict(run), now=now), style="bold"), Text(one_line(", ".join(words)))]
     labels = ", ".join(f"{name}={value}" for name, value in (run.get("labels") or {}).items())
     lines += [Text(one_line(f"labels {labels}"))] if labels else []
     pin = run.get("pin")
@@ -70,15 +70,12 @@ def counts_line(steps: Sequence[Step]) -> str:
     return f"{len(steps):,} step{'s' if len(steps) != 1 else ''}: {', '.join(listed)}{tries}"
 
 
-def _steps_table(steps: Sequence[Step], *, wide: bool) -> Table:
-    wanted = ["STEP", "STATE", "ROWS", "READ", "WRITTEN", "TIME", "CPU", "MEMORY"]
-    if wide:
-        wanted[5:5] = ["PASSED", "FAILED"]
-        wanted.append("ATTEMPT")
-    made = table(*wanted, right=[name for name in wanted if name not in {"STEP", "STATE"}], whole=("STATE",))
+def _steps_table(steps: Sequence[Step]) -> PlainTable:
+    words = ("STEP", "STATE")
+    made = table(*_COLUMNS, right=[name for name in _COLUMNS if name not in words], whole=("STATE",), spare=_SPARE)
     for step in steps:
         found = _cells(step)
-        made.add_row(*(found[name] for name in wanted))
+        made.add_row(*(found[name] for name in _COLUMNS))
     return made
 
 
@@ -107,7 +104,7 @@ def _rows_made(step: Step) -> str:
     return f"→ {sum(made):,}" if made else ""
 
 
-def _nodes_table(run: Mapping[str, Any], steps: Sequence[Step]) -> Table:
+def _nodes_table(run: Mapping[str, Any], steps: Sequence[Step]) -> PlainTable:
     """One line a node: how far its steps are."""
     nodes: dict[str, Counter[str]] = {}
     for step in steps:
@@ -144,6 +141,11 @@ def _notes(run: Mapping[str, Any], steps: Sequence[Step]) -> list[Text]:
         for artifact in step.get("artifacts") or ():
             size = bytes_text(artifact.get("bytes"))
             notes.append(Text(one_line(f"{name} left {artifact['name']}, {size}"), style=""))
+    failed = next((one_line(step["id"]) for step in steps if step["state"] == "failed"), None)
+    if failed is not None:
+        run_id = one_line(run["id"])
+        notes.append(Text(f"look at it:       plugmesh show {run_id} --step {failed}", style="dim"))
+        notes.append(Text(f"run it here:      plugmesh replay {run_id} {failed} --pdb", style="dim"))
     notes += [Text(line, style="magenta") for line in waiting_lines({"steps": list(steps)})]
     left = len(notes) - NOTES_SHOWN
     return notes if left <= 0 else [*notes[:NOTES_SHOWN], Text(f"… and {left:,} more notes", style="dim")]

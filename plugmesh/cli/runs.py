@@ -47,7 +47,7 @@ def runs(
             "until": None if until is None else earlier(until, now, "--until"),
         }
         found = list(session.client.pages(at("runs"), "runs", limit, **filters))
-        session.answer({"runs": found}, lambda: _show(session, found, some=any(filters.values())))
+        session.answer({"runs": found}, lambda: _show(session, found, now, some=any(filters.values())))
 
 
 def _label(word: str) -> str:
@@ -57,7 +57,7 @@ def _label(word: str) -> str:
     return f"{name}:{value}"
 
 
-def _show(session: Session, found: list[dict[str, Any]], *, some: bool) -> None:
+def _show(session: Session, found: list[dict[str, Any]], now: float, *, some: bool) -> None:
     if not found:
         session.say("no such runs" if some else "no runs yet: plugmesh run FLOW.yaml --follow")
         return
@@ -68,10 +68,12 @@ def _show(session: Session, found: list[dict[str, Any]], *, some: bool) -> None:
         "SUBMITTED",
         "TIME",
         "REASON",
-        whole=("RUN", "STATE", "SUBMITTED", "TIME"),
+        right=("TIME",),
+        whole=("RUN", "STATE", "SUBMITTED"),
+        spare=("REASON", "SUBMITTED", "TIME"),
     )
     for run in found:
-        took = duration(run["started_at"] or run["submitted_at"], run["ended_at"])
+        took = duration(run["started_at"] or run["submitted_at"], run["ended_at"] or now)
         flow = f"{run['namespace']}/{run['flow']}"
         made.add_row(
             *cells(run["id"], flow),

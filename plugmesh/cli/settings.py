@@ -72,13 +72,18 @@ def _show(session: Session, found: list[dict[str, Any]]) -> None:
     if not found:
         session.say("every setting is as it comes")
         return
-    wide = session.console.width >= WIDE_FROM
-    names = ("SETTING", "VALUE", "FROM", "WHAT IT DOES") if wide else ("SETTING", "VALUE", "FROM")
-    made = table(*names, whole=("SETTING", "FROM"))
+    made = table(
+        "SETTING",
+        "VALUE",
+        "FROM",
+        "WHAT IT DOES",
+        whole=("SETTING", "FROM"),
+        spare=() if session.console.width >= WIDE_FROM else ("WHAT IT DOES", "FROM"),
+    )
     for one in sorted(found, key=lambda one: str(one["name"])):
         fixed = "" if one.get("changeable", True) else " (at start only)"
-        row = (*cells(one["name"], _value(one["value"]), f"{one['source']}{fixed}"), cut(one.get("doc") or ""))
-        made.add_row(*row[: len(names)])
+        source = f"{one['source']}{fixed}"
+        made.add_row(*cells(one["name"], _value(one["value"]), source), cut(one.get("doc") or ""))
     session.console.print(made)
 
 

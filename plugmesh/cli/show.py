@@ -24,6 +24,8 @@ from plugmesh.cli.timeline import FOLDED_LEGEND, LEGEND, draw, is_folded, text_o
 from plugmesh.errors import ConfigurationError
 
 LOOK_S = 0.5
+WIDEST = 120
+"""A timeline that is wider says no more."""
 _PAGE = 1000
 
 
@@ -46,7 +48,10 @@ def show(
     as_json: AsJson = False,
     url: Url = HERE,
 ) -> None:
-    """Show a run, its steps, and the first rows of its outputs. With --follow the exit code is 1 unless it succeeds."""
+    """Show a run: its steps, and the first rows of its outputs.
+
+    With --follow the exit code is 1 unless it succeeds.
+    """
     with Session(url, as_json) as session:
         if sum((step is not None, timeline, follow or watch or out is not None)) > 1:
             raise ConfigurationError(
@@ -60,6 +65,7 @@ def show(
         elif watch and out is None and session.console.is_terminal and not as_json:
             _watch(session, run, every_step=steps)
         elif follow or watch or out is not None:
+            session.client.run(run)  # a mesh that was never there is not waited for
             finish(session, run, out, format.value)
         else:
             _once(session, run, every_step=steps)
@@ -71,7 +77,7 @@ def _once(session: Session, run: str, *, every_step: bool) -> None:
     if session.as_json:
         session.answer({**document, "steps": _merged(document["steps"], found)}, lambda: None)
         return
-    view = run_view(document, _merged(document["steps"], found), session.console.width, every_step=every_step)
+    view = run_view(document, _merged(document["steps"], found), now=session.runtime.wall(), every_step=every_step)
     session.console.print(view)
     if document["state"] == "succeeded":
         show_outputs(session, document)
@@ -95,7 +101,7 @@ def _watch(session: Session, run: str, *, every_step: bool) -> None:
             document = session.client.run(run)
             while True:
                 steps = _merged(document["steps"], steps_of(session, run))
-                view = run_view(document, steps, session.console.width, every_step=every_step)
+                view = run_view(document, steps, now=session.runtime.wall(), every_step=every_step)
                 live.update(view, refresh=True)
                 if document["state"] in ENDED:
                     break
@@ -116,16 +122,18 @@ def _timeline(session: Session, run: str) -> None:
     steps = list(session.client.pages(at("runs", run, "timeline"), "steps"))
     session.answer(
         {"run": _times(document), "steps": steps},
-        lambda: session.console.print(timeline_view(document, steps, session.console.width, session.runtime.wall())),
+        lambda: session.console.print(
+            timeline_view(document, steps, min(session.console.width, WIDEST), session.runtime.wall())
+        ),
     )
 
 
 def timeline_view(run: dict[str, Any], steps: list[dict[str, Any]], width: int, now: float) -> RenderableType:
     """The header of a run, and its Gantt."""
-    parts: list[RenderableType] = [header(run), Text()]
+    parts: list[RenderableType] = [header(run, now), Text()]
     lines = draw(run, steps, width, now)
     if len(lines) == 1:
-        return Group(header(run), Text("nothing has happened yet"))
+        return Group(header(run, now), Text("nothing has happened yet"))
     parts += [Text(text_of(line), style=STYLES.get(line.state, "")) for line in lines]
     parts.append(Text(FOLDED_LEGEND if is_folded(steps) else LEGEND, style="dim"))
     return Group(*parts)

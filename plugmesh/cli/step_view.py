@@ -11,7 +11,7 @@ from rich.text import Text
 from plugmesh.cli.amounts import bytes_text, clock, rows_text, seconds_text
 from plugmesh.cli.console import cells, facts, table
 from plugmesh.cli.run_view import progress_text
-from plugmesh.cli.steps import duration, error_line, output_text, state_text, tries_text
+from plugmesh.cli.steps import duration, error_line, output_text, reason_text, state_text, tries_text
 from plugmesh.cli.terminal_text import brief, one_line, plain
 
 _COLUMNS_SHOWN = 12
@@ -40,9 +40,13 @@ def _facts(step: Mapping[str, Any]) -> list[tuple[str, str]]:
     version = f"@{step['version']}" if step.get("version") else ""
     module = str(step["module"]).partition("@")[0] if version else step.get("module") or ""
     where = f" on {step['instance']}" if step.get("instance") else ""
-    found = [("module", f"{module}{version}{where}"), ("reason", step.get("reason") or "")]
+    found = [
+        ("module", f"{module}{version}{where}"),
+        ("reason", "" if step.get("error") else reason_text(step.get("reason"))),
+    ]
     found.append(("attempt", tries_text(dict(step)).removeprefix("attempt ") if step.get("epoch") else ""))
-    found.append(("progress", progress_text(step["progress"]) if step.get("progress") else ""))
+    progress = step.get("progress") if step["state"] != "succeeded" else None
+    found.append(("progress", progress_text(progress) if progress else ""))
     if stats:
         failed = stats.get("rows_failed") or 0
         without = f", {rows_text(failed)} could not be used" if failed else ""
@@ -89,7 +93,17 @@ def _attempts(step: Mapping[str, Any]) -> list[RenderableType]:
     attempts = step.get("attempts") or []
     if not attempts:
         return []
-    made = table("ATTEMPT", "STATE", "AT", "INSTANCE", "TIME", "WHY", right=("ATTEMPT",), whole=("STATE", "AT", "TIME"))
+    made = table(
+        "ATTEMPT",
+        "STATE",
+        "AT",
+        "INSTANCE",
+        "TIME",
+        "WHY",
+        right=("ATTEMPT",),
+        whole=("STATE", "AT", "TIME"),
+        spare=("TIME", "AT", "INSTANCE"),
+    )
     rows = [*attempts]
     if not any(attempt["epoch"] == step.get("epoch") for attempt in attempts):
         rows.append({**step, "at": step.get("ended_at") or step.get("started_at"), "error": None})

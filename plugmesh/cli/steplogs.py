@@ -40,7 +40,7 @@ class Level(StrEnum):
 
 def logs(
     run: RunId,
-    step: Annotated[str | None, typer.Argument(metavar="[STEP]", help="Only of this step.")] = None,
+    step: Annotated[str | None, typer.Argument(metavar="STEP", help="Only of this step.")] = None,
     *,
     epoch: Annotated[
         int | None, typer.Option("--epoch", "--attempt", min=1, help="Of this attempt; the newest otherwise.")
@@ -87,6 +87,7 @@ class _Reading:
 
     def follow(self) -> None:
         """What there is, and what comes, until the end."""
+        self._over()  # a mesh that was never there is not waited for
         away_since: float | None = None
         while True:
             try:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from rich.table import Table
 from rich.text import Text
 
 from plugmesh.cli.amounts import clock, rows_text, seconds_text
-from plugmesh.cli.console import table
+from plugmesh.cli.console import PlainTable, table
 from plugmesh.cli.terminal_text import brief, one_line
 
 ENDED = {"succeeded", "failed", "cancelled", "timed_out"}
@@ -24,6 +23,9 @@ STYLES = {
     "running": "cyan",
     "assigned": "cyan",
 }
+
+
+_REASONS = {"upstream_failed": "a step before it failed", "condition": "its condition was not met"}
 
 
 def duration(start: float | None, end: float | None) -> str:
@@ -43,7 +45,12 @@ def result(step: dict[str, Any]) -> str:
     outputs = step.get("outputs") or {}
     if outputs:
         return brief(", ".join(output_text(name, output) for name, output in outputs.items()))
-    return brief(step.get("reason") or "")
+    return reason_text(step.get("reason"))
+
+
+def reason_text(reason: str | None) -> str:
+    """Why a step is where it is, in words."""
+    return _REASONS.get(reason or "", brief(reason or ""))
 
 
 def output_text(name: str, output: dict[str, Any]) -> str:
@@ -64,9 +71,9 @@ def error_line(error: dict[str, Any]) -> str:
     return f"{error['type']}: {error['message']}{where}"
 
 
-def steps_table(steps: list[dict[str, Any]]) -> Table:
+def steps_table(steps: list[dict[str, Any]]) -> PlainTable:
     """One line a step."""
-    made = table("STEP", "STATE", "TIME", "RESULT")
+    made = table("STEP", "STATE", "TIME", "RESULT", right=("TIME",), whole=("STATE",))
     for step in steps:
         tries = f" ({tries_text(step)})" if step.get("epoch", 0) > 1 else ""
         made.add_row(
@@ -91,11 +98,13 @@ def attempt_line(step: str, attempt: dict[str, Any]) -> str:
     return brief(f"{step} attempt {attempt['epoch']} {attempt['state']}{where}{f': {why}' if why else ''}")
 
 
-def run_line(run: dict[str, Any], *, reason: bool = True) -> str:
+def run_line(run: dict[str, Any], *, reason: bool = True, now: float | None = None) -> str:
     """How a run stands, in one line; its reason is whole, for nothing else shows all of it."""
-    took = duration(run.get("started_at") or run.get("submitted_at"), run.get("ended_at"))
+    ended = run.get("ended_at")
+    took = duration(run.get("started_at") or run.get("submitted_at"), now if ended is None else ended)
+    word = "for" if ended is None else "after"
     why = f": {run['reason']}" if reason and run.get("reason") else ""
-    return one_line(f"{run['id']} {run['state']}{f' after {took}' if took else ''}{why}")
+    return one_line(f"{run['id']} {run['state']}{f' {word} {took}' if took else ''}{why}")
 
 
 def failed_steps(run: dict[str, Any]) -> list[str]:

@@ -122,6 +122,14 @@ def test_logs_are_filtered_and_are_json_lines(command: Command, failed: str) -> 
     assert "nope" in command.cli("logs", failed, "nope", code=4).stderr
 
 
+def test_events_of_a_run_are_told_until_its_end(command: Command, shop: Path) -> None:
+    run = str(command.json("run", "totals.yaml", "-i", "orders=orders.csv")["id"])
+    said = command.cli("events", "--run", run).stdout
+    assert f"{run} is succeeded" in said or f"{run} has already ended" in said, "it may end before anybody looks"
+    assert "has already ended" in command.cli("events", "--run", run).stdout
+    assert "bogus" in command.cli("events", "--topic", "bogus", code=2).stderr
+
+
 def test_data_is_looked_at_and_saved(command: Command, run: str, shop: Path) -> None:
     said = command.cli("data", "rows", run, "dear", "--sort=-price", "--filter", "price > 5", "--limit", "1").stdout
     assert "pot" in said

@@ -14,7 +14,7 @@ from module_sdk.decorator import Module
 from module_sdk.executor.failure import step_error
 from module_sdk.files import File
 from plugmesh.cli.amounts import bytes_text, rows_text, seconds_text
-from plugmesh.cli.console import cell_text, cells, make_console, table
+from plugmesh.cli.console import cell_text, make_console, print_rows
 from plugmesh.cli.terminal_text import brief, one_line, plain
 from plugmesh.data.types import type_name
 
@@ -81,10 +81,7 @@ class Printer:
             return
         columns = ", ".join(f"{column.name} {type_name(column.type)}" for column in list(value.schema)[:_COLUMNS_NAMED])
         self._console.print(Text(one_line(f"{name}: {rows_text(value.num_rows)} ({columns})")))
-        made = table(*value.column_names)
-        for row in value.slice(0, ROWS_SHOWN).to_pylist():
-            made.add_row(*cells(*(brief(cell_text(row.get(column))) for column in value.column_names)))
-        self._console.print(made)
+        print_rows(self._console, value.column_names, value.slice(0, ROWS_SHOWN).to_pylist())
         if value.num_rows > ROWS_SHOWN:
             self._console.print(Text(f"… and {value.num_rows - ROWS_SHOWN:,} more rows", style="dim"))
 

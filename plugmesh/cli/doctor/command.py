@@ -40,7 +40,7 @@ def doctor(
     as_json: AsJson = False,
     url: Url = HERE,
 ) -> None:
-    """Look at every part of Plugmesh on this machine, and at the mesh, and say what to do. Nothing is changed.
+    """Look at every part of Plugmesh, and say what to do. Nothing is changed.
 
     Exits with 1 if there is a problem; a warning is none.
     """

@@ -39,7 +39,7 @@ def test_a_param_is_read_as_the_flow_declares_it() -> None:
 
 
 def test_a_param_of_the_wrong_form_is_an_error_that_names_the_type() -> None:
-    with pytest.raises(ConfigurationError, match=r"--param n=many .the flow declares integer.* is not JSON"):
+    with pytest.raises(ConfigurationError, match=r"--param n=many: .many. is no integer, which the flow asks for"):
         params_of(FLOW.text, ["n=many"])
 
 
