@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from benchmarks import floor, idle, workloads
+from benchmarks import floor, idle, scale, workloads
 from benchmarks.figures import Figure
 from benchmarks.mesh import Mesh, mesh
 
@@ -16,8 +16,12 @@ _ON_A_MESH: dict[str, Callable[[Mesh, str, bool], list[Figure]]] = {
     "w2": workloads.fan_outs,
     "w3a": workloads.latency,
     "w3b": workloads.burst,
+    "scale": scale.steps,
 }
-NAMES = (*_ON_A_MESH, "idle", "start", "floor")
+_ALONE = {"idle": idle.idle, "start": idle.start, "reload": scale.reload, "lists": scale.lists}
+NAMES = (*_ON_A_MESH, *_ALONE, "floor")
+_SIZES = frozenset({"scale", "reload", "lists"})
+"""What grows with size takes minutes; it is only measured when it is named."""
 
 
 def main() -> int:
@@ -31,7 +35,8 @@ def main() -> int:
     if unknown:
         parser.error(f"unknown: {', '.join(sorted(unknown))}; known are {', '.join(NAMES)}")
     lines = []
-    for figure in measure(options.names or list(NAMES), quick=options.quick):
+    names = options.names or [name for name in NAMES if name not in _SIZES]
+    for figure in measure(names, quick=options.quick):
         lines.append(figure.line())
         print(lines[-1], flush=True)
     if options.json is not None:
@@ -49,10 +54,9 @@ def measure(names: list[str], *, quick: bool) -> Iterator[Figure]:
     if "w1" in names and not quick:
         with mesh(synchronous="normal") as running:
             yield from workloads.chain(running, "normal", quick)
-    if "idle" in names:
-        yield from idle.idle(quick=quick)
-    if "start" in names:
-        yield from idle.start(quick=quick)
+    for name, workload in _ALONE.items():
+        if name in names:
+            yield from workload(quick=quick)
     yield from floor.measure(quick=quick)
 
 
