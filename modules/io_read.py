@@ -6,11 +6,11 @@ import zipfile
 import zlib
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from module_sdk import Columns, DataError, File, module
+from module_sdk import Columns, Context, DataError, File, module
 from modules.csv_reader import CsvOptions, read_csv
 from modules.formats import Format, FormatChoice, Kind, kind_of, unpacked
 from modules.jsonl_reader import read_jsonl
@@ -20,10 +20,14 @@ from modules.tables import NO_COLUMNS, Table
 Reopen = Callable[[], Any]
 """Gives a new stream from the first byte; a reader may have to start again."""
 
+_BAD_ROWS = (
+    "csv: rows that cannot be read (another number of values, NULs, bytes that are no text, endless lines) are an error, or "
+    "they are left out, counted, and logged with line and reason."
+)
 _TYPES = "Types of columns by name, where the one found is not wanted: `{zip: string}`. For csv and jsonl."
 
 
-@module("io.read", version="1.0.0", title="Read file")
+@module("io.read", version="1.1.0", title="Read file")
 def read(
     *,
     file: Annotated[File, Field(description="The file to read.")],
@@ -39,6 +43,8 @@ def read(
     ] = True,
     nulls: Annotated[list[str], Field(description="csv: unquoted texts that mean null.")] = ["", "NA"],  # noqa: B006
     encoding: Annotated[str, Field(description="csv: the encoding of the text.")] = "utf-8",
+    bad_rows: Annotated[Literal["fail", "reject"], Field(description=_BAD_ROWS)] = "fail",
+    ctx: Context,
 ) -> Table:
     """Read a CSV, Parquet, JSON lines or Arrow file as a table.
 
@@ -52,9 +58,11 @@ def read(
         raise DataError(
             f"types: a {kind.format} file says itself which types its columns have; convert with table.derive"
         )
+    if bad_rows == "reject" and kind.format != "csv":
+        raise DataError(f"bad_rows: rows can only be rejected of csv files, and {file.name!r} is {kind.format}")
     options = CsvOptions(delimiter or ("\t" if kind.ending == "tsv" else ","), header, tuple(nulls), encoding)
     readers: dict[Format, Callable[[Reopen], Table]] = {
-        "csv": lambda reopen: read_csv(reopen, options, columns, types),
+        "csv": lambda reopen: read_csv(reopen, options, columns, types, ctx.reject if bad_rows == "reject" else None),
         "jsonl": lambda reopen: read_jsonl(reopen, types),
         "parquet": lambda reopen: _read_parquet(_seekable(reopen(), kind), columns),
         "arrow": lambda reopen: _read_arrow(_seekable(reopen(), kind)),
@@ -69,11 +77,19 @@ def _read(file: File, kind: Kind, reader: Callable[[Reopen], Table]) -> Table:
     with ExitStack() as opened:
         try:
             return reader(lambda: unpacked(opened.enter_context(file.open()), kind.compression, file.name))
+        except DataError as error:
+            raise DataError(_named(str(error), file.name)) from None
         except ConnectionError:  # of the store: it may work next time
             raise
         except (pa.ArrowException, OSError, EOFError, zlib.error, zipfile.BadZipFile) as error:
             said = str(error).partition("\n")[0]
             raise DataError(f"file: {file.name!r} cannot be read as {kind.format}: {said}") from None
+
+
+def _named(said: str, name: str) -> str:
+    """The message with the name of the file, behind the name of the param that it is about."""
+    param, colon, rest = said.partition(": ")
+    return f"{param}: {name!r}: {rest}" if colon and param in ("file", "encoding") and name not in said else said
 
 
 def _seekable(stream: Any, kind: Kind) -> Any:

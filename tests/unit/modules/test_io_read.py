@@ -1,6 +1,8 @@
 import bz2
 import gzip
 import io
+import logging
+import resource
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -9,10 +11,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from module_sdk import DataError
-from module_sdk.testing import run
-from modules import csv_reader, jsonl_reader
+from module_sdk.testing import Reported, run
+from modules import csv_lines, csv_reader, jsonl_reader
 from modules.io_read import read
 
 Put = Callable[[str, bytes | str], str]
@@ -155,8 +159,18 @@ def test_the_format_can_be_said(put: Put) -> None:
         ),
         ("t.csv", "", {}, "the file is empty"),
         ("t.csv", "a,a\n1,2\n", {}, "two columns are called 'a'"),
-        ("t.csv", b"a,b\n\xff,1\n", {}, "encoding: the column 'a' is not utf-8 text"),
-        ("t.csv", b"a,b\n\xff,1\n", {"encoding": "ascii"}, "encoding: the file is not ascii text"),
+        (
+            "t.csv",
+            b"a,b\n\xff,1\n",
+            {},
+            r"encoding: 't\.csv': the column 'a' is not utf-8 text \(line 2: its byte 1 \(0xff\)",
+        ),
+        (
+            "t.csv",
+            b"a,b\n\xff,1\n",
+            {"encoding": "ascii"},
+            r"encoding: 't\.csv': the file is not ascii text \(line 2: its byte 1",
+        ),
         ("t.csv", "a\n1\n", {"encoding": "nosuch"}, "there is no encoding 'nosuch'"),
         ("t.csv", "a\n1\n", {"columns": ["b"]}, "the input 'file' has no column 'b'"),
         ("t.csv", "a\n1\n", {"types": {"b": "string"}}, "types: the input 'file' has no column 'b'"),
@@ -237,3 +251,148 @@ def test_a_chosen_column_may_end_in_a_value_of_several_lines(put: Put) -> None:
 def test_utf_16_is_named(put: Put) -> None:
     with pytest.raises(DataError, match="set encoding to utf-16"):
         run(read, file=put("t.csv", "a,b\n1,2\n".encode("utf-16")))
+
+
+# -- bad rows of CSV files ---------------------------------------------------------------------------------------------
+
+NUL, LATIN, RAGGED, FINE = b"1,x\0y\n", b"1,caf\xe9\n", b"1,2,3\n", b"1,x\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (
+            b"a,b\n" + FINE + RAGGED,
+            "file: 't.csv' cannot be read as csv: CSV parse error: Row #3: Expected 2 columns, got 3",
+        ),
+        (b"a,b\n" + FINE + NUL, "file: 't.csv': there is a NUL in the text"),
+        (b"a,b\n" + FINE + NUL, "(line 3: its byte 4 is NUL; it begins with '1,x\\x00y'): bad_rows: reject leaves"),
+        (b"a,b\n" + FINE + LATIN, "(line 3: its byte 6 (0xe9) is no utf-8 text; it begins with '1,caf\\\\xe9')"),
+        (b"a,b\n" + FINE + LATIN, "encoding: 't.csv': the column 'b' is not utf-8 text"),
+        (b"a,b\xff\n" + FINE, "is no utf-8 text"),
+        (b"\0" * 1000, "file: 't.csv': there is a NUL in the text"),
+    ],
+)
+def test_bad_rows_name_file_line_and_place(put: Put, content: bytes, message: str) -> None:
+    with pytest.raises(DataError) as failed:
+        run(read, file=put("t.csv", content))
+    assert message in str(failed.value)
+
+
+def test_a_line_that_does_not_end_is_an_error_before_it_fills_the_memory(
+    put: Put, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(csv_reader, "BLOCK_BYTES", 1 << 20)
+    monkeypatch.setattr(csv_reader, "LONGEST_LINE_BYTES", 2 << 20)
+    monkeypatch.setattr(csv_lines, "LONGEST_LINE_BYTES", 2 << 20)
+    with pytest.raises(DataError) as failed:
+        run(read, file=put("t.csv", b"a,b\n1,2\n1," + b"x" * (9 << 20) + b"\n1,2\n"))
+    assert "file: 't.csv': line 3 cannot be read: it is longer than 2 MiB, the most that a row may have" in str(
+        failed.value
+    )
+    with pytest.raises(DataError, match="a quote is opened in row 1 and never closed"):
+        run(read, file=put("t.csv", b'a,b\n1,"2\n' + b"1,2\n" * 1_000_000))
+
+
+def rejected(put: Put, content: bytes, **params: Any) -> tuple[pa.Table, int, list[str]]:
+    """What was read, how many rows were not, and what the log says of them."""
+    said, lines = Reported(), []
+    handler = logging.Handler()
+    handler.emit = lambda record: lines.append(record.getMessage())  # type: ignore[method-assign]
+    log = logging.getLogger("step")
+    log.addHandler(handler)
+    try:
+        table = run(read, None, said, file=put("t.csv", content), bad_rows="reject", **params)
+    finally:
+        log.removeHandler(handler)
+    return table, said.rows_failed, lines
+
+
+def test_bad_rows_are_left_out_counted_and_logged_with_line_and_reason(put: Put) -> None:
+    content = b"a,b\n" + FINE + NUL + FINE + RAGGED + LATIN + b"1\n" + b"7,z\n"
+    table, failed, log = rejected(put, content)
+    assert table.to_pylist() == [{"a": 1, "b": "x"}, {"a": 1, "b": "x"}, {"a": 7, "b": "z"}]
+    assert failed == 4
+    assert [line.partition(": ")[2] for line in log] == [
+        "line 3: its byte 4 is NUL: '1,x\\x00y'",
+        "line 5: it has 3 values instead of 2: 1,2,3",
+        "line 6: its byte 6 (0xe9) is no utf-8 text: '1,caf\\\\xe9'",
+        "line 7: it has 1 values instead of 2: 1",
+    ]
+
+
+def test_types_are_those_of_the_rows_that_stay(put: Put) -> None:
+    table, failed, _ = rejected(put, b"n\n1\n2\0\n\xff\n3\n", columns=["n"])
+    assert (table.to_pydict(), failed) == ({"n": [1, 3]}, 2)
+
+
+def test_a_file_of_bad_rows_alone_is_an_empty_table(put: Put) -> None:
+    table, failed, log = rejected(put, b"a,b\n" + RAGGED * 2000)
+    assert (table.num_rows, failed) == (0, 2000)
+    assert log[-1] == "2,000 rows were rejected in all; the first 50 reasons are above"
+
+
+def test_a_line_that_does_not_end_is_left_out(put: Put, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(csv_lines, "LONGEST_LINE_BYTES", 1 << 20)
+    monkeypatch.setattr(csv_lines, "PIECE_BYTES", 1 << 16)
+    table, failed, log = rejected(put, b"a,b\n1,2\n1," + b"x" * (3 << 20) + b"\n3,4\n5\n")
+    assert (table.to_pydict(), failed) == ({"a": [1, 3], "b": [2, 4]}, 2)
+    assert "line 3: it is longer than 1 MiB" in log[0]
+    assert "line 5: it has 1 values instead of 2" in log[1]
+
+
+def test_a_header_that_cannot_be_read_is_an_error_all_the_same(put: Put) -> None:
+    with pytest.raises(DataError, match="the header line cannot be read: its byte 3 is NUL"):
+        rejected(put, b"a,\0\n" + FINE)
+
+
+def test_rows_of_other_formats_are_not_rejected(put: Put) -> None:
+    with pytest.raises(DataError, match=r"rows can only be rejected of csv files, and 't\.jsonl' is jsonl"):
+        run(read, file=put("t.jsonl", "{}"), bad_rows="reject")
+    with pytest.raises(DataError, match="a file in utf-16 cannot be rejected"):
+        rejected(put, "a\n1\n".encode("utf-16"), encoding="utf-16")
+
+
+@given(
+    lines=st.lists(st.sampled_from([FINE, NUL, LATIN]), min_size=1, max_size=30),
+    size=st.integers(1, 40),
+    piece=st.integers(1, 40),
+)
+def test_good_lines_come_whole_however_they_are_cut(lines: list[bytes], size: int, piece: int) -> None:
+    bad: list[csv_lines.BadLine] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(csv_lines, "PIECE_BYTES", piece)
+        stream = csv_lines.GoodLines(io.BytesIO(b"".join(lines)), "utf-8", bad.append, header=False)
+        assert b"".join(iter(lambda: stream.read(size), b"")) == FINE * lines.count(FINE)
+    numbers = [number for number, line in enumerate(lines, 1) if line != FINE]
+    assert [line.number for line in bad] == numbers
+    there = [number for number, line in enumerate(lines, 1) if line == FINE]
+    assert [stream.line_of(row) for row in range(1, len(there) + 1)] == there
+
+
+def test_forty_thousand_columns_are_read(put: Put) -> None:
+    names = [f"c{number}" for number in range(40_000)]
+    text = f"{','.join(names)}\n{','.join('1' * 40_000)}\n"
+    table = run(read, file=put("wide.csv", text), columns=["c0", "c39999"])
+    assert table.to_pylist() == [{"c0": 1, "c39999": 1}]
+    with pytest.raises(DataError, match="Expected 40000 columns, got 1"):
+        run(read, file=put("wide.csv", f"{text}1\n"))
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("byte", [b"x", b"\0"])
+def test_a_line_of_a_gigabyte_is_named_without_being_held(tmp_path: Path, byte: bytes) -> None:
+    path = tmp_path / "long.csv"
+    with path.open("wb") as file:
+        file.write(b"a,b\n1,2\n1,")
+        if byte == b"\0":
+            file.truncate(1 << 30)  # a hole
+        else:
+            for _ in range(64):
+                file.write(byte * (16 << 20))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(
+        DataError, match="line 3: it is longer than 64 MiB" if byte == b"\0" else "line 3 cannot be read: it is longer"
+    ):
+        run(read, file=str(path))
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 600_000  # KiB
