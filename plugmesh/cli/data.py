@@ -32,6 +32,7 @@ class DataFormat(StrEnum):
     PARQUET = "parquet"
     CSV = "csv"
     JSON = "json"
+    JSONL = "jsonl"
     ARROW = "arrow"
     XLSX = "xlsx"
 
