@@ -196,13 +196,14 @@ def kept_bytes(reader: Reader) -> int:
 @dataclass(frozen=True, slots=True)
 class Known:
     """What is known of a run whose objects were found. `key`: it has a row; `objects`: it was measured, with so many
-    objects of data; `marked_at`: since when they are to go."""
+    objects of data; `marked_at`: since when they are to go; `released_at`: since when they are gone."""
 
     key: int | None
     flow: str
     ended_at: float | None
     objects: int | None = None
     marked_at: float | None = None
+    released_at: float | None = None
 
 
 def known_runs(reader: Reader, runs: Collection[str]) -> dict[str, Known]:
@@ -212,11 +213,13 @@ def known_runs(reader: Reader, runs: Collection[str]) -> dict[str, Known]:
         rows = reader.rows(sa.select(run.c.id, run.c.key, run.c.flow, run.c.ended_at).where(run.c.id.in_(part)))
         found.update((str(name), Known(int(key), flow, ended)) for name, key, flow, ended in rows)
         data = run_data.c
-        columns = (data.run, data.flow, data.ended_at, data.objects, data.data_marked_at)
-        for name, flow, ended, objects, marked_at in reader.rows(sa.select(*columns).where(data.run.in_(part))):
+        columns = (data.run, data.flow, data.ended_at, data.objects, data.data_marked_at, data.data_released_at)
+        for name, flow, ended, objects, marked_at, released_at in reader.rows(
+            sa.select(*columns).where(data.run.in_(part))
+        ):
             before = found.get(str(name))
             key = None if before is None else before.key
-            found[str(name)] = Known(key, flow, ended, int(objects), marked_at)
+            found[str(name)] = Known(key, flow, ended, int(objects), marked_at, released_at)
     return found
 
 

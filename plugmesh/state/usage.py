@@ -13,7 +13,11 @@ from plugmesh.state.schema import file, run_borrow, run_data, run_pin
 def usage_of_runs(reader: Reader) -> list[dict[str, Any]]:
     """Sums over ended runs by namespace and flow."""
     data = run_data.c
-    sums = [sa.func.sum(data[name]).label(name) for name in ("objects", "bytes", "log_objects", "log_bytes")]
+    parts = {"objects": "data", "bytes": "data", "log_objects": "logs", "log_bytes": "logs"}
+    sums = [
+        sa.func.sum(sa.case((data[f"{part}_released_at"].is_(None), data[name]), else_=0)).label(name)
+        for name, part in parts.items()
+    ]
     query = sa.select(data.namespace, data.flow, sa.func.count().label("runs"), *sums)
     query = query.where(sa.or_(data.data_released_at.is_(None), data.logs_released_at.is_(None)))
     rows = reader.documents(query.group_by(data.namespace, data.flow).order_by(data.namespace, data.flow))

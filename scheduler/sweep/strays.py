@@ -61,7 +61,7 @@ class Strays:
         self, namespace: str, run: str, known: Known | None, held: bool, round: tuple[Holds, Report, float, float]
     ) -> None:
         _, report, settled, _ = round
-        if known is None or (known.marked_at is not None and known.marked_at <= settled):
+        if known is None or known.released_at is not None:  # what came after all was deleted
             if not held:
                 there = await self._objects.below(run_prefix(namespace, run))
                 old = [one for one in there if one.modified <= settled and (known is None or not is_log(one.key))]

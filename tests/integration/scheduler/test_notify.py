@@ -8,9 +8,10 @@ import pytest
 
 from plugmesh.contracts.flow import Flow
 from plugmesh.contracts.notify import Notify
+from plugmesh.errors import StateUnavailable
 from plugmesh.outgoing.client import Client
 from plugmesh.outgoing.webhook_key import sign
-from plugmesh.state.notifications import notifications_of, retry_notification
+from plugmesh.state.notifications import due_notifications, notifications_of, retry_notification
 from scheduler.notify.notifier import Notifier
 from tests.integration.outgoing.receiver import answer, receiving
 from tests.integration.scheduler.mesh import Mesh
@@ -187,3 +188,21 @@ async def test_the_log_of_a_failure_names_the_host_alone(house, caplog):
     assert f"127.0.0.1:{receiver.port}" in caplog.text
     assert "S3CRET" not in caplog.text
     assert "hunter2" not in caplog.text
+
+
+async def test_a_database_that_cannot_be_read_stops_no_webhook_for_good(house, monkeypatch):
+    asked, read = 0, house.mesh.state.read
+
+    async def failing(question, *given, **named):
+        nonlocal asked
+        if question is due_notifications and (asked := asked + 1) == 1:
+            raise StateUnavailable("no disk")
+        return await read(question, *given, **named)
+
+    async with receiving(ok) as receiver:
+        monkeypatch.setattr(house.mesh.state, "read", failing)
+        run = await house.ended(receiver.url())
+        await wait_until(lambda: asked)
+        house.notifier.wake()
+        (row,) = await house.settled(run)
+    assert row.state == "delivered"

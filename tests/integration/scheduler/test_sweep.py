@@ -423,3 +423,58 @@ async def test_questions_about_files_know_what_is_deleted(house):
     assert await house.state.read(surplus_files, 1, None, 10) == []
     assert [row.object for row in await house.state.read(deleted_files, 5.0, 0, 10)] == [one.object]
     assert two.deleted_at is None
+
+
+async def test_what_cannot_be_deleted_is_reported_tried_again_and_blocks_nothing(house, monkeypatch):
+    for name in ("r-1", "r-2", "r-3"):
+        await house.run(name)
+    await house.sweep()
+    await house.sweep(21)
+    stuck, delete = True, house.store.delete
+
+    def refusing(key: str) -> bool:
+        if stuck and key.startswith("data/default/r-1/"):
+            raise PermissionError(13, "Permission denied", key)
+        return delete(key)
+
+    monkeypatch.setattr(house.store, "delete", refusing)
+    report = await house.sweeper.round(whole=True)
+    assert {one.split("/")[2] for one in house.there()} == {"r-1"}
+    assert (report.stuck_objects, house.sweeper.stuck, report.failures) == (2, 2, 0)
+    assert (await house.sweeper.round(whole=True)).stuck_objects == 2
+    stuck = False
+    await house.sweep()
+    assert house.there() == set()
+    assert house.sweeper.stuck == 0
+
+
+async def test_a_run_that_cannot_be_looked_at_keeps_no_other_from_being_swept(house, monkeypatch, caplog):
+    for name in ("r-1", "r-2"):
+        await house.run(name)
+    await house.sweep()
+    await house.sweep(21)
+    listing = house.store.list
+
+    def refusing(prefix: str):
+        if prefix == "data/default/r-1/":
+            raise PermissionError(13, "Permission denied")
+        return listing(prefix)
+
+    monkeypatch.setattr(house.store, "list", refusing)
+    report = await house.sweeper.round(whole=True)
+    monkeypatch.undo()
+    assert {one.split("/")[2] for one in house.there()} == {"r-1"}
+    assert report.failures
+    assert "run r-1 could not be swept, it is tried again in the next round" in caplog.text
+
+
+async def test_a_file_version_that_is_being_read_stays(house):
+    old = await house.file("f", 1)
+    await house.file("f", 2)
+    house.settings.retention_file_versions = 1
+    house.looked_at = {old.object}
+    await house.sweep(rounds=4)
+    assert old.object in house.there("files/")
+    house.looked_at = set()
+    await house.sweep(rounds=2)
+    assert old.object not in house.there("files/")
