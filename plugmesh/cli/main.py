@@ -34,6 +34,20 @@ def make_module_app() -> typer.Typer:
     return app
 
 
+def make_up_app() -> typer.Typer:
+    """The command with `up` only: a server starts without the libraries of the commands that talk to one."""
+    from plugmesh.cli.root import root_app  # noqa: PLC0415  slow: Ctrl-C may come meanwhile
+    from plugmesh.cli.up import up  # noqa: PLC0415  as above
+
+    app = root_app()
+    app.command()(up)
+    return app
+
+
+_ALONE = {"module": make_module_app, "up": make_up_app}
+"""Commands that start processes, and need little of the others."""
+
+
 def _print_anything() -> None:
     """A terminal that cannot show a character of somebody's data shows what it is called, and nothing breaks."""
     for stream in (sys.stdout, sys.stderr):
@@ -50,7 +64,7 @@ def main() -> None:
             answer(sys.argv[2:])
             return
         _print_anything()
-        app = make_module_app() if sys.argv[1:2] == ["module"] else make_app()
+        app = _ALONE.get(next(iter(sys.argv[1:2]), ""), make_app)()
         app(prog_name="plugmesh")
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
