@@ -35,7 +35,7 @@ def _walk(document: Any, top: KeyPath, report: Report) -> None:
             return
         values += 2 if isinstance(path[-1] if path else 0, str) else 1
         if values > MAX_VALUES:
-            report.error(SCHEMA, "too-large", f"the document has more than {MAX_VALUES} keys and values", top)
+            report.error(SCHEMA, "too-large", f"the document has more than {MAX_VALUES:,} keys and values", top)
             return
         if not isinstance(value, dict | list):
             _check_scalar(value, path, report)

@@ -45,7 +45,7 @@ def read_nodes(value: Any, report: Report) -> tuple[dict[str, Node], frozenset[s
             SCHEMA, "no-nodes", "a flow needs at least one node", ("nodes",), hint="nodes: {name: {module: …}}"
         )
     if len(documents) > MAX_NODES:
-        message = f"the flow has {len(documents)} nodes, {MAX_NODES} are possible"
+        message = f"the flow has {len(documents):,} nodes, {MAX_NODES:,} are possible"
         report.error(SCHEMA, "too-many-nodes", message, ("nodes",), hint="a mapped node runs once for each element")
         return {}, frozenset()
     nodes: dict[str, Node] = {}
@@ -188,6 +188,7 @@ def _read_timeout(value: Any, path: KeyPath, report: Report) -> float | None:
 
 def _read_limits(value: Any, path: KeyPath, report: Report) -> Limits | None:
     fields = read_mapping(value, path, "limits", report)
+    fields = {key: below for key, below in fields.items() if not _is_wall_time(key, path, report)}
     check_keys(fields, tuple(LIMIT_FIELDS), path, "limits", report)
     given: dict[str, Any] = {}
     for word in LIMIT_FIELDS:
@@ -197,6 +198,14 @@ def _read_limits(value: Any, path: KeyPath, report: Report) -> Limits | None:
             except ValueError as error:
                 report.error(SCHEMA, "bad-limit", f"{word} cannot be {shown(fields[word])}: {error}", (*path, word))
     return Limits(**given) if given else None
+
+
+def _is_wall_time(key: str, path: KeyPath, report: Report) -> bool:
+    if key not in {"wall", "wall_s", "timeout", "time"}:
+        return False
+    hint = "the time by the clock on the wall is the node's timeout:"
+    report.error(SCHEMA, "unknown-key", f"limits has no key {shown(key)}", (*path, key), hint=hint, key=True)
+    return True
 
 
 _FIELDS = {"in": "inputs", "timeout": "timeout_s"}

@@ -75,8 +75,8 @@ def parse_flow_document(document: Any, file: str = "flow") -> Parsed:
 def _decode(text: str | bytes, report: Report) -> str | None:
     size = len(text) if isinstance(text, bytes) else len(text.encode("utf-8", "surrogatepass"))
     if size > MAX_BYTES:
-        message = f"the flow has {size} bytes, {MAX_BYTES} are possible"
-        report.add(SYNTAX, "error", "too-large", message, at=(1, 1), hint="hand data in as an input")
+        message = f"the flow has {size:,} bytes, {MAX_BYTES:,} are possible"
+        report.add(SYNTAX, "error", "too-large", message, at=(1, 1), hint="hand data in as a file or table: an input")
         return None
     if isinstance(text, str):
         return text

@@ -27,7 +27,9 @@ from ruamel.yaml.reader import ReaderError
 from plugmesh.flows.document import MAX_DEPTH, MAX_EXPANDED, MAX_VALUES
 from plugmesh.flows.places import Place, Places
 from plugmesh.flows.problem import SCHEMA, SYNTAX, Report
+from plugmesh.flows.read_json import read_json
 from plugmesh.flows.scalars import Scalar, join_surrogates, resolve_plain
+from plugmesh.flows.syntax_words import explain
 
 MAX_BYTES = 1024 * 1024
 
@@ -59,6 +61,11 @@ class _Anchored:
 
 def read_text(text: str, file: str, report: Report) -> tuple[Any, Places]:
     """The document in `text` (`None` when there is none; the report says why) and its positions."""
+    return read_json(text, file) or read_yaml(text, file, report)
+
+
+def read_yaml(text: str, file: str, report: Report) -> tuple[Any, Places]:
+    """The same, for any text."""
     composer = _Composer(report)
     events = YAML(typ="safe", pure=True).parse(text)
     try:
@@ -122,7 +129,7 @@ class _Composer:
             value = resolve_plain(event.value) if event.implicit[0] else join_surrogates(event.value)
         except ValueError as error:
             self._error("bad-scalar", str(error))
-            value = ""
+            value = "" if self._wants_key() else None
         place = Place(*self.last)
         if event.anchor is not None:
             self._anchors[event.anchor] = _Anchored(value, place, 1 + len(event.value), 0)
@@ -195,7 +202,7 @@ class _Composer:
         self._size += size
         self._values += 1
         if self._values > MAX_VALUES:
-            self._stop("too-large", f"the document has more than {MAX_VALUES} keys and values")
+            self._stop("too-large", f"the document has more than {MAX_VALUES:,} keys and values")
         if self._size > MAX_EXPANDED:
             limit = MAX_EXPANDED // 1024**2
             self._stop("too-large", f"with its aliases written out the document is larger than {limit} MiB")
@@ -217,11 +224,10 @@ class _Composer:
 def _syntax_error(report: Report, text: str, error: MarkedYAMLError) -> None:
     mark = error.problem_mark or error.context_mark
     at = (mark.line + 1, mark.column + 1) if mark is not None else (1, 1)
-    parts = [part for part in (error.context, error.problem) if part]
     line = (text.splitlines() or [""])[min(at[0], len(text.splitlines()) or 1) - 1]
-    hint = ""
+    message, hint = explain(error)
     if "\t" in line[: at[1]]:
         hint = "YAML is indented with spaces, not tabs"
-    elif "${" in line:
+    elif "${" in line[: at[1]]:
         hint = 'inside { } and [ ] an expression needs quotes: "${params.x}"'
-    report.add(SYNTAX, "error", "syntax", ": ".join(parts) or "this is not YAML", hint=hint, at=at)
+    report.add(SYNTAX, "error", "syntax", message, hint=hint, at=at)

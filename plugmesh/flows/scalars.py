@@ -36,7 +36,10 @@ def join_surrogates(text: str) -> str:
     r"""JSON writes characters beyond U+FFFF as two escapes (`"\ud83d\ude00"`). Raises `ValueError` for half a pair."""
     if text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text):
         return text
-    return text.encode("utf-16", "surrogatepass").decode("utf-16")
+    try:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16")
+    except UnicodeDecodeError:
+        raise ValueError("half a surrogate pair is no character: write both halves, or the character itself") from None
 
 
 def _number(text: str) -> Scalar:

@@ -43,9 +43,10 @@ def is_type(value: Any, expected: str) -> bool:
 
 
 def shown(value: Any) -> str:
-    """`value` for a message: as JSON, shortened."""
+    """`value` for a message: as JSON, shortened; what cannot be seen is written as an escape."""
     if isinstance(value, str):
-        text = json.dumps(value[: _SHOWN + 1], ensure_ascii=False)
+        start = value[: _SHOWN + 1]
+        text = json.dumps(start, ensure_ascii=not start.isprintable())
     elif isinstance(value, dict | list):
         text = "a list" if isinstance(value, list) else "a mapping"
     else:

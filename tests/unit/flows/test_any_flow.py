@@ -10,6 +10,10 @@ from ruamel.yaml import YAML
 
 from plugmesh.contracts.flow import Flow
 from plugmesh.flows.parse import Parsed, parse_flow_document, parse_flow_text
+from plugmesh.flows.places import Places
+from plugmesh.flows.problem import Report
+from plugmesh.flows.read import read_yaml
+from plugmesh.flows.read_json import read_json
 from plugmesh.flows.validate import check
 from tests.unit.flows.known import LATE_BY_CARRIER, builtin_like
 
@@ -82,6 +86,14 @@ def test_yaml_json_and_the_decoded_document_mean_the_same(document: dict[str, An
     assert _meant(parse_flow_text(json.dumps(document))) == flow
     assert _meant(parse_flow_text(json.dumps(document, indent=1, ensure_ascii=False))) == flow
     assert _meant(parse_flow_text(_as_yaml(document))) == flow
+
+
+@settings(max_examples=40)
+@given(flows | values, st.sampled_from([None, 1]))
+def test_the_fast_reader_of_json_finds_what_the_other_one_finds(document: Any, indent: int | None) -> None:
+    text = json.dumps(document, indent=indent, ensure_ascii=indent is None)
+    fast = read_json(text, "f")
+    assert fast is None or fast == read_yaml(text, "f", Report(Places("f")))
 
 
 @settings(max_examples=60)

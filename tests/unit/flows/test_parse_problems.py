@@ -73,7 +73,10 @@ def test_what_was_probably_meant_is_said(written: str, meant: str) -> None:
         ("flow: f\nnodes: {n: {module: m, timeout: true}}", "timeout must be a number of seconds"),
         ("flow: f\nnodes: {n: {module: m, retry: {delay: -1}}}", "delay must be zero or more"),
         ("flow: f\nnodes: {n: {module: m, retry: {delay: 2d}}}", "at most 3600 s"),
-        ("flow: f\nnodes: {n: {module: m, limits: {memory: lots}}}", 'memory cannot be "lots": it is a number of bytes'),
+        (
+            "flow: f\nnodes: {n: {module: m, limits: {memory: lots}}}",
+            'memory cannot be "lots": it is a number of bytes',
+        ),
         ("flow: f\nnodes: {n: {module: m, limits: {memory: 0}}}", "memory cannot be 0: input should be greater than 0"),
         ("flow: f\nnodes: {n: {module: m, limits: {open_files: 2}}}", "greater than or equal to 16"),
         ("flow: f\nnodes: {n: {module: m, limits: {cpu_s: true}}}", "a number is needed, not true or false"),
