@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -71,6 +72,14 @@ async def test_who_saves_over_what_others_saved_is_told(house: House) -> None:
     assert "was to follow revision 1, but its newest revision is 2" in answer.json()["detail"]
     wrong = await put(house, TEXT, **{"if-match": '"abc"'})
     assert (wrong.status_code, "If-Match is the number of a revision" in wrong.json()["detail"]) == (400, True)
+
+
+async def test_of_many_who_save_over_the_same_revision_one_does(house: House) -> None:
+    texts = [f"{TEXT}timeout: {seconds}\n" for seconds in range(1, 7)]
+    answers = await asyncio.gather(*[put(house, text, **{"if-match": '"0"'}) for text in texts])
+    assert sorted(answer.status_code for answer in answers) == [201, *[409] * 5]
+    answers = await asyncio.gather(*[put(house, text) for text in texts])
+    assert len({answer.json()["revision"] for answer in answers}) == 6, "no number is given twice"
 
 
 async def test_the_path_names_the_flow_and_another_name_in_the_text_is_a_warning(house: House) -> None:
