@@ -57,7 +57,7 @@ class PlainTable(Table):
         for row in zip(*(column.cells for column in kept), strict=True):
             shown.add_row(*row)
         wide = options.update_width(options.max_width + GAP)  # the last column has its blanks too
-        yield from console.render(_Tight(shown), wide)
+        yield from console.render(tight(shown), wide)
 
     def _widths(self, width: int) -> dict[str, int]:
         """Columns by their place: two of somebody's data may have names that look alike."""
@@ -119,13 +119,16 @@ def facts(lines: Iterable[tuple[str, str]]) -> RenderableType:
     for label, text in lines:
         if text:
             made.add_row(*cells(label, text))
-    return _Tight(made)
+    return tight(made)
+
+
+def tight(shown: RenderableType) -> RenderableType:
+    """What it shows, in lines that do not end with blanks."""
+    return _Tight(shown)
 
 
 @dataclass(frozen=True, slots=True)
 class _Tight:
-    """What it shows, in lines that do not end with blanks."""
-
     shown: RenderableType
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:

@@ -15,6 +15,8 @@ from rich.text import Text
 
 from plugmesh import __version__
 from plugmesh.cli.arguments import HERE, AsJson, Url
+from plugmesh.cli.client import MeshClient
+from plugmesh.cli.console import tight
 from plugmesh.cli.doctor import machine, mesh, modules, storage
 from plugmesh.cli.doctor.check import Check, Verdict
 from plugmesh.cli.exits import ExitCode
@@ -23,6 +25,8 @@ from plugmesh.cli.terminal_text import one_line
 from plugmesh.errors import ConfigurationError, NotFound
 
 DATA = Path("plugmesh-data")
+ANSWER_S = 5.0
+"""A mesh that says nothing for so long is stopped, or as good as that."""
 _MARKS = {Verdict.OK: ("ok", "green"), Verdict.WARNING: ("warning", "yellow"), Verdict.PROBLEM: ("PROBLEM", "bold red")}
 
 
@@ -72,7 +76,7 @@ def report(checks: Sequence[Check]) -> RenderableType:
         if not problems + warnings
         else f"{_many(problems, 'problem')}, {_many(warnings, 'warning')}"
     )
-    return Group(made, Text(), Text(verdict, style="bold red" if problems else "bold"))
+    return Group(tight(made), Text(), Text(verdict, style="bold red" if problems else "bold"))
 
 
 def _many(count: int, word: str) -> str:
@@ -88,7 +92,8 @@ def _checks(session: Session, data: Path | None, files: Sequence[Path]) -> Itera
     yield machine.check_python(machine.python_version())
     yield machine.check_libraries(machine.libraries())
     yield machine.check_limits(machine.limits())
-    served = mesh.served_at(session.client, now)
+    with MeshClient(session.client.url, session.runtime, timeout_s=ANSWER_S) as client:
+        served = mesh.served_at(client, now)
     yield from _storage(data, now, served=not served.error)
     yield from mesh.checks_of(served, __version__)
     for file in files:

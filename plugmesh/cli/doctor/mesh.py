@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import Any
 
+import httpx2
+
 from plugmesh.cli.client import MeshClient
 from plugmesh.cli.doctor.check import Check, ok, problem, warning
 from plugmesh.cli.routes import at
@@ -25,6 +27,7 @@ class Served:
     url: str
     error: str = ""
     is_away: bool = False
+    is_silent: bool = False
     version: str = ""
     ready: Mapping[str, str] = field(default_factory=dict)
     clock_ahead_s: float | None = None
@@ -39,12 +42,14 @@ def checks_of(served: Served, ours: str) -> Iterator[Check]:
     yield check_server(served, ours)
     if served.error:
         return
-    yield check_ready(served)
     yield check_clock(served)
     if served.refused:
         todo = "export PLUGMESH_TOKEN with what `plugmesh token show` prints on the mesh's machine"
         yield problem("API", served.refused, todo)
         return
+    yield check_ready(served)
+    yield check_hub(served)
+    yield check_versions(served, ours)
     yield check_instances(served)
     yield check_waiting(served)
 
@@ -55,9 +60,14 @@ def check_server(served: Served, ours: str) -> Check:
         return warning(
             "server", f"no mesh answers at {served.url}", "start one with `plugmesh up`, or say where it is: --url"
         )
+    if served.is_silent:
+        todo = "see whether its process is stopped or busy (`top`, and what it logged); else end it and start it again"
+        return problem("server", f"something listens at {served.url}, and does not answer", todo)
     if served.error:
         todo = "another program has the port: choose another with `plugmesh up --port`, or say where the mesh is: --url"
         return problem("server", served.error, todo)
+    if not served.version:
+        return ok("server", f"it answers at {served.url}, and wants a token")
     if served.version != ours:
         todo = "use one version: start the mesh again with this one, or install that one here"
         return warning("server", f"it is version {served.version}, this command is {ours}", todo)
@@ -100,6 +110,25 @@ def check_instances(served: Served) -> Check:
     return ok("instances", f"{len(usable)} with {sum(one['slots'] for one in usable)} slots")
 
 
+def check_hub(served: Served) -> Check:
+    """Whether those who serve modules hold their connections to the hub."""
+    apart = [one for one in served.instances if not one.get("connected", True)]
+    if apart:
+        found = ", ".join(f"{one['id']} on {one['host']}" for one in apart[:_LISTED])
+        todo = "they join again by themselves; if they do not, see what they print, or start them again"
+        return warning("hub", f"not connected: {found}", todo)
+    return ok("hub", f"{len(served.instances)} connected")
+
+
+def check_versions(served: Served, ours: str) -> Check:
+    """Whether instances run the SDK of this version."""
+    others = [one for one in served.instances if str(one.get("sdk") or "").partition("/")[2] not in {"", ours}]
+    if others:
+        found = ", ".join(f"{one['id']} on {one['host']} has {one['sdk']}" for one in others[:_LISTED])
+        return warning("versions", found, f"install {ours} there, and start them again")
+    return ok("versions", f"{ours} everywhere")
+
+
 def check_waiting(served: Served) -> Check:
     """Runs that wait for something."""
     if served.waiting:
@@ -113,12 +142,14 @@ def served_at(client: MeshClient, now: float) -> Served:
     """Ask the mesh; `now` is Unix time."""
     try:
         _, health, headers = client.look("/healthz")
-        if not isinstance(health, dict) or health.get("service") != "plugmesh":
+        if not isinstance(health, dict) or health.get("service", "plugmesh") != "plugmesh" or "alive" not in health:
             return Served(client.url, error=f"what answers at {client.url} is no Plugmesh")
         ready = client.look("/readyz")[1].get("checks", {})
     except PlugmeshError as error:
-        return Served(client.url, error=str(error), is_away="no mesh answers" in str(error))
-    known = {"version": str(health.get("version")), "ready": ready, "clock_ahead_s": _ahead(headers.get("date"), now)}
+        silent = isinstance(error.__cause__, httpx2.TimeoutException)
+        return Served(client.url, error=str(error), is_away="no mesh answers" in str(error), is_silent=silent)
+    # Without a token a server says no more than that it is there.
+    known = {"version": health.get("version", ""), "ready": ready, "clock_ahead_s": _ahead(headers.get("date"), now)}
     try:
         instances = client.get("/instances")["instances"]
         open_runs = list(client.pages("/runs", "runs", _RUNS_LOOKED_AT, state="running"))

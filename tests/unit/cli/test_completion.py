@@ -1,6 +1,7 @@
 """What a shell may offer for the last word of a command line."""
 
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -85,6 +86,16 @@ def test_a_shell_never_sees_an_error() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "plugmesh", "__complete", "nonsense", ""], capture_output=True, text=True, check=True
     )
+    assert (done.stdout, done.stderr) == ("", "")
+
+
+@pytest.mark.parametrize("shell", Shell)
+def test_every_script_parses(shell: Shell, tmp_path: Path) -> None:
+    if shutil.which(shell.value) is None:
+        pytest.skip(f"no {shell.value} here")
+    script = tmp_path / "script"
+    script.write_text(SCRIPTS[shell])
+    done = subprocess.run([shell.value, "-n", str(script)], capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ("", "")
 
 
