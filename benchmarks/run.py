@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from benchmarks import floor, idle, scale, workloads
+from benchmarks import floor, idle, scale, views, workloads
 from benchmarks.figures import Figure
 from benchmarks.mesh import Mesh, mesh
 
@@ -17,10 +17,11 @@ _ON_A_MESH: dict[str, Callable[[Mesh, str, bool], list[Figure]]] = {
     "w3a": workloads.latency,
     "w3b": workloads.burst,
     "scale": scale.steps,
+    "views": views.look,
 }
 _ALONE = {"idle": idle.idle, "start": idle.start, "reload": scale.reload, "lists": scale.lists}
 NAMES = (*_ON_A_MESH, *_ALONE, "floor")
-_SIZES = frozenset({"scale", "reload", "lists"})
+_SIZES = frozenset({"scale", "reload", "lists", "views"})
 """What grows with size takes minutes; it is only measured when it is named."""
 
 
