@@ -423,6 +423,13 @@ FLOWS = (
         "The choices are listed in the message.",
     ),
     _flow(
+        "wrong-expression",
+        "A SQL expression that cannot be",
+        "A param that is a SQL expression has a mistake that no table could heal.",
+        "A function is misspelt or not possible, a bracket or a quote is missing, or it is more than one expression.",
+        "Correct it at the line and column that are named. Columns are looked at when the run gets there.",
+    ),
+    _flow(
         "out-of-range",
         "Out of range",
         "A number, a length or a text is outside of what the param takes.",

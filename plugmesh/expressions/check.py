@@ -30,7 +30,7 @@ _OPERATORS = {
     "OPERATOR_TRY",
     "STRUCT_EXTRACT",
 }
-_REFUSED = {
+REFUSED = {
     "SUBQUERY": "a subquery is not possible: it sees one row of one table; use table.join for another table",
     "STAR": "a star is not possible: name the columns",
     "WINDOW": "OVER (...) is not possible: an expression sees one row, or with table.aggregate one group",
@@ -84,7 +84,7 @@ class Check:
             if node["type"] not in _OPERATORS:
                 raise self._error(node, f"{node['type'].lower()} is not possible in an expression")
         elif kind not in _PLAIN:
-            raise self._error(node, _REFUSED.get(kind, f"{kind.lower()} is not possible in an expression"))
+            raise self._error(node, REFUSED.get(kind, f"{kind.lower()} is not possible in an expression"))
         return set(), known
 
     def _column(self, node: Node, known: frozenset[str]) -> None:
@@ -93,7 +93,7 @@ class Check:
             return
         found = self._exact.get(name) or self._folded.get(name.casefold())
         if found is None and name.casefold() in UNSTABLE:
-            raise self._error(node, _why_not(name))
+            raise self._error(node, why_not(name))
         if found is None:
             raise self._error(
                 node, f"there is no column {name!r}{_hint(name, self._names)}; there are {listed(self._names)}"
@@ -108,7 +108,7 @@ class Check:
         if name in AGGREGATES:
             self.aggregates = True
         elif name not in SCALARS:
-            raise self._error(node, _why_not(name))
+            raise self._error(node, why_not(name))
 
     def _type(self, node: Node) -> None:
         if len(node.get("qualified_name", {}).get("path", [])) > 1:
@@ -143,7 +143,8 @@ def _children(node: Node, skip: set[str]) -> Iterator[Node]:
                 parts = list(part.values()) + parts
 
 
-def _why_not(name: str) -> str:
+def why_not(name: str) -> str:
+    """Why a function of this name cannot be called."""
     if name.casefold() in UNSTABLE:
         return f"{name} is not possible: an expression gives the same result each time; hand the value in as a param"
     if name in MANY_ROWS:

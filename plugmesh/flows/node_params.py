@@ -143,12 +143,12 @@ def _check_schema(flow: Flow, name: str, contract: ModuleContract, report: Repor
         if fault.code == "missing-param" and not complete:
             continue
         path: KeyPath = ("nodes", name, "params", *fault.path)
-        if fault.path or params:
-            report.error(
-                REFERENCES, fault.code, f"{contract.name}: {fault.message}", path, hint=fault.hint, key=fault.key
-            )
-        else:
-            report.error(REFERENCES, fault.code, f"{contract.name}: {fault.message}", path[:2], key=True)
+        message, within = f"{contract.name}: {fault.message}", None
+        if fault.at is not None and (within := report.places.within(path, fault.at)) is None:
+            message += f", at character {fault.at}"
+        key = fault.key or not (fault.path or params)
+        path = path if fault.path or params else path[:2]
+        report.add(REFERENCES, "error", fault.code, message, path, hint=fault.hint, key=key, at=within)
 
 
 def _with_holes(value: Any, flow: Flow) -> Any:

@@ -14,6 +14,8 @@ class Place:
 
     line: int
     column: int
+    inside: int | None = None
+    """Columns to the first character of a text that is written as it is, on one line."""
     keys: dict[str, tuple[int, int]] = field(default_factory=dict)
     children: dict[str | int, Place] = field(default_factory=dict)
 
@@ -24,6 +26,15 @@ class Places:
 
     file: str = "flow"
     root: Place | None = None
+
+    def within(self, path: KeyPath, at: int) -> tuple[int, int] | None:
+        """Line and column of a character (from 1) of the text at `path`; `None` where it is written in another way."""
+        place = self.root
+        for part in path:
+            place = None if place is None else place.children.get(part)
+        if place is None or place.inside is None:
+            return None
+        return place.line, place.column + place.inside + at - 1
 
     def find(self, path: KeyPath, *, key: bool = False) -> tuple[int, int] | None:
         """Line and column of the value at `path`, or of its key; of the nearest value above it that exists."""

@@ -130,7 +130,7 @@ class _Composer:
         except ValueError as error:
             self._error("bad-scalar", str(error))
             value = "" if self._wants_key() else None
-        place = Place(*self.last)
+        place = Place(*self.last, _inside(event))
         if event.anchor is not None:
             self._anchors[event.anchor] = _Anchored(value, place, 1 + len(event.value), 0)
         self._add(value, place, 0)
@@ -219,6 +219,15 @@ class _Composer:
     def _stop(self, code: str, message: str, hint: str = "") -> None:
         self._error(code, message, hint)
         raise _Stop
+
+
+def _inside(event: ScalarEvent) -> int | None:
+    """How far inside what is written the text begins; `None` when it is not written character by character."""
+    start, end = event.start_mark, event.end_mark
+    if start.line != end.line or event.style in {"|", ">"}:
+        return None
+    quotes = 1 if event.style else 0
+    return quotes if end.column - start.column - 2 * quotes == len(event.value) else None
 
 
 def _syntax_error(report: Report, text: str, error: MarkedYAMLError) -> None:

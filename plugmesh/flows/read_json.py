@@ -65,8 +65,10 @@ class _Reader:
         kind = token.lastindex
         place = Place(*self._place(token))
         if kind == 1:
+            place.inside = None if "\\" in token[1] else 1
             return self._string(token), place
         if kind == 2:
+            place.inside = 0
             return resolve_plain(token[2]), place
         if token[3] == "{":
             return self._object(place, depth), place

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from plugmesh.expressions.first_look import first_look
 from plugmesh.flows.places import KeyPath
 from plugmesh.flows.problem import did_you_mean
 from plugmesh.flows.schema_rules import broken_rule
@@ -35,6 +36,8 @@ class Fault:
     message: str
     hint: str = ""
     key: bool = False
+    at: int | None = None
+    """The character of a text at which it is, from 1."""
 
 
 def check_value(value: Any, schema: Any) -> list[Fault]:
@@ -67,6 +70,8 @@ class _Checker:
         if faults:
             return faults
         faults += _check_choice(value, schema, path) + _check_rules(value, schema, path)
+        if isinstance(value, str) and schema.get("x-mesh") == "expression" and not faults:
+            faults += _check_expression(value, path)
         if isinstance(value, dict):
             faults += self._object(value, schema, path, depth)
         elif isinstance(value, list):
@@ -168,6 +173,11 @@ def _check_choice(value: Any, schema: Mapping[str, Any], path: KeyPath) -> list[
 def _check_rules(value: Any, schema: Mapping[str, Any], path: KeyPath) -> list[Fault]:
     wrong = broken_rule(value, schema)
     return [Fault(path, "out-of-range", f"{_what(path)} must {wrong}, not {shown(value)}")] if wrong else []
+
+
+def _check_expression(text: str, path: KeyPath) -> list[Fault]:
+    found = first_look(text)
+    return [] if found is None else [Fault(path, "wrong-expression", f"{_what(path)}: {found.message}", at=found.at)]
 
 
 def _types(schema: Mapping[str, Any]) -> list[str]:

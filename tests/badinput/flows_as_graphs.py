@@ -242,6 +242,38 @@ PARAMS = (
         "5:43: map needs a list, but ${inputs.i} is a file",
     ),
     Row(
+        "a function that does not exist",
+        flow("a: {module: table.filter, in: read, params: {where: a > 1 and uper(b) = 'X'}}"),
+        "5:65: table.filter: param 'where': there is no function 'uper' here (did you mean 'upper'?)",
+    ),
+    Row(
+        "a function that reads files",
+        flow("a: {module: table.derive, in: read, params: {columns: {x: read_text('/etc/passwd')}}}"),
+        "5:61: table.derive: param 'columns.x': there is no function 'read_text' here",
+    ),
+    Row(
+        "a function that gives something else each time",
+        flow("a: {module: table.derive, in: read, params: {columns: {x: now()}}}"),
+        "5:61: table.derive: param 'columns.x': now is not possible: an expression gives the same result each time; "
+        "hand the value in as a param",
+    ),
+    Row(
+        "a query inside an expression",
+        flow('a: {module: table.filter, in: read, params: {where: "a in (select b from c)"}}'),
+        "5:62: table.filter: param 'where': a subquery is not possible: it sees one row of one table; "
+        "use table.join for another table",
+    ),
+    Row(
+        "a second statement",
+        flow('a: {module: table.filter, in: read, params: {where: "a > 1; drop table b"}}'),
+        "5:61: table.filter: param 'where': there is one expression, without ';'",
+    ),
+    Row(
+        "a bracket too few in an expression",
+        flow('a: {module: table.aggregate, in: read, params: {by: [x], measures: {n: "sum(y"}}}'),
+        "5:78: table.aggregate: param 'measures.n': this '(' is not closed",
+    ),
+    Row(
         "params over 32 KiB",
         flow(f"a: {{module: table.select, in: read, params: {{columns: [{', '.join(['x' * 90] * 400)}]}}}}"),
         (

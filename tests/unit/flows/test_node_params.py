@@ -230,3 +230,41 @@ def test_schemas_of_odd_shape_do_no_harm() -> None:
     }
     view = KnownModules(contract("odd.one", schema={"type": "object", "properties": {"p": odd, "q": 7}}))
     assert _found("{module: odd.one, params: {p: 1, q: [2], r: {}}}", view) == []
+
+
+def _expressions(*nodes: str) -> list[str]:
+    where = {"type": "string", "minLength": 1, "x-mesh": "expression"}
+    measures = {"type": "object", "additionalProperties": where}
+    view = KnownModules(contract("sql.x", schema=params(where=where, measures=measures)))
+    lines = "".join(f"  {node}\n" for node in nodes)
+    found = checked(f"flow: f\nparams: {{n: 1}}\nnodes:\n{lines}", view, live=False)
+    return [str(problem) for problem in found if problem.severity == "error"]
+
+
+@pytest.mark.parametrize(
+    ("node", "said"),
+    [
+        (
+            "a: {module: sql.x, params: {where: uper(x) > 1}}",
+            "4:38: error: sql.x: param 'where': there is no function 'uper'",
+        ),
+        ('a: {module: sql.x, params: {where: "a + uper(x)"}}', "4:43: error: "),
+        (
+            "a: {module: sql.x, params: {measures: {n: 'sum(x'}}}",
+            "4:49: error: sql.x: param 'measures.n': this '(' is not",
+        ),
+        (
+            'a: {module: sql.x, params: {where: "\\x61 + uper(x)"}}',
+            "4:38: error: sql.x: param 'where': there is no function",
+        ),
+        ('a: {module: sql.x, params: {where: "\\x61 + uper(x)"}}', "(did you mean 'upper'?), at character 5"),
+    ],
+)
+def test_a_mistake_in_an_expression_has_its_own_place(node: str, said: str) -> None:
+    (problem,) = _expressions(node)
+    assert said in problem
+
+
+@pytest.mark.parametrize("where", ["x > 1", "upper(s) = 'X'", '"${params.n} > (1"', '"uper($${x)"'])
+def test_an_expression_that_is_right_or_not_yet_whole_is_no_problem(where: str) -> None:
+    assert _expressions(f"a: {{module: sql.x, params: {{where: {where}}}}}") == []
