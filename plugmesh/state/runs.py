@@ -120,8 +120,11 @@ def element_counts(reader: Reader, run: StoredRun, node: str) -> dict[str, int]:
 
 
 def _elements(run: StoredRun, node: str) -> tuple[sa.ColumnElement[bool], ...]:
-    prefix = f"{node}."  # not LIKE, to which large and small letters are the same in SQLite
-    return _step.c.run == run.key, sa.func.substr(_step.c.id, 1, len(prefix)) == prefix
+    """Between the first and the last number that an element can have, which the primary key finds in every collation;
+    and really of this node: to some collations (and to LIKE in SQLite) large and small letters are the same."""
+    prefix = f"{node}."
+    among = _step.c.id.between(f"{prefix}0", prefix + "9" * 12)
+    return _step.c.run == run.key, among, sa.func.substr(_step.c.id, 1, len(prefix)) == prefix
 
 
 def delete_run_rows(writer: Writer, run: str) -> bool:
