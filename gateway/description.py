@@ -9,7 +9,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
-from gateway.documents.document import COMPONENTS, FRAMES, schema_of
+from gateway.documents.document import COMPONENTS, FRAMES, Described, schema_of
 from gateway.documents.problem import Problem
 from gateway.sessions import COOKIE
 from plugmesh.errors import ConfigurationError
@@ -35,14 +35,25 @@ def describe(app: FastAPI) -> None:
     app.description = _TEXT
 
     def whole() -> dict[str, Any]:
+        routes = [route for route in app.routes if isinstance(route, APIRoute) and route.include_in_schema]
+        _make_schemas(routes)
         document = made()
         if "securitySchemes" not in document.setdefault("components", {}):
-            _complete(
-                document, [route for route in app.routes if isinstance(route, APIRoute) and route.include_in_schema]
-            )
+            _complete(document, routes)
         return document
 
     app.openapi = whole  # type: ignore[method-assign]
+
+
+def _make_schemas(routes: Iterable[APIRoute]) -> None:
+    for route in routes:
+        for answer in route.responses.values():
+            frames = answer.get(FRAMES, {})
+            for place, key in [(frames, event) for event in frames] + [
+                (content, "schema") for content in answer.get("content", {}).values()
+            ]:
+                if isinstance(place[key], Described):
+                    place[key] = place[key].schema()
 
 
 def _complete(document: dict[str, Any], routes: Iterable[APIRoute]) -> None:
@@ -58,10 +69,11 @@ def _complete(document: dict[str, Any], routes: Iterable[APIRoute]) -> None:
                 operation["requestBody"] = declared["requestBody"]
             for status, answer in deepcopy(route.responses).items():
                 operation["responses"][str(status)] = answer
-                for event, schema in answer.get(FRAMES, {}).items():
-                    answer[FRAMES][event] = _hoist(schema, schemas)
             for content in _contents(operation):
                 content["schema"] = _hoist(content["schema"], schemas)
+                for frame in content.get("itemSchema", {}).get("anyOf", ()):
+                    data = frame["properties"]["data"]
+                    data["contentSchema"] = _hoist(data["contentSchema"], schemas)
                 _show(content, schemas)
     document["components"]["schemas"] = dict(sorted(schemas.items()))
 

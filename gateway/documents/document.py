@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from types import UnionType
 from typing import Any, Literal, TypeAlias
 
@@ -14,8 +15,16 @@ JSON = "application/json"
 COMPONENTS = "#/components/schemas/{model}"
 """Where the description of the API has its schemas."""
 
-FRAMES = "x-plugmesh-frames"
-"""Where the description of a stream says which document each event carries."""
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """The schema of an answer, made when the description is asked for: making all of them takes longer than to start."""
+
+    model: Any
+
+    def schema(self) -> dict[str, Any]:
+        """The JSON Schema of what is answered."""
+        return schema_of(self.model, "serialization")
 
 
 class Document(BaseModel):
@@ -33,10 +42,7 @@ def answers(
     model: type[BaseModel] | UnionType, status: int = 200, text: str = "The answer", *further: int
 ) -> Responses:
     """The documentation of an answer, for `responses=` of a route; the same at `further` statuses."""
-    return {
-        one: {"description": text, "content": {JSON: {"schema": schema_of(model, "serialization")}}}
-        for one in (status, *further)
-    }
+    return {one: {"description": text, "content": {JSON: {"schema": Described(model)}}} for one in (status, *further)}
 
 
 def no_content(text: str) -> Responses:
@@ -59,8 +65,15 @@ def stream_of(kinds: Mapping[str, str] | Sequence[str], text: str, *further: int
 def frames_of(frames: Mapping[str, type[BaseModel]], text: str, shown: str) -> Responses:
     """The documentation of server-sent events: the document that each event has as its data, and an example."""
     found = stream_of({"text/event-stream": shown}, text)
-    found[200][FRAMES] = {event: schema_of(model, "serialization") for event, model in frames.items()}
+    found[200][FRAMES] = {event: Described(model) for event, model in frames.items()}
     return found
+
+
+def _frame(event: str, model: type[BaseModel]) -> dict[str, Any]:
+    document = schema_of(model, "serialization")
+    data = {"type": "string", "contentMediaType": JSON, "contentSchema": document}
+    properties = {"event": {"const": event}, "data": data, "id": {"type": "string"}}
+    return {"type": "object", "properties": properties, "required": ["event", "data"]}
 
 
 def schema_of(model: Any, mode: Literal["validation", "serialization"] = "validation") -> dict[str, Any]:
