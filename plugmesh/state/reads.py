@@ -27,6 +27,8 @@ class Reader:
         step = schema.step
         by_id = with_seq().where(_run.c.id == sa.bindparam("b_id"))
         self._run = Statement(by_id, dialect)
+        key = (_run.c.namespace == sa.bindparam("b_namespace"), _run.c.idempotency_key == sa.bindparam("b_key"))
+        self._run_by_key = Statement(with_seq().where(*key), dialect)
         wanted = (step.c.run == sa.bindparam("b_run"), step.c.id > sa.bindparam("b_after"))
         page = sa.select(step).where(*wanted).order_by(step.c.id).limit(sa.bindparam("b_limit"))
         self._steps = Statement(page, dialect)
@@ -84,8 +86,7 @@ class Reader:
 
     def run_by_key(self, namespace: str, idempotency_key: str) -> StoredRun | None:
         """The run that was submitted with this idempotency key."""
-        where = sa.and_(_run.c.namespace == namespace, _run.c.idempotency_key == idempotency_key)
-        rows = self.rows(with_seq().where(where))
+        rows = self._compiled(self._run_by_key, {"b_namespace": namespace, "b_key": idempotency_key})
         return StoredRun(*rows[0]) if rows else None
 
     def flow_text(self, revision: int) -> str:
