@@ -14,6 +14,7 @@ import threading
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -154,7 +155,7 @@ class _Harness:
             self._store = LocalStore(self._folder)
             limits = self._caller.module.contract.limits
             if limits.output_bytes is not None:
-                problem = output_text(self._caller.ref, limits, limits)
+                problem = partial(output_text, self._caller.ref, limits, limits)
                 self._store = MeteredStore(self._store, limits.output_bytes, problem)
         return self._store
 

@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from module_sdk.context import Context
@@ -33,6 +34,7 @@ from plugmesh.objects.port import ObjectStore
 TIGHT_SPILL_BYTES = 1024
 """References longer than this leave a message that is too long with longer ones."""
 _LISTED_COLUMNS = 200
+_SHORT_GROUPS, _SHORT_COLUMNS = 4, 8
 _SHORT_CHARS = 1000
 _log = logging.getLogger("module_sdk")
 _step_log = logging.getLogger("step")
@@ -42,8 +44,8 @@ NO_LIMITS = Limits()
 class Attempt:
     """One attempt while it runs.
 
-    `alone`: it has the process for itself, so that the kernel's limits and the peak of its memory are its own. `tell`
-    takes its progress, `on_artifact` each file that it leaves.
+    `alone`: it has the process for itself, so that the kernel's limits and the peak of its memory are its own. `teller`
+    gives what takes its progress, `on_artifact` takes each file that it leaves.
     """
 
     def __init__(
@@ -53,13 +55,13 @@ class Attempt:
         is_cancelled: Callable[[], bool] = bool,
         *,
         alone: bool = True,
-        tell: Tell | None = None,
+        teller: Callable[[], Tell] | None = None,
         on_artifact: Callable[[FileRef], None] | None = None,
     ) -> None:
         self.assign = assign
         self._runner = runner
         self._is_cancelled = is_cancelled
-        self._alone, self._tell, self._on_artifact = alone, tell, on_artifact
+        self._alone, self._teller, self._on_artifact = alone, teller, on_artifact
         self._nonce = ""
         self._keys: list[str] = []
         self._workspace: Workspace | None = None
@@ -94,7 +96,7 @@ class Attempt:
         if self._alone:
             self._runner.ceilings.set(limits)
         if limits is not None and limits.output_bytes is not None:
-            problem = output_text(caller.ref, limits, self._own_limits)
+            problem = partial(output_text, caller.ref, limits, self._own_limits)
             self._store = MeteredStore(self._runner.store, limits.output_bytes, problem)
         self._given = self._runner.inputs.load(assign, caller)
         workspace = self._workspace = Workspace(lambda: self._store, self._key)
@@ -104,7 +106,8 @@ class Attempt:
 
     def _context(self, workspace: Workspace) -> Context:
         assign = self.assign
-        self._reports = Reports(workspace, _step_log, self._tell, self._on_artifact)
+        tell = None if self._teller is None else self._teller()
+        self._reports = Reports(workspace, _step_log, tell, self._on_artifact)
         return Context(
             workspace,
             run=assign.run,
@@ -241,12 +244,12 @@ class Attempt:
                     rows_in += one.ref.rows
                     bytes_read += one.bytes
         made = written or Written()
-        lists = (read, made.written, made.passed)
-        listed = sum(len(names) for ports in lists for names in ports.values()) <= _LISTED_COLUMNS
+        listed = _are_few(read, made.written, made.passed)
+        cpu_s, peak_bytes = self._runner.memory.used()
         return AttemptStats(
             wall_s=round(time.perf_counter() - self.began, 6),
-            cpu_s=round(time.process_time() - self._cpu, 6),
-            peak_memory_bytes=self._runner.memory.peak(),
+            cpu_s=round(cpu_s - self._cpu, 6),
+            peak_memory_bytes=peak_bytes,
             rows_in=rows_in,
             rows_out=made.rows,
             rows_failed=0 if self._reports is None else self._reports.rows_failed,
@@ -275,4 +278,16 @@ def unreadable(payload: bytes, error: Exception) -> bytes:
 
 def _is_short(ref: DataRef) -> bool:
     """Certainly shorter than what is spilled, without writing it out."""
-    return len(ref.schema_ipc) < 4096 and sum(len(g.columns) for f in ref.fragments for g in f.groups) < 32
+    if len(ref.schema_ipc) >= 4096 or len(ref.fragments) != 1:
+        return False
+    groups = ref.fragments[0].groups
+    return len(groups) < _SHORT_GROUPS and all(len(group.columns) < _SHORT_COLUMNS for group in groups)
+
+
+def _are_few(*lists: Mapping[str, Sequence[str]]) -> bool:
+    """Whether columns are so few that a message can list them."""
+    count = 0
+    for ports in lists:
+        for names in ports.values():
+            count += len(names)
+    return count <= _LISTED_COLUMNS

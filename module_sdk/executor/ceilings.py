@@ -25,17 +25,17 @@ class Ceilings:
         self._memory = memory
         self._data = resource.getrlimit(resource.RLIMIT_DATA)
         self._files = resource.getrlimit(resource.RLIMIT_NOFILE)
-        self._files_now = self._files[0]
+        self._files_now: int | None = None
         self._own_files: list[int] = []
         self._lowered = False
 
     def set(self, limits: Limits | None) -> None:
         """For an attempt that begins. Raises `NoRoom`."""
         files = None if limits is None else limits.open_files
-        soft = self._files[0] if files is None else self._soft_files(files)
-        if soft != self._files_now:
+        if files != self._files_now:
+            soft = self._files[0] if files is None else self._soft_files(files)
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, self._files[1]))
-            self._files_now = soft
+            self._files_now = files
         if limits is not None and limits.memory_bytes is not None:
             resident, data = self._memory.now()
             if resident >= limits.memory_bytes:

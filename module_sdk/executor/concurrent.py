@@ -9,6 +9,7 @@ import socket
 import threading
 from collections.abc import Iterable
 from contextvars import ContextVar
+from functools import partial
 from typing import Any
 
 from pydantic import ValidationError
@@ -102,7 +103,7 @@ class ConcurrentExecutor:
             assign,
             self._is_cancelled,
             alone=False,
-            tell=self._progress.teller(number, assign),
+            teller=partial(self._progress.teller, number, assign),
             on_artifact=lambda ref: self._send(frame(Kind.ARTIFACT, number, ref.model_dump_json().encode())),
         )
         chunks = LogChunks(self._runner.store, assign.prefix)

@@ -35,10 +35,12 @@ class Memory:
             except OSError:
                 self._clear = None
 
-    def peak(self) -> int:
-        """Most resident bytes: what the process had for itself, and pages of files that it had mapped."""
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        return peak if peak > self._floor else _high_water() or peak
+    def used(self) -> tuple[float, int]:
+        """CPU seconds of this process, and its most resident bytes: what it had for itself, and pages of files that it had
+        mapped."""
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        peak = used.ru_maxrss * 1024
+        return used.ru_utime + used.ru_stime, peak if peak > self._floor else _high_water() or peak
 
     def now(self) -> tuple[int, int]:
         """Bytes of data that are resident, and bytes of data in all (what `RLIMIT_DATA` counts)."""

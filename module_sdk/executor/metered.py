@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from module_sdk.limits import OutputLimit
 from plugmesh.objects.port import ObjectStore, Stored, Writer
 
 
 class MeteredStore:
-    """`ObjectStore` over another one. Counts what all writers of an attempt write; `OutputLimit` says `problem`."""
+    """`ObjectStore` over another one. Counts what all writers of an attempt write; `OutputLimit` says what `problem` gives."""
 
-    def __init__(self, store: ObjectStore, most_bytes: int, problem: str) -> None:
+    def __init__(self, store: ObjectStore, most_bytes: int, problem: Callable[[], str]) -> None:
         self._store, self._left, self._problem = store, most_bytes, problem
 
     def create(self, key: str) -> Writer:
@@ -30,7 +30,7 @@ class MeteredStore:
         """Raises `OutputLimit`."""
         self._left -= size
         if self._left < 0:
-            raise OutputLimit(self._problem)
+            raise OutputLimit(self._problem())
 
 
 class _MeteredWriter:

@@ -10,6 +10,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterable
+from functools import partial
 from types import FrameType
 
 from pydantic import ValidationError
@@ -95,7 +96,7 @@ class SerialExecutor:
             self._runner,
             assign,
             self._is_cancelled,
-            tell=self._progress.teller(number, assign),
+            teller=partial(self._progress.teller, number, assign),
             on_artifact=lambda ref: self._artifact(number, ref),
         )
         try:

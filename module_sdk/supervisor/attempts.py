@@ -91,8 +91,20 @@ class Held:
     def limited(self) -> bool:
         """Whether a clock may end it."""
         head = self.head
-        limits = (head.timeout_s, head.deadline, self.kill_at, self.lease_until)
-        return any(limit is not None for limit in limits)
+        return (
+            head.timeout_s is not None
+            or head.deadline is not None
+            or self.kill_at is not None
+            or self.lease_until is not None
+        )
+
+    @property
+    def watched(self) -> bool:
+        """Whether what it uses has to be looked at while it runs."""
+        limits = self.head.limits
+        return limits is not None and (
+            limits.memory_bytes is not None or limits.cpu_s is not None or limits.silent_s is not None
+        )
 
     def is_late(self, wall: float) -> bool:
         """Whether its deadline has passed, in Unix time: its result is useless."""

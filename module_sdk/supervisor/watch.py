@@ -60,7 +60,7 @@ class Watch:
         self._limiting = self._looking = False
 
     def begin(self, attempt: Held) -> None:
-        """It was handed to an executor; called for attempts with limits."""
+        """It was handed to an executor; called for attempts that are `watched`."""
         if attempt.concurrent or attempt.executor is None or attempt.executor.pid is None:
             return
         self._limited[attempt.number] = attempt

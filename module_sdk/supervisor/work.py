@@ -97,7 +97,7 @@ class Work:
         executor.assign(attempt.number, attempt.payload)
         attempt.payload = b""
         self._clocks.watch(attempt)
-        if attempt.head.limits is not None:
+        if attempt.watched:
             self._watch.begin(attempt)
 
     def takes_long(self, attempt: Held) -> None:

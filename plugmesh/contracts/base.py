@@ -56,4 +56,6 @@ class Versioned(Contract):
 
     def encode(self) -> bytes:
         """Compact JSON without nulls; what travels on the bus and lies in the object store."""
-        return self.model_dump_json(exclude_none=True, by_alias=True).encode()
+        # What `model_dump_json` does, without making text of the bytes and bytes of the text.
+        data: bytes = self.__pydantic_serializer__.to_json(self, exclude_none=True, by_alias=True)
+        return data

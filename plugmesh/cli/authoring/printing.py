@@ -13,6 +13,7 @@ from rich.text import Text
 from module_sdk.decorator import Module
 from module_sdk.executor.failure import step_error
 from module_sdk.files import File
+from module_sdk.testing import Reported
 from plugmesh.cli.amounts import bytes_text, rows_text, seconds_text
 from plugmesh.cli.console import cell_text, make_console, print_rows
 from plugmesh.cli.terminal_text import brief, one_line, plain
@@ -39,13 +40,16 @@ class Printer:
         outputs: Mapping[str, Any],
         seconds: float,
         compared: Mapping[str, str] | None = None,
+        reported: Reported | None = None,
     ) -> None:
-        """What a module returned; `compared` says of each output how it differs from the accepted one."""
+        """What a module returned; `compared` says of each output how it differs from the accepted one, `reported` what
+        the module said besides."""
         if self._documents is not None:
             documents = {name: _document(value) for name, value in outputs.items()}
             for name, found in (compared or {}).items():
                 documents[name]["accepted"] = found
-            self._documents.append({"module": module.contract.ref, "seconds": round(seconds, 6), "outputs": documents})
+            document = {"module": module.contract.ref, "seconds": round(seconds, 6), "outputs": documents}
+            self._documents.append(document if reported is None else {**document, **_reports(reported)})
             return
         took = f"{module.contract.ref} took {seconds_text(seconds)}"
         self._console.print(Text(took, style="bold green"))
@@ -54,6 +58,15 @@ class Printer:
             verdict = (compared or {}).get(name)
             if verdict is not None:
                 self._console.print(Text(one_line(verdict), style="green" if verdict == SAME else "yellow"))
+
+        if reported is not None:
+            self._show_reports(reported)
+
+    def _show_reports(self, reported: Reported) -> None:
+        if reported.rows_failed:
+            self._console.print(Text(f"rejected: {rows_text(reported.rows_failed)}", style="yellow"))
+        for name, file in reported.artifacts.items():
+            self._console.print(Text(one_line(f"artifact: {name}, {bytes_text(file.bytes)}")))
 
     def failed(self, module: Module[..., Any], error: BaseException) -> None:
         """Why a module returned nothing."""
@@ -91,3 +104,8 @@ def _document(value: Any) -> Any:
         columns = [{"name": column.name, "type": type_name(column.type)} for column in value.schema]
         return {"rows": value.num_rows, "columns": columns, "first": value.slice(0, ROWS_SHOWN).to_pylist()}
     return {"name": value.name, "bytes": value.bytes} if isinstance(value, File) else {"value": value}
+
+
+def _reports(reported: Reported) -> dict[str, Any]:
+    artifacts = [{"name": name, "bytes": file.bytes} for name, file in reported.artifacts.items()]
+    return {"rows_failed": reported.rows_failed, "artifacts": artifacts}

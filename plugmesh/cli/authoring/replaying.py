@@ -26,7 +26,7 @@ from pydantic import TypeAdapter
 from module_sdk.decorator import Module
 from module_sdk.family import die_with_parent
 from module_sdk.files import File, StoredSource
-from module_sdk.testing import run
+from module_sdk.testing import Reported, run
 from module_sdk.trace import place_of_error
 from plugmesh.cli.authoring.comparing import compare, differences
 from plugmesh.cli.authoring.printing import Printer
@@ -99,9 +99,9 @@ def _run(replay: Replay, folder: Path, printer: Printer) -> int:
     params = {name: _param(value, store, folder) for name, value in replay.document["params"].items()}
     if replay.stop:
         module.function = _stopped(module.function)
-    begun = time.perf_counter()
+    begun, said = time.perf_counter(), Reported()
     try:
-        returned = run(module, inputs, **params)
+        returned = run(module, inputs, said, **params)
     except (Exception, SystemExit) as error:  # noqa: BLE001  whatever the author's code raises is what is to be shown
         sys.stdout.flush()
         printer.failed(module, error)
@@ -113,7 +113,7 @@ def _run(replay: Replay, folder: Path, printer: Printer) -> int:
     names = [port.name for port in module.contract.outputs]
     outputs = returned if len(names) > 1 else dict.fromkeys(names, returned)
     compared = {name: compare(outputs[name], Path(path)) for name, path in replay.accepted.items() if name in outputs}
-    printer.made(module, outputs, seconds, compared)
+    printer.made(module, outputs, seconds, compared, said)
     return ExitCode.OK
 
 

@@ -18,7 +18,7 @@ from typing import Any
 from module_sdk.decorator import Module
 from module_sdk.family import die_with_parent
 from module_sdk.loading import load_file, modules_in
-from module_sdk.testing import run
+from module_sdk.testing import Reported, run
 from module_sdk.trace import import_failure
 from plugmesh.cli.authoring.printing import Printer
 from plugmesh.cli.authoring.sample import inputs_for, params_for
@@ -106,9 +106,9 @@ def load_modules(file: str, wanted: str = "") -> list[Module[..., Any]]:
 def _try(trial: Trial, module: Module[..., Any], printer: Printer) -> int:
     params = params_for(module.contract, trial.params)
     inputs = inputs_for(module.contract, trial.inputs, params)
-    begun = time.perf_counter()
+    begun, said = time.perf_counter(), Reported()
     try:
-        returned = run(module, inputs, **params)
+        returned = run(module, inputs, said, **params)
     except (Exception, SystemExit) as error:  # noqa: BLE001  whatever the author's code raises is what is to be shown
         sys.stdout.flush()
         printer.failed(module, error)
@@ -116,7 +116,8 @@ def _try(trial: Trial, module: Module[..., Any], printer: Printer) -> int:
     seconds = time.perf_counter() - begun
     sys.stdout.flush()
     names = [port.name for port in module.contract.outputs]
-    printer.made(module, returned if len(names) > 1 else dict.fromkeys(names, returned), seconds)
+    outputs = returned if len(names) > 1 else dict.fromkeys(names, returned)
+    printer.made(module, outputs, seconds, reported=said)
     return ExitCode.OK
 
 
