@@ -9,7 +9,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
-from gateway.documents.document import COMPONENTS, FRAMES, Described, schema_of
+from gateway.documents.document import COMPONENTS, Described, schema_of
 from gateway.documents.problem import Problem
 from gateway.sessions import COOKIE
 from plugmesh.errors import ConfigurationError
@@ -35,25 +35,22 @@ def describe(app: FastAPI) -> None:
     app.description = _TEXT
 
     def whole() -> dict[str, Any]:
-        routes = [route for route in app.routes if isinstance(route, APIRoute) and route.include_in_schema]
-        _make_schemas(routes)
-        document = made()
-        if "securitySchemes" not in document.setdefault("components", {}):
-            _complete(document, routes)
-        return document
+        if app.openapi_schema is None:
+            routes = [route for route in app.routes if isinstance(route, APIRoute) and route.include_in_schema]
+            for route in routes:
+                route.responses = _with_schemas(route.responses)
+            _complete(made(), routes)
+        return made()
 
     app.openapi = whole  # type: ignore[method-assign]
 
 
-def _make_schemas(routes: Iterable[APIRoute]) -> None:
-    for route in routes:
-        for answer in route.responses.values():
-            frames = answer.get(FRAMES, {})
-            for place, key in [(frames, event) for event in frames] + [
-                (content, "schema") for content in answer.get("content", {}).values()
-            ]:
-                if isinstance(place[key], Described):
-                    place[key] = place[key].schema()
+def _with_schemas(part: Any) -> Any:
+    if isinstance(part, dict):
+        return {key: _with_schemas(inner) for key, inner in part.items()}
+    if isinstance(part, list):
+        return [_with_schemas(inner) for inner in part]
+    return part.schema() if isinstance(part, Described) else part
 
 
 def _complete(document: dict[str, Any], routes: Iterable[APIRoute]) -> None:

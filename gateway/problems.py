@@ -8,6 +8,7 @@ from dataclasses import asdict, is_dataclass
 from typing import Any
 
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from pydantic_core import to_json
 from starlette.exceptions import HTTPException
@@ -85,13 +86,23 @@ async def on_plugmesh_error(request: Request, error: Exception) -> Response:
 async def on_http_error(request: Request, error: Exception) -> Response:
     """Handler for what the web framework refuses by itself: unknown paths, methods."""
     assert isinstance(error, HTTPException)
-    code = "method-not-allowed" if error.status_code == 405 else "bad-request"
+    code, headers = "bad-request", error.headers
+    if error.status_code == 405:
+        code, headers = "method-not-allowed", {"allow": ", ".join(_methods(request))}
     if error.status_code == 404:
         code = "not-found"
         detail = f"there is nothing at {request.url.path}: the routes are listed at /api/v1/openapi.json"
     else:
         detail = f"{request.method} {request.url.path}: {error.detail}"
-    return ProblemResponse(code, error.status_code, detail, error.headers)
+    return ProblemResponse(code, error.status_code, detail, headers)
+
+
+def _methods(request: Request) -> list[str]:
+    """The methods that the path takes, of all its routes: the framework names those of the first one."""
+    path = request.scope["path"]
+    routes = (route for route in request.app.routes if isinstance(route, APIRoute) and route.path_regex.match(path))
+    methods = {method for route in routes for method in route.methods or ()}
+    return sorted(methods | ({"HEAD"} if "GET" in methods else set()))
 
 
 async def on_invalid_request(request: Request, error: Exception) -> Response:

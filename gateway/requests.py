@@ -44,9 +44,9 @@ class RunRequest(BaseModel):
     flow: dict[str, Any] | str
     inputs: dict[str, Any] = Field(default_factory=dict)
     params: dict[str, JsonValue] = Field(default_factory=dict)
-    timeout_s: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    timeout_s: float | None = Field(default=None, gt=0, allow_inf_nan=False, strict=True)
     labels: dict[Name, Label] = Field(default_factory=dict, max_length=64)
-    strict: bool = False
+    strict: bool = Field(default=False, strict=True)
     notify: list[NotifyRequest] = Field(default_factory=list, max_length=MOST_NOTIFY)
 
     @property

@@ -29,7 +29,7 @@ class PinRequest(BaseModel):
     """`POST /runs/{run}/pin`: why the run is kept, and until when (Unix seconds; without: until it is let go)."""
 
     model_config = ConfigDict(
-        extra="forbid", frozen=True, json_schema_extra={"examples": [{"reason": "for the audit"}]}
+        extra="forbid", frozen=True, strict=True, json_schema_extra={"examples": [{"reason": "for the audit"}]}
     )
 
     reason: str = Field(max_length=1000)
@@ -39,7 +39,9 @@ class PinRequest(BaseModel):
 class CollectRequest(BaseModel):
     """`POST /data/gc`: with `dry_run` nothing is changed."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, json_schema_extra={"examples": [{"dry_run": True}]})
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, json_schema_extra={"examples": [{"dry_run": True}]}
+    )
 
     dry_run: bool = False
 

@@ -6,6 +6,7 @@ from pydantic import Field, JsonValue
 
 from gateway.documents.document import Document
 from gateway.documents.instances import ShownInstance
+from gateway.documents.retention import Swept
 from plugmesh.contracts.run import RunState, StepState
 
 
@@ -44,6 +45,12 @@ class InstanceTold(ShownInstance):
     """An instance as it is now."""
 
     gone: bool
+
+
+class SweptTold(Swept):
+    """What a round of the sweeper did."""
+
+    swept_at: float
 
 
 class RunChange(Document):

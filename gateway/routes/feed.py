@@ -12,10 +12,9 @@ from gateway.access import Action, Kind, access
 from gateway.answers import Stream
 from gateway.core import Gateway
 from gateway.documents.document import frames_of
-from gateway.documents.frames import InstanceTold, Resync, RunTold
+from gateway.documents.frames import InstanceTold, Resync, RunTold, SweptTold
 from gateway.documents.modules import ShownModule
 from gateway.documents.notifications import ShownNotification
-from gateway.documents.retention import Swept
 from gateway.errors import BadRequest
 from gateway.feed import TOPICS
 from gateway.routing import API
@@ -48,7 +47,7 @@ class FeedRoutes:
             "module": ShownModule,
             "instance": InstanceTold,
             "notification": ShownNotification,
-            "data": Swept,
+            "data": SweptTold,
         }
         found = frames_of(frames, "Frames, each with one document", _SHOWN)
         add = app.add_api_route

@@ -47,7 +47,7 @@ class FileRoutes:
         many, one = f"{API}/files", f"{API}/files/{{name:path}}"  # so that a / in a name is told to be the mistake
         body = {
             "requestBody": {
-                "required": True,
+                "required": False,  # no body is an empty file
                 "content": {
                     UNKNOWN_TYPE: {"schema": {"type": "string", "format": "binary"}, "example": "price,qty\n1.5,2\n"}
                 },
@@ -66,7 +66,7 @@ class FileRoutes:
         add(many, self.list_files, methods=["GET"], tags=["files"], responses=answers(FileList))
         path = f"{API}/files/{{name}}/versions"
         add(path, self.versions, methods=["GET"], tags=["files"], responses=answers(VersionList))
-        found = stream_of([UNKNOWN_TYPE], "The bytes, of the type that was stored with them", 206, binary=True)
+        found = stream_of(["*/*"], "The bytes, of the type that was stored with them", 206, binary=True)
         add(
             one,
             self.get,

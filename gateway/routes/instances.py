@@ -28,7 +28,9 @@ InstanceId = Annotated[
 class DrainRequest(BaseModel):
     """`POST /instances/{instance}/drain`: how long what has started may take; as the instance was configured otherwise."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, json_schema_extra={"examples": [{"within_s": 60}]})
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, json_schema_extra={"examples": [{"within_s": 60}]}
+    )
 
     within_s: float | None = Field(default=None, ge=0, le=86_400, allow_inf_nan=False)
 

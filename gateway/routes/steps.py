@@ -48,8 +48,7 @@ class StepRoutes:
         run = f"{API}/runs/{{run}}"
         one = f"{run}/steps/{{step}}"
         lines = stream_of(_LINES, "Lines: JSON with n, at, level, stream, text, epoch")
-        octets = "application/octet-stream"
-        file = stream_of([octets], "The bytes, of the type that the step gave them", 206, binary=True)
+        file = stream_of(["*/*"], "The bytes, of the type that the step gave them", 206, binary=True)
         file[304] = {"description": "It is what If-None-Match names"}
         documents: tuple[tuple[str, Callable[..., Any], Responses], ...] = (
             (f"{run}/steps", self.list_steps, answers(StepList)),
