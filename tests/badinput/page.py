@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from tests.badinput import flows_as_graphs, flows_as_text, raw, requests
+from tests.badinput import data, flows_as_graphs, flows_as_text, raw, requests
+from tests.badinput.data import DataRow
 from tests.badinput.raw import RawRow
 from tests.badinput.row import Row
 
@@ -46,6 +47,10 @@ _REQUESTS = (
     "The status, the code and the `detail` of the answer. A request without a method is a `POST /api/v1/runs`.\n"
 )
 _RAW = "What no client library sends. A connection that cannot be understood gets an answer and is closed.\n"
+_DATA = """\
+What only shows when there is data: the error of the step, in `GET /api/v1/runs/{run}` and `plugmesh show`. The file
+`good.csv` has the columns `carrier` and `delay`.
+"""
 _LONGEST = 160
 
 
@@ -57,6 +62,7 @@ def page() -> str:
     parts += ["## Requests", "", _REQUESTS]
     for title, rows in _REQUEST_PARTS:
         parts += [f"### {title}", "", "| input | | answer | |", "| --- | --- | --- | --- |", *_request_lines(rows), ""]
+    parts += ["## Data", "", _DATA, "| data | step | answer |", "| --- | --- | --- |", *_data_lines(data.DATA), ""]
     parts += ["## Bytes", "", _RAW, "| input | | answer | |", "| --- | --- | --- | --- |", *_raw_lines(raw.RAW)]
     return "\n".join(parts) + "\n"
 
@@ -71,6 +77,12 @@ def _request_lines(rows: Iterable[Row]) -> Iterator[str]:
     for row in rows:
         code = f" [`{row.code}`](errors/{row.code}.md)" if row.code else ""
         yield f"| {row.title} | {_code(_request(row))} | {row.status}{code} | {_answer(row.says)} |"
+
+
+def _data_lines(rows: Iterable[DataRow]) -> Iterator[str]:
+    for row in rows:
+        params = ", ".join(f"{name}: {value}" for name, value in row.params.items())
+        yield f"| {row.title} | {_code(f'{row.module} of {row.file}.csv; {params}'.removesuffix('; '))} | {_answer(row.says) or 'succeeds'} |"
 
 
 def _raw_lines(rows: Iterable[RawRow]) -> Iterator[str]:
