@@ -18,8 +18,11 @@ class Client:
 
     def post(self, path: str, body: bytes) -> Any:
         """The decoded answer. Raises `RuntimeError` for a status of 400 or more."""
-        head = f"POST {path} HTTP/1.1\r\nhost: {self._host}\r\ncontent-type: application/json\r\n"
-        return self._exchange(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body)
+        return self._send("POST", path, body)
+
+    def put(self, path: str, body: bytes) -> Any:
+        """The decoded answer. Raises `RuntimeError` for a status of 400 or more."""
+        return self._send("PUT", path, body)
 
     def get(self, path: str) -> Any:
         """The decoded answer. Raises `RuntimeError` for a status of 400 or more."""
@@ -28,6 +31,10 @@ class Client:
     def close(self) -> None:
         """End the connection."""
         self._socket.close()
+
+    def _send(self, method: str, path: str, body: bytes) -> Any:
+        head = f"{method} {path} HTTP/1.1\r\nhost: {self._host}\r\ncontent-type: application/json\r\n"
+        return self._exchange(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body)
 
     def _exchange(self, request: bytes) -> Any:
         self._socket.sendall(request)

@@ -38,7 +38,11 @@ def make(name: str) -> Path:
     print(f"[peers] installing {name} into {folder}", file=sys.stderr, flush=True)
     shutil.rmtree(folder, ignore_errors=True)
     venv.create(folder, with_pip=True, symlinks=True)
-    _install(python, requirements(name))
+    try:
+        _install(python, requirements(name))
+    except Skipped:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
     complete.touch()
     return python
 

@@ -19,6 +19,10 @@ PIECE_ROWS = 1024 * 1024
 """Fragments are put together until they have this many rows; one that is larger stays whole."""
 
 
+_FEW = 256
+_TEXTS = (pa.string(), pa.large_string(), pa.binary(), pa.large_binary())
+
+
 def pieces(store: ObjectStore, ref: DataRef, columns: Sequence[str]) -> Iterator[pa.Table]:
     """The table in pieces of whole fragments, checked: broken data is an error here and no crash later."""
     held: list[Fragment] = []
@@ -45,7 +49,7 @@ def take(store: ObjectStore, ref: DataRef, at: Sequence[int], columns: Sequence[
     found = [_no_rows(schema_of(ref), columns)]
     for index, rows in by_fragment.items():
         start = ends[index] - ref.fragments[index].rows
-        found.append(_taken(_read(store, ref, [ref.fragments[index]], columns), [row - start for row in rows]))
+        found.append(_rows(store, _only(ref, [ref.fragments[index]]), [row - start for row in rows], columns))
     back = [0] * len(at)
     for position, place in enumerate(order):
         back[place] = position
@@ -109,8 +113,28 @@ def _plainer(kind: pa.DataType) -> pa.DataType | None:
     return pa.large_binary() if kind == pa.binary_view() else None
 
 
+def _rows(store: ObjectStore, ref: DataRef, rows: Sequence[int], columns: Sequence[str]) -> pa.Table:
+    """Checked rows. Of a few rows in flat columns only they are checked: a page must not read whole fragments."""
+    table = read_table(store, ref, columns)
+    if len(rows) > _FEW or not all(map(_is_flat, table.schema.types)):
+        table.validate(full=True)
+        return _taken(table, rows)
+    few = pa.concat_tables([table.slice(row, 1) for row in rows])
+    few.validate(full=True)
+    return few
+
+
+def _is_flat(kind: pa.DataType) -> bool:
+    """Whether checking a slice of a column of this type looks at no more than the slice."""
+    return bool(pa.types.is_primitive(kind) or kind in _TEXTS or pa.types.is_decimal(kind))
+
+
 def _read(store: ObjectStore, ref: DataRef, fragments: Sequence[Fragment], columns: Sequence[str]) -> pa.Table:
-    rows = sum(fragment.rows for fragment in fragments)
-    table = read_table(store, DataRef(schema_ipc=ref.schema_ipc, rows=rows, fragments=tuple(fragments)), columns)
+    table = read_table(store, _only(ref, fragments), columns)
     table.validate(full=True)
     return table
+
+
+def _only(ref: DataRef, fragments: Sequence[Fragment]) -> DataRef:
+    rows = sum(fragment.rows for fragment in fragments)
+    return DataRef(schema_ipc=ref.schema_ipc, rows=rows, fragments=tuple(fragments))
