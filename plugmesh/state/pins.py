@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import sqlalchemy as sa
 
 from plugmesh.errors import Conflict, NotFound
@@ -41,6 +43,13 @@ def unpin_run(writer: Writer, run_id: str) -> None:
             raise NotFound(f"run {run_id!r} is not pinned")
 
     writer.transaction("unpin", body)
+
+
+def pinned_among(writer: Writer, runs: Collection[str], now: float) -> frozenset[str]:
+    """Those of `runs` that a person keeps, inside a transaction."""
+    alive = sa.or_(run_pin.c.until.is_(None), run_pin.c.until > now)
+    query = sa.select(run_pin.c.run).where(run_pin.c.run.in_(list(runs)), alive)
+    return frozenset(str(row[0]) for row in writer.connection.execute(query))
 
 
 def is_pinned(writer: Writer, run_id: str, now: float) -> bool:

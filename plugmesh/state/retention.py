@@ -161,7 +161,7 @@ def kept_runs(reader: Reader, after: str, limit: int) -> list[Kept]:
 def oldest_kept(reader: Reader, after: tuple[float, str], limit: int) -> list[Kept]:
     """Those whose data is not marked, those that ended first first."""
     at, last = after
-    later = sa.or_(run_data.c.ended_at > at, sa.and_(run_data.c.ended_at == at, run_data.c.run > last))
+    later = sa.and_(run_data.c.ended_at >= at, sa.or_(run_data.c.ended_at > at, run_data.c.run > last))
     query = _kept().where(run_data.c.data_marked_at.is_(None), later)
     rows = reader.rows(query.order_by(run_data.c.ended_at, run_data.c.run).limit(limit))
     return [Kept(*row) for row in rows]

@@ -284,7 +284,7 @@ run_data = Table(
 """What a run that has ended keeps in the object store, and what of it was marked and released since. The row outlives
 the run until nothing of it is left."""
 _kept = run_data.c.data_marked_at.is_(None)
-Index("run_data_oldest", run_data.c.ended_at, sqlite_where=_kept, postgresql_where=_kept)
+Index("run_data_oldest", run_data.c.ended_at, run_data.c.run, sqlite_where=_kept, postgresql_where=_kept)
 
 run_borrow = Table(
     "run_borrow",

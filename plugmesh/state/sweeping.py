@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from plugmesh.errors import Conflict, NotFound
 from plugmesh.state.file_versions import FileVersion
-from plugmesh.state.pins import is_pinned
+from plugmesh.state.pins import is_pinned, pinned_among
 from plugmesh.state.retention import Measured
 from plugmesh.state.runs import delete_run_rows
 from plugmesh.state.schema import event, file, run, run_borrow, run_data
@@ -21,15 +21,23 @@ def save_measured(writer: Writer, found: Sequence[Measured], at: float) -> None:
     """Write down what ended runs keep, in place of what was known of them."""
 
     def body() -> None:
-        for one in found:
-            values = {name: getattr(one, name) for name in Measured.__slots__ if name != "lenders"}
-            update = sa.update(run_data).where(run_data.c.run == one.run).values(**values, measured_at=at)
-            if writer.connection.execute(update).rowcount == 0:
-                writer.connection.execute(sa.insert(run_data).values(**values, measured_at=at))
-            writer.connection.execute(sa.delete(run_borrow).where(run_borrow.c.run == one.run))
-            if one.lenders:
-                rows = [{"run": one.run, "lender": lender} for lender in sorted(one.lenders)]
-                writer.connection.execute(sa.insert(run_borrow), rows)
+        execute = writer.connection.execute
+        runs = [one.run for one in found]
+        known = {row[0] for row in execute(sa.select(run_data.c.run).where(run_data.c.run.in_(runs)))}
+        rows = {
+            one.run: {name: getattr(one, name) for name in Measured.__slots__ if name != "lenders"}
+            | {"measured_at": at}
+            for one in found
+        }
+        for name in known:
+            execute(sa.update(run_data).where(run_data.c.run == name).values(**rows[name]))
+        fresh = [row for name, row in rows.items() if name not in known]
+        if fresh:
+            execute(sa.insert(run_data), fresh)
+        execute(sa.delete(run_borrow).where(run_borrow.c.run.in_(runs)))
+        lent = [{"run": one.run, "lender": lender} for one in found for lender in sorted(one.lenders)]
+        if lent:
+            execute(sa.insert(run_borrow), lent)
 
     writer.transaction("measured", body)
 
@@ -39,13 +47,13 @@ def mark_data(writer: Writer, runs: Sequence[str], at: float) -> list[str]:
     one that is pinned by now."""
 
     def body() -> list[str]:
-        marked = [one for one in runs if not is_pinned(writer, one, at)]
+        pinned = pinned_among(writer, runs, at)
+        marked = [one for one in runs if one not in pinned]
         execute = writer.connection.execute
-        for one in marked:
-            execute(sa.update(run).where(run.c.id == one, run.c.ended_at.is_not(None)).values(data_gone_at=at))
-            fresh = (run_data.c.run == one, run_data.c.data_marked_at.is_(None))
-            execute(sa.update(run_data).where(*fresh).values(data_marked_at=at))
-            execute(sa.delete(run_borrow).where(run_borrow.c.run == one))
+        execute(sa.update(run).where(run.c.id.in_(marked), run.c.ended_at.is_not(None)).values(data_gone_at=at))
+        fresh = (run_data.c.run.in_(marked), run_data.c.data_marked_at.is_(None))
+        execute(sa.update(run_data).where(*fresh).values(data_marked_at=at))
+        execute(sa.delete(run_borrow).where(run_borrow.c.run.in_(marked)))
         return marked
 
     return writer.transaction("mark_data", body)
@@ -55,10 +63,10 @@ def mark_logs(writer: Writer, runs: Sequence[str], at: float) -> list[str]:
     """The same for logs."""
 
     def body() -> list[str]:
-        marked = [one for one in runs if not is_pinned(writer, one, at)]
-        for one in marked:
-            fresh = (run_data.c.run == one, run_data.c.logs_marked_at.is_(None))
-            writer.connection.execute(sa.update(run_data).where(*fresh).values(logs_marked_at=at))
+        pinned = pinned_among(writer, runs, at)
+        marked = [one for one in runs if one not in pinned]
+        fresh = (run_data.c.run.in_(marked), run_data.c.logs_marked_at.is_(None))
+        writer.connection.execute(sa.update(run_data).where(*fresh).values(logs_marked_at=at))
         return marked
 
     return writer.transaction("mark_logs", body)

@@ -33,6 +33,8 @@ _log = logging.getLogger(__name__)
 _HOLDERS_SHOWN = 1_000
 BEHIND_S = 5.0
 """Pause between two rounds while there are more ended runs than one round looks at."""
+SUMS_S = 60.0
+"""Sums over all runs are computed anew after this time, or after a round."""
 ROUNDS_S = (0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 60.0, 300.0, 1800.0)
 _GLOBAL_SHARD = 0  # who owns it sweeps what belongs to no run
 
@@ -67,6 +69,7 @@ class Sweeper:
         self._one_at_a_time = asyncio.Lock()
         self._woken = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._summed: tuple[float, int, list[dict[str, Any]]] | None = None
         self.rounds = 0
         self.totals = Report()
         """Sums since the start, for metrics."""
@@ -97,7 +100,7 @@ class Sweeper:
 
     async def usage(self) -> dict[str, Any]:
         """What is kept, by flow and kind, what holds it, and what is about to go."""
-        runs = await self._state.read(usage_of_runs)
+        runs = await self._sums()
         files = await self._state.read(usage_of_files)
         marked_runs, marked_bytes = await self._state.read(marked_data)
         kinds = [
@@ -116,6 +119,13 @@ class Sweeper:
             "files": files,
             "held": await self._state.read(holders, _HOLDERS_SHOWN),
         }
+
+    async def _sums(self) -> list[dict[str, Any]]:
+        """Sums over all ended runs take long when there are very many, and only sweepers change them."""
+        now, rounds = self._runtime.now(), self.rounds
+        if self._summed is None or now - self._summed[0] > SUMS_S or self._summed[1] != rounds:
+            self._summed = (now, rounds, await self._state.read(usage_of_runs))
+        return self._summed[2]
 
     async def collect(self, dry_run: bool) -> dict[str, Any]:
         """A whole round now, over everything; with `dry_run` it only says what would go."""

@@ -139,7 +139,7 @@ def _retention() -> None:
         sa.PrimaryKeyConstraint("run"),
     )
     kept = sa.text("data_marked_at IS NULL")
-    op.create_index("run_data_oldest", "run_data", ["ended_at"], sqlite_where=kept, postgresql_where=kept)
+    op.create_index("run_data_oldest", "run_data", ["ended_at", "run"], sqlite_where=kept, postgresql_where=kept)
     op.create_table(
         "run_borrow",
         sa.Column("run", sa.String(length=64), nullable=False),
