@@ -10,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from prometheus_client import CollectorRegistry
 from starlette.exceptions import HTTPException
 
+from gateway.application import Application
 from gateway.core import Gateway
 from gateway.description import describe
 from gateway.figures import gateway_figures, registry_figures
@@ -31,7 +32,7 @@ from gateway.routes.runs import RunRoutes
 from gateway.routes.session import SessionRoutes
 from gateway.routes.settings import SettingsRoutes
 from gateway.routes.steps import StepRoutes
-from gateway.routing import DeclaredRoute, check_declared, operation_id
+from gateway.routing import check_declared, operation_id
 from gateway.tokens import Tokens
 from plugmesh import __version__
 from plugmesh.errors import PlugmeshError
@@ -56,7 +57,12 @@ def create_app(
     `figures` are those of further parts, for `/metrics`, `checks` further parts that `/readyz` asks; with `tokens`,
     callers must show one. Raises `ConfigurationError` if a route declares no access.
     """
-    app = FastAPI(
+    parts: list[Figures] = [partial(gateway_figures, gateway), partial(registry_figures, gateway.registry), *figures]
+    if hub is not None:
+        parts.append(partial(hub_figures, hub))
+    measured = Metrics(metrics or CollectorRegistry(), parts)
+    app = Application(
+        partial(Guard, settings=gateway.settings, metrics=measured, runtime=gateway.runtime, tokens=tokens),
         title="Plugmesh",
         version=__version__,
         docs_url=None,
@@ -65,15 +71,9 @@ def create_app(
         redirect_slashes=False,
         generate_unique_id_function=operation_id,
     )
-    app.router.route_class = DeclaredRoute
     app.add_exception_handler(PlugmeshError, on_plugmesh_error)
     app.add_exception_handler(HTTPException, on_http_error)
     app.add_exception_handler(RequestValidationError, on_invalid_request)
-    parts: list[Figures] = [partial(gateway_figures, gateway), partial(registry_figures, gateway.registry), *figures]
-    if hub is not None:
-        parts.append(partial(hub_figures, hub))
-    measured = Metrics(metrics or CollectorRegistry(), parts)
-    app.add_middleware(Guard, settings=gateway.settings, metrics=measured, runtime=gateway.runtime, tokens=tokens)
     RunRoutes(gateway).declare(app)
     StepRoutes(gateway).declare(app)
     DataRoutes(gateway).declare(app)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Callable
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Protocol
 
 from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -40,7 +41,6 @@ class HttpConnection(HttpToolsProtocol):
         self.turn = 0
         self.received = 0
         self._closes = False
-        self._patient: _Patient
 
     @property
     def unread(self) -> bool:
@@ -65,7 +65,6 @@ class HttpConnection(HttpToolsProtocol):
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
-        self._patient = _Patient(self, transport)
         self.address = self.client[0] if self.client else ""
         if not self._all.opened(self, self._runtime.now()) and self._all.overrun:
             self._refuse(503, _FULL)
@@ -102,7 +101,7 @@ class HttpConnection(HttpToolsProtocol):
         super().on_headers_complete()
         cycle: Any = self.cycle  # none where the first request is an upgrade
         if cycle is not None:
-            cycle.transport = self._patient
+            cycle.transport = Answering(self.transport, self.close_in_order)
 
     def on_message_complete(self) -> None:
         answered = self.phase is Phase.LINGER
@@ -156,17 +155,48 @@ class HttpConnection(HttpToolsProtocol):
         self.transport.write(head.encode() + body)
 
 
-class _Patient:
-    """The transport as the answer to one request sees it: it is closed in order."""
+class Writing(Protocol):
+    """What an answer needs of a transport."""
 
-    def __init__(self, connection: HttpConnection, transport: asyncio.Transport) -> None:
+    def write(self, data: bytes) -> None: ...
+
+    def is_closing(self) -> bool: ...
+
+
+class Answering:
+    """The transport of one answer; `close` ends the connection in order.
+
+    The head waits for the first piece of the body, at most until the event loop's next round: one system call instead
+    of two, and the client wakes up once.
+    """
+
+    __slots__ = ("_begun", "_close", "_head", "_transport")
+
+    def __init__(self, transport: Writing, close: Callable[[], None]) -> None:
         self._transport = transport
-        self.write = transport.write
-        self.is_closing = transport.is_closing
-        self.close = connection.close_in_order
+        self._close = close
+        self._head = b""
+        self._begun = False
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._transport, name)
+    def write(self, data: bytes) -> None:
+        if self._begun:
+            self._transport.write(self._head + data if self._head else data)
+            self._head = b""
+        else:
+            self._begun, self._head = True, data
+            asyncio.get_running_loop().call_soon(self._flush)
+
+    def close(self) -> None:
+        self._flush()
+        self._close()
+
+    def is_closing(self) -> bool:
+        return self._transport.is_closing()
+
+    def _flush(self) -> None:
+        if self._head and not self._transport.is_closing():
+            self._transport.write(self._head)
+        self._head = b""
 
 
 def counted(kind: type[WebSocketsSansIOProtocol], connections: Connections) -> type[WebSocketsSansIOProtocol]:

@@ -32,6 +32,12 @@ class RunChange:
         return document
 
 
+_STEP_FIELDS = (
+    "epoch", "failures", "losses", "reason", "instance", "version", "outputs", "error", "stats", "log", "wake_at",
+    "artifacts",
+)  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True)
 class StepChange:
     """A step has a new state; the other fields are what the step is from now on."""
@@ -54,22 +60,10 @@ class StepChange:
 
     def document(self) -> dict[str, Any]:
         """Its JSON form; counters that are zero and fields that are unset are left out."""
-        document: dict[str, Any] = {"change": "step", "step": self.step, "state": self.state.value, "at": self.at}
-        _add(
-            document,
-            epoch=self.epoch or None,
-            failures=self.failures or None,
-            losses=self.losses or None,
-            reason=self.reason,
-            instance=self.instance,
-            version=self.version,
-            outputs=self.outputs,
-            error=self.error,
-            stats=self.stats,
-            log=self.log,
-            wake_at=self.wake_at,
-            artifacts=self.artifacts or None,
-        )
+        document: dict[str, Any] = {"change": "step", "step": self.step, "state": self.state, "at": self.at}
+        for name in _STEP_FIELDS:
+            if value := getattr(self, name):
+                document[name] = value
         return document
 
 
