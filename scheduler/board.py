@@ -154,5 +154,6 @@ class Board:
 
 def need_of(run: RunState, step: Step) -> Need:
     """What a step asks for; a module whose version the run has resolved stays at it."""
-    node = run.plan.nodes[step.node].node
-    return Need(node.module, run.pins.get(node.module), frozenset(node.labels.items()))
+    planned = run.plan.nodes[step.node]
+    module = planned.node.module
+    return Need(module, run.pins.get(module), planned.labels)

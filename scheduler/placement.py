@@ -6,6 +6,7 @@ import heapq
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
+from typing import NamedTuple
 
 from plugmesh.errors import FlowInvalid
 from registry.versions import choose, parse_reference
@@ -24,8 +25,7 @@ class Seat:
     open: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Need:
+class Need(NamedTuple):
     """What a step asks for: a module reference (`name@^1`), the version its run is pinned to, and labels."""
 
     module: str
@@ -38,8 +38,7 @@ class Need:
         return self.module.partition("@")[0]
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Waiting:
+class Waiting(NamedTuple):
     """A ready step in line: deeper nodes first (so that data is freed early), then in order of arrival."""
 
     depth: int

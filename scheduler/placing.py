@@ -52,10 +52,11 @@ class Placing:
         board = self._board
         run = board.runs[placed.run]
         step = run.steps[placed.step]
-        if need_of(run, step).pinned not in (None, placed.version):
+        need = need_of(run, step)
+        if need.pinned not in (None, placed.version):
             board.line_up(run, step)  # the run was pinned to another version while this step stood in line
             return
-        contract = self._registry.contract(need_of(run, step).name, placed.version)
+        contract = self._registry.contract(need.name, placed.version)
         at = self._runtime.wall()
         if contract is None:
             self.park_step(run, step, f"the contract of {placed.version} is not known yet")

@@ -21,7 +21,8 @@ class Bound:
 
 @dataclass(frozen=True, slots=True)
 class PlanNode:
-    """One node. `readers` counts who will read its outputs: children, and the flow's outputs as one."""
+    """One node. `readers` counts who will read its outputs: children, and the flow's outputs as one. `labels` are those
+    of the node, as placement compares them."""
 
     index: int
     name: str
@@ -30,6 +31,7 @@ class PlanNode:
     children: tuple[int, ...]
     depth: int
     readers: int
+    labels: frozenset[tuple[str, str]]
     bound: dict[str, Bound] = field(default_factory=dict, compare=False, repr=False)
     """How the node fits contracts that it was assigned with, by their digests: found out once for all runs."""
 
@@ -72,6 +74,7 @@ def compile_plan(flow: Flow) -> Plan:
             tuple(children[index]),
             depths[index],
             len(children[index]) + (index in shown),
+            frozenset(node.labels.items()),
         )
         for index, (name, node) in enumerate(flow.nodes.items())
     )

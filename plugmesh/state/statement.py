@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from operator import itemgetter
 from typing import Any
 
 import sqlalchemy as sa
@@ -16,11 +17,16 @@ class Statement:
         compiled = clause.compile(dialect=dialect)
         self.text = str(compiled)
         self.names: tuple[str, ...] = tuple(getattr(compiled, "positiontup", None) or ())
+        self._get: Any = itemgetter(*self.names) if len(self.names) > 1 else self._one_or_none
         self._constants = {name: value for name, value in (compiled.params or {}).items() if value is not None}
 
     def values(self, named: Mapping[str, Any]) -> tuple[Any, ...]:
         """The values in the order of the text."""
-        return tuple(named[name] if name in named else self._constants[name] for name in self.names)
+        found: tuple[Any, ...] = self._get({**self._constants, **named} if self._constants else named)
+        return found
+
+    def _one_or_none(self, named: Mapping[str, Any]) -> tuple[Any, ...]:
+        return tuple(named[name] for name in self.names)
 
 
 def positional(dialect: sa.engine.Dialect) -> sa.engine.Dialect:

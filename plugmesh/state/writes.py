@@ -6,11 +6,11 @@ connection: Core per call would double the server's CPU per step.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
+from pydantic_core import to_json
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 
 from plugmesh.contracts.flow import Flow
@@ -19,7 +19,7 @@ from plugmesh.errors import OwnershipLost
 from plugmesh.runtime import Runtime
 from plugmesh.state import schema
 from plugmesh.state.database import Database
-from plugmesh.state.records import Commit, Lease, NotificationRow, StoredFile
+from plugmesh.state.records import Commit, Lease, NotificationRow, RunUpdate, StoredFile
 from plugmesh.state.statement import Statement, positional
 from plugmesh.state.trouble import explained
 
@@ -190,12 +190,16 @@ class Writer:
             values = {"b_id": shard, "b_owner": batch.owner, "b_term": term, "b_position": position}
             if self._execute(self._own, values).rowcount != 1:
                 raise OwnershipLost(f"shard {shard} is no longer owned by {batch.owner} with term {term}")
-        inserted = {submission.run: self._insert_run(submission, batch.at) for submission in batch.inserts}
+        updates = {update.run: update for update in batch.runs}
+        inserted = {
+            submission.run: self._insert_run(submission, batch.at, updates.pop(submission.run, None))
+            for submission in batch.inserts
+        }
         keys = {**batch.keys, **inserted}
         many = self._raw.executemany
-        if batch.runs:
-            rows = [_run_values(self._run_update.names, keys, update) for update in batch.runs]
-            many(self._run_update.text, rows)
+        if updates:
+            in_order = self._run_update.values
+            many(self._run_update.text, [in_order(_run_values(keys, update)) for update in updates.values()])
         if batch.events:
             many(self._event.text, [(keys[row[0]], *row[1:]) for row in batch.events])
         if batch.steps:
@@ -208,7 +212,8 @@ class Writer:
             self._execute(self._command, _command_values(command, batch.at))
         return inserted
 
-    def _insert_run(self, submission: Submission, at: float) -> int:
+    def _insert_run(self, submission: Submission, at: float, begun: RunUpdate | None) -> int:
+        """Add a run; `begun` is what has become of it before it was written, if anything has."""
         flow = submission.flow
         values = {
             "id": submission.run,
@@ -216,22 +221,22 @@ class Writer:
             "namespace": submission.namespace,
             "flow": flow.name,
             "revision": self.revision(flow, at),
-            "state": RunState.QUEUED.value,
-            "reason": None,
-            "inputs": _json_of(submission, "inputs"),
-            "params": _json_of(submission, "params"),
-            "labels": _json_of(submission, "labels"),
-            "outputs": None,
+            "state": RunState.QUEUED.value if begun is None else begun.state,
+            "reason": None if begun is None else begun.reason,
+            "inputs": _json(submission.inputs),
+            "params": _json(submission.params),
+            "labels": _json(submission.labels),
+            "outputs": None if begun is None else begun.outputs,
             "idempotency_key": submission.idempotency_key,
             "actor": submission.actor,
             "origin": None,
             "timeout_s": submission.timeout_s,
             "submitted_at": submission.submitted_at,
-            "started_at": None,
-            "ended_at": None,
+            "started_at": None if begun is None else begun.started_at,
+            "ended_at": None if begun is None else begun.ended_at,
             "request_hash": submission.request_hash,
             "flow_revision": submission.flow_revision,
-            "notify": _json_of(submission, "notify") if submission.notify else None,
+            "notify": _json(submission.notify) if submission.notify else None,
             "data_gone_at": None,
         }
         key = int(self._execute(self._run_insert, values).fetchone()[0])
@@ -290,8 +295,8 @@ class Writer:
         return self.transaction("mesh", body)
 
 
-def _run_values(names: tuple[str, ...], keys: dict[str, int], update: Any) -> tuple[Any, ...]:
-    values = {
+def _run_values(keys: dict[str, int], update: RunUpdate) -> dict[str, Any]:
+    return {
         "b_key": keys[update.run],
         "b_state": update.state,
         "b_reason": update.reason,
@@ -299,7 +304,6 @@ def _run_values(names: tuple[str, ...], keys: dict[str, int], update: Any) -> tu
         "b_started_at": update.started_at,
         "b_ended_at": update.ended_at,
     }
-    return tuple(values[name] for name in names)
 
 
 def _command_values(command: Command, applied_at: float) -> dict[str, Any]:
@@ -314,7 +318,5 @@ def _command_values(command: Command, applied_at: float) -> dict[str, Any]:
     }
 
 
-def _json_of(submission: Submission, name: str) -> str:
-    return json.dumps(
-        submission.model_dump(mode="json", include={name}, exclude_none=True)[name], separators=(",", ":")
-    )
+def _json(values: Any) -> str:
+    return to_json(values, exclude_none=True).decode() if values else "{}"
