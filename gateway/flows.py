@@ -15,11 +15,12 @@ from plugmesh.errors import FlowInvalid
 from plugmesh.flows.parse import Parsed, parse_flow_document, parse_flow_text
 from plugmesh.flows.places import Places
 from plugmesh.flows.problem import Problem
+from plugmesh.flows.snapshot import Snapshot
 from plugmesh.flows.validate import ContractView, check
 from plugmesh.runtime import Runtime
 
 LARGE_BYTES = 32 * 1024
-"""A larger flow is parsed on a thread, so that other requests go on."""
+"""A larger flow is parsed and checked on a thread, so that other requests go on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +40,11 @@ class Flows:
         self._contracts = contracts
         self._kept = kept
         self._checked: OrderedDict[bytes, Checked] = OrderedDict()
+        self._forgotten = 0
 
     def forget(self) -> None:
         """Check everything again: modules came or went."""
+        self._forgotten += 1
         self._checked.clear()
 
     async def accept(self, source: Any, *, strict: bool) -> Checked:
@@ -74,18 +77,34 @@ class Flows:
         if (known := self._checked.get(key)) is not None:
             self._checked.move_to_end(key)
             return known
-        parsed = await self._runtime.run_sync(_parse, source) if len(text) > LARGE_BYTES else _parse(source)
-        return self._keep(key, parsed, strict=strict)
+        if len(text) <= LARGE_BYTES:
+            return self._keep(key, _parse(source), strict=strict)
+        forgotten = self._forgotten
+        parsed = await self._runtime.run_sync(_parse, source)
+        if parsed.draft is None:
+            return self._keep(key, parsed, strict=strict)
+        view = Snapshot(parsed.draft, self._contracts)
+        checked = _judged(parsed, await self._runtime.run_sync(_check, parsed, view, strict))
+        return self._remember(key, checked) if forgotten == self._forgotten else checked
 
     def _keep(self, key: bytes, parsed: Parsed, *, strict: bool) -> Checked:
-        found = check(parsed, self._contracts, live=True, strict=strict)
-        errors = tuple(problem for problem in found if problem.severity == "error")
-        warnings = tuple(problem for problem in found if problem.severity != "error")
-        checked = Checked(None if errors else parsed.flow, errors, warnings)
+        return self._remember(key, _judged(parsed, _check(parsed, self._contracts, strict)))
+
+    def _remember(self, key: bytes, checked: Checked) -> Checked:
         self._checked[key] = checked
         if len(self._checked) > self._kept:
             self._checked.popitem(last=False)
         return checked
+
+
+def _check(parsed: Parsed, contracts: ContractView, strict: bool) -> tuple[Problem, ...]:
+    return check(parsed, contracts, live=True, strict=strict)
+
+
+def _judged(parsed: Parsed, found: tuple[Problem, ...]) -> Checked:
+    errors = tuple(problem for problem in found if problem.severity == "error")
+    warnings = tuple(problem for problem in found if problem.severity != "error")
+    return Checked(None if errors else parsed.flow, errors, warnings)
 
 
 def _accepted(checked: Checked) -> Checked:

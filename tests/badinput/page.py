@@ -82,7 +82,8 @@ def _request_lines(rows: Iterable[Row]) -> Iterator[str]:
 def _data_lines(rows: Iterable[DataRow]) -> Iterator[str]:
     for row in rows:
         params = ", ".join(f"{name}: {value}" for name, value in row.params.items())
-        yield f"| {row.title} | {_code(f'{row.module} of {row.file}.csv; {params}'.removesuffix('; '))} | {_answer(row.says) or 'succeeds'} |"
+        step = f"{row.module} of {row.file}.csv; {params}".removesuffix("; ")
+        yield f"| {row.title} | {_code(step)} | {_answer(row.says) or 'succeeds'} |"
 
 
 def _raw_lines(rows: Iterable[RawRow]) -> Iterator[str]:
