@@ -75,7 +75,9 @@ def _answers(answers: dict[str, Any], schemas: dict[str, Any]) -> Iterator[str]:
     for status, answer in answers.items():
         codes += [code for code in answer.get(CODES_OF, ()) if code not in ALWAYS]
         if CODES_OF not in answer:
-            kinds = [_kind(kind, content["schema"], schemas) for kind, content in answer.get("content", {}).items()]
+            kinds = [
+                _kind(kind, content.get("schema", {}), schemas) for kind, content in answer.get("content", {}).items()
+            ]
             yield f"- {status}: {answer['description']}{': ' if kinds else ''}{', '.join(kinds)}"
     if codes:
         yield f"- problems: {', '.join(f'[`{code}`](errors/{code}.md)' for code in codes)}"

@@ -67,7 +67,8 @@ def _complete(document: dict[str, Any], routes: Iterable[APIRoute]) -> None:
             for status, answer in deepcopy(route.responses).items():
                 operation["responses"][str(status)] = answer
             for content in _contents(operation):
-                content["schema"] = _hoist(content["schema"], schemas)
+                if "schema" in content:
+                    content["schema"] = _hoist(content["schema"], schemas)
                 for frame in content.get("itemSchema", {}).get("anyOf", ()):
                     data = frame["properties"]["data"]
                     data["contentSchema"] = _hoist(data["contentSchema"], schemas)

@@ -76,10 +76,9 @@ def stream_of(kinds: Mapping[str, str] | Sequence[str], text: str, *further: int
 
 def frames_of(frames: Mapping[str, type[BaseModel]], text: str, shown: str) -> Responses:
     """The documentation of server-sent events: the document that each event has as its data, and an example."""
-    found = stream_of({"text/event-stream": shown}, text)
     told = [Described(model, event) for event, model in frames.items()]
-    found[200]["content"]["text/event-stream"]["itemSchema"] = {"anyOf": told}
-    return found
+    content = {"text/event-stream": {"itemSchema": {"anyOf": told}, "example": shown}}
+    return {200: {"description": text, "content": content}}
 
 
 def schema_of(model: Any, mode: Literal["validation", "serialization"] = "validation") -> dict[str, Any]:

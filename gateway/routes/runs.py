@@ -180,7 +180,8 @@ class RunRoutes:
         `Last-Event-ID` (or `?after=`) continues behind that number; 204 says that nothing will come any more.
         """
         last = request.headers.get("last-event-id")
-        after = _number(last if last is not None else request.query_params.get("after"))
+        asked = _number(request.query_params.get("after"))
+        after = asked if last is None else _number(last)
         gateway = self._gateway
         page = await gateway.state.read(read_page, run, after)
         if last is not None and is_over(page, after):
