@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from plugmesh.contracts.module import ModuleContract, OutputPort, PortKind
+from plugmesh.contracts.module import InputPort, ModuleContract, OutputPort, PortKind
 from plugmesh.data.check import NOTHING, ColumnMismatch, check_input, check_output
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+Port = TypeVar("Port", InputPort, OutputPort)
 PARAM_COLUMN = re.compile(r"^\$\{params\.([A-Za-z_][A-Za-z0-9_]*)\}$")
 """A declared column whose name is a param's value: `{"${params.into}": "float64"}`."""
 
@@ -24,7 +25,13 @@ class Columns:
         self._inputs = {port.name: port for port in contract.inputs}
         self._outputs = {port.name: port for port in contract.outputs}
         self._named = dict(_named_by_params(contract))
+        ports: list[InputPort | OutputPort] = [*contract.inputs, *contract.outputs]
+        self._filled_in = frozenset(port.name for port in ports if any(map(PARAM_COLUMN.match, port.columns)))
         self._passing = {port.passes for port in contract.outputs if port.passes is not None}
+
+    def is_fixed(self, port: str) -> bool:
+        """Whether the columns of an input are the same whatever the params are."""
+        return port not in self._filled_in and not self._named.get(port)
 
     def declares(self, port: str) -> bool:
         """Whether anything is to be checked or chosen for an input."""
@@ -41,21 +48,19 @@ class Columns:
             return None
         if port in self._passing and self._contract.traits.rows != "same":
             return None
-        return tuple(dict.fromkeys([*_filled(declared.columns, params), *self._named_in(port, params)]))
+        return tuple(dict.fromkeys([*self._filled(declared, params), *self._named_in(port, params)]))
 
     def output(self, port: str, params: Mapping[str, Any]) -> OutputPort:
         """An output with the real names of its columns."""
         declared = self._outputs[port]
-        filled = _filled(declared.columns, params)
-        return declared if filled == declared.columns else declared.model_copy(update={"columns": filled})
+        return self._real(declared, params)
 
     def check_input(self, port: str, schema: pa.Schema, params: Mapping[str, Any]) -> None:
         """Raises `ColumnMismatch` when a declared column, or one that a param names, is missing or of another type."""
         declared = self._inputs.get(port)
         if declared is None:
             return
-        filled = _filled(declared.columns, params)
-        check_input(self._contract, declared.model_copy(update={"columns": filled}), schema)
+        check_input(self._contract, self._real(declared, params), schema)
         if declared.rest:
             return  # the module itself knows what to do about a name that is not there
         for name in self._named_in(port, params):
@@ -87,6 +92,16 @@ class Columns:
             rows or 0,
         )
 
+    def _real(self, declared: Port, params: Mapping[str, Any]) -> Port:
+        """A port with the real names of its columns."""
+        filled = self._filled(declared, params)
+        return declared if filled is declared.columns else declared.model_copy(update={"columns": filled})
+
+    def _filled(self, declared: InputPort | OutputPort, params: Mapping[str, Any]) -> Mapping[str, str]:
+        if declared.name not in self._filled_in:
+            return declared.columns
+        return {_real_name(name, params): kind for name, kind in declared.columns.items()}
+
     def _named_in(self, port: str, params: Mapping[str, Any]) -> list[str]:
         """The columns of an input that params name."""
         names: list[str] = []
@@ -94,10 +109,6 @@ class Columns:
             value = params.get(param)
             names.extend([value] if isinstance(value, str) else value or ())
         return names
-
-
-def _filled(columns: Mapping[str, str], params: Mapping[str, Any]) -> dict[str, str]:
-    return {_real_name(name, params): kind for name, kind in columns.items()}
 
 
 def _real_name(name: str, params: Mapping[str, Any]) -> str:

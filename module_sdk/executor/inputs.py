@@ -22,6 +22,7 @@ _CACHED_TABLES = 16
 _CACHED_BYTES = 64 * 1024
 _CACHED_COLUMNS = 16
 _CACHED_GROUPS = 4
+_CACHED_SCHEMA = 4096
 Small = tuple[object, ...]
 
 
@@ -46,6 +47,7 @@ class Inputs:
 
     def __init__(self, store: ObjectStore) -> None:
         self._store = store
+        self._checked: OrderedDict[tuple[str, str, str], tuple[str, ...] | None] = OrderedDict()
         self._recent: OrderedDict[Small, tuple[pa.Table, tuple[str, ...], int]] = OrderedDict()
 
     def load(self, assign: Assign, caller: Caller) -> dict[str, list[Given]]:
@@ -64,13 +66,27 @@ class Inputs:
             return Given(reference, ref, ref.value)
         if bound:
             ref = _bind(ref, bound)
+        return self._table(caller, port, reference, ref, self._wanted(assign, caller, port, ref))
+
+    def _wanted(self, assign: Assign, caller: Caller, port: str, ref: DataRef) -> tuple[str, ...] | None:
+        """The columns to hand over; `None`: all. What was checked for a schema just now is not checked again."""
         asked = assign.columns.get(port) if assign.columns is not None else None
+        key = (caller.ref, port, ref.schema_ipc)
+        repeats = asked is None and len(ref.schema_ipc) <= _CACHED_SCHEMA and caller.columns.is_fixed(port)
+        if repeats and key in self._checked:
+            return self._checked[key]
         wanted = caller.columns.handed(port, assign.params) if asked is None else tuple(asked)
         if wanted is not None or caller.columns.declares(port):
             schema = schema_of(ref)
             caller.columns.check_input(port, schema, assign.params)
-            wanted = None if wanted is None else tuple(name for name in schema.names if name in wanted)
-        return self._table(caller, port, reference, ref, wanted)
+            if wanted is not None:
+                wanted = tuple(name for name in schema.names if name in wanted)
+                wanted = None if len(wanted) == len(schema.names) else wanted
+        if repeats:
+            self._checked[key] = wanted
+            if len(self._checked) > _CACHED_TABLES:
+                self._checked.popitem(last=False)
+        return wanted
 
     def _table(
         self, caller: Caller, port: str, reference: Reference, ref: DataRef, wanted: tuple[str, ...] | None
