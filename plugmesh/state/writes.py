@@ -6,11 +6,12 @@ connection: Core per call would double the server's CPU per step.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
-from pydantic_core import to_json
+from pydantic_core import PydanticSerializationError, to_json, to_jsonable_python
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 
 from plugmesh.contracts.flow import Flow
@@ -319,4 +320,9 @@ def _command_values(command: Command, applied_at: float) -> dict[str, Any]:
 
 
 def _json(values: Any) -> str:
-    return to_json(values, exclude_none=True).decode() if values else "{}"
+    if not values:
+        return "{}"
+    try:
+        return to_json(values, exclude_none=True).decode()
+    except PydanticSerializationError:  # half a character: no UTF-8, but JSON can say it
+        return json.dumps(to_jsonable_python(values, exclude_none=True), separators=(",", ":"))
