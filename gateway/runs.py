@@ -7,7 +7,7 @@ from typing import Any
 
 from gateway import inputs
 from gateway.bodies import read_json, read_model
-from gateway.errors import BadRequest
+from gateway.errors import BadRequest, RequestInvalid
 from gateway.flows import Checked, Flows
 from gateway.paging import number_of
 from gateway.problems import as_documents
@@ -21,6 +21,7 @@ from plugmesh.flows.substitute import resolve_inputs_and_params
 from plugmesh.intake import Intake
 from plugmesh.runtime import Runtime
 from plugmesh.settings.settings import Settings
+from plugmesh.state.reads import Reader
 from plugmesh.state.runs import RunFilter, delete_run_rows, list_runs
 from plugmesh.state.store import State
 
@@ -63,7 +64,13 @@ class Runs:
         checked, revision = await self._flow(request)
         flow = checked.flow
         assert flow is not None
-        given = await inputs.resolve(self._state, flow.namespace, request.inputs) if request.inputs else {}
+        try:
+            given = await inputs.resolve(self._state, flow.namespace, request.inputs) if request.inputs else {}
+        except RequestInvalid:  # a file may have been deleted since the first time
+            repeated = await self._repeated(flow.namespace, idempotency_key, request)
+            if repeated is None:
+                raise
+            return {**repeated, "warnings": as_documents(checked.warnings)}
         resolved = resolve_inputs_and_params(flow, given, request.params)
         submission = Submission(
             run=self._runtime.new_id("run"),
@@ -90,6 +97,13 @@ class Runs:
             "repeated": receipt.repeated,
             "warnings": as_documents(checked.warnings),
         }
+
+    async def _repeated(self, namespace: str, key: str | None, request: RunRequest) -> dict[str, Any] | None:
+        """The run that this very request has made before, though it could not be made now."""
+        stored = None if key is None else await self._state.read(Reader.run_by_key, namespace, key)
+        if stored is None or stored.request_hash != request.hash:
+            return None
+        return {"id": stored.id, "state": stored.state, "repeated": True}
 
     async def _flow(self, request: RunRequest) -> tuple[Checked, int | None]:
         """What is to run, and its revision's number if it is a saved flow."""

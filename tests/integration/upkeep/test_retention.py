@@ -127,6 +127,22 @@ async def test_a_deleted_file_stays_for_the_run_that_was_given_it_and_for_no_lat
     await house.emptied("files/")
 
 
+async def test_a_request_that_is_repeated_finds_its_run_though_its_file_was_deleted(house: House) -> None:
+    await house.ask("PUT", "/files/once.csv", 201, content=b"a\n1\n", headers=FILE_TYPE)
+    body = {
+        "flow": {"flow": "given", "inputs": {"orders": "file"}, "nodes": {"made": {"module": "test.make"}}},
+        "inputs": {"orders": {"file": "once.csv"}},
+    }
+    key = {"idempotency-key": "once"}
+    run = (await house.ask("POST", "/runs", 202, json=body, headers=key))["id"]
+    await house.ask("DELETE", "/files/once.csv", 204)
+    again = await house.client.post("/api/v1/runs", json=body, headers=key)
+    assert (again.json()["id"], again.json()["repeated"]) == (run, True), again.text
+    await house.ask("POST", "/runs", 422, json=body, headers={"idempotency-key": "other"})
+    await house.ask("POST", "/runs", 422, json={**body, "labels": {"a": "b"}}, headers=key)
+    await house.ask("GET", f"/runs/{run}?wait_s=30")
+
+
 async def test_a_change_of_the_pause_between_rounds_counts_at_once(house: House) -> None:
     before = house.mesh.upkeep.sweeper.rounds
     await house.put("sweep_every_s", 0.01)
