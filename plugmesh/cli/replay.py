@@ -13,10 +13,8 @@ from urllib.parse import unquote, urlsplit
 import typer
 
 from plugmesh.cli.arguments import HERE, RunId, StepId, Url
-from plugmesh.cli.authoring.replaying import Replay
 from plugmesh.cli.client import Refusal
 from plugmesh.cli.exits import ExitCode
-from plugmesh.cli.record import Record
 from plugmesh.cli.routes import at, output_at, step_at
 from plugmesh.cli.session import Session
 from plugmesh.cli.transfer import save
@@ -50,6 +48,8 @@ def replay(
     Shows the outputs and whether they are the accepted ones. Nothing is written to the mesh. The file is --file, or
     the one where the step failed, or that the mesh here serves, or one in this folder that has the module.
     """
+    from plugmesh.cli.authoring.replaying import Replay  # noqa: PLC0415  slow: takes pyarrow along, for one command
+
     with Session(url, as_json) as session, tempfile.TemporaryDirectory(prefix="plugmesh-replay-") as folder:
         document = session.client.get(step_at(run, step, "replay"))
         if epoch is not None and document["epoch"] != epoch:
@@ -104,6 +104,8 @@ def _candidates(document: Mapping[str, Any], objects: str) -> Iterable[Path]:
 
 def _served_here(objects: str) -> Iterable[Path]:
     """The files that a server on this machine serves, as it has written them down beside its objects."""
+    from plugmesh.cli.record import Record  # noqa: PLC0415  slow: takes pydantic along
+
     folder = Path(unquote(urlsplit(objects).path)).parent if objects.startswith("file://") else Path("plugmesh-data")
     for record in sorted((folder / "run").glob("*.json")):
         for kept in Record(record).read():

@@ -42,6 +42,13 @@ def test_a_module_is_served_without_the_libraries_of_the_other_commands() -> Non
     assert not set(done.stdout.split()) & {"httpx2", "rich", "pydantic", "ruamel.yaml", "plugmesh.flows"}
 
 
+def test_no_command_waits_for_libraries_that_it_does_not_use() -> None:
+    done = python("import sys, plugmesh.cli.main as m; m.make_app(); print(*sys.modules)")
+    assert not set(done.stdout.split()) & {"pyarrow", "numpy", "pandas", "pydantic", "sqlalchemy", "ruamel.yaml"}, (
+        done.stderr
+    )
+
+
 def test_the_help_of_a_module_command_is_that_of_the_whole_command(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
