@@ -111,13 +111,14 @@ class Instance:
 class Mesh:
     """The server's parts. `stop` is a clean end; `crash` leaves SQL as it is."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, synchronous: str = "full") -> None:
+        self.synchronous = synchronous
         self.folder = folder
         self.runtime = SystemRuntime(seed=1)
         self.instances: list[Instance] = []
 
     async def start(self) -> Mesh:
-        self.state = await State.open(f"sqlite:///{self.folder}/state.db", self.runtime)
+        self.state = await State.open(f"sqlite:///{self.folder}/state.db?synchronous={self.synchronous}", self.runtime)
         self.objects = LocalStore(self.folder / "objects", self.runtime)
         self.hub = Hub(self.runtime, mesh="m", objects=f"file://{self.folder}/objects")
         self.bus = HubBus(self.hub)

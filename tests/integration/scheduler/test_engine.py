@@ -242,6 +242,34 @@ async def test_a_run_so_wide_that_its_changes_do_not_fit_a_message_still_runs(me
     assert (await mesh.ended(run)).state == "succeeded"
 
 
+@pytest.mark.full
+@pytest.mark.parametrize("shape", [chain, wide])
+async def test_a_run_of_ten_thousand_nodes_ends(tmp_path, shape):
+    mesh = await Mesh(tmp_path, synchronous="normal").start()  # ten thousand commits: the disk is not what is tested
+    instance = await mesh.instance(slots=200)
+    run = await mesh.submit(shape(10_000))
+
+    async def over():
+        await instance.beat()
+        return await _run_state(mesh, run, "succeeded")
+
+    await wait_until(over, within_s=300, every_s=0.2)
+    await mesh.stop()
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("shape", [chain, wide])
+async def test_a_run_of_ten_thousand_nodes_that_nobody_can_run_is_cancelled(mesh, shape):
+    run = await mesh.submit(shape(10_000))
+    await wait_until(lambda: _state(mesh, run, "n0", "parked"), within_s=120)
+    await mesh.cancel(run)
+    await wait_until(lambda: _run_state(mesh, run, "cancelled"), within_s=120, every_s=0.2)
+
+
+async def _run_state(mesh, run, state):
+    return (await mesh.run(run)).state == state
+
+
 async def test_references_that_do_not_fit_a_message_are_spilled_to_the_object_store(mesh):
     instance = await mesh.instance()
     big = {"out": ValueRef(value="x" * 4000)}
