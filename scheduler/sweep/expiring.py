@@ -10,6 +10,7 @@ from plugmesh.runtime import Runtime
 from plugmesh.state.retention import Kept, flow_retention, kept_bytes, kept_runs, lent, oldest_kept
 from plugmesh.state.store import State
 from plugmesh.state.sweeping import drop_events, expire_run, forget_run, mark_data, mark_logs, mark_released
+from plugmesh.state.writes import Writer
 from scheduler.sweep.decide import Due, RetentionSettings, ages_of, due, oldest_to_go
 from scheduler.sweep.guarded import guarded
 from scheduler.sweep.measuring import Holds
@@ -18,6 +19,7 @@ from scheduler.sweep.places import is_log, run_prefix
 from scheduler.sweep.report import Deleted, Report
 
 _PAGE = 200
+_MARKED_AT_ONCE = 50
 PAGES = 100
 """Pages of runs that are looked at in a round; the next round goes on behind them."""
 _FLOWS_REMEMBERED = 10_000
@@ -126,15 +128,24 @@ class Expiring:
         self, data: Sequence[Kept], logs: Sequence[Kept], report: Report, now: float, dry_run: bool
     ) -> None:
         sizes = {row.run: row.bytes for row in data}
-        marked = list(sizes) if dry_run else await self._state.write(mark_data, list(sizes), now)
+        marked = list(sizes) if dry_run else await self._write(mark_data, list(sizes), now)
         self._runtime.point("sweep.marked")
-        if logs and not dry_run:
-            await self._state.write(mark_logs, [row.run for row in logs], now)
+        if not dry_run:
+            await self._write(mark_logs, [row.run for row in logs], now)
         report.data_runs += len(marked)
         report.data_bytes += sum(sizes[run] for run in marked)
         report.log_runs += len(logs)
         report.later_runs += len(marked)
         report.later_bytes += sum(sizes[run] for run in marked)
+
+    async def _write(
+        self, mark: Callable[[Writer, Sequence[str], float], list[str]], runs: list[str], at: float
+    ) -> list[str]:
+        """Mark a few at a time: whoever submits a run must not wait long for the database."""
+        marked: list[str] = []
+        for start in range(0, len(runs), _MARKED_AT_ONCE):
+            marked += await self._state.write(mark, runs[start : start + _MARKED_AT_ONCE], at)
+        return marked
 
     async def _held(self, runs: Collection[str], holds: Holds) -> frozenset[str]:
         """Those of `runs` whose data somebody else uses, or looks at."""

@@ -30,6 +30,8 @@ A_ROUND = 2_000
 """Most runs that are measured in a round; the others are held as if they had not ended."""
 
 
+_BREATH_RUNS = 100
+"""Others get their turn after so many runs."""
 _AGAIN = 10_000
 """So many keys are looked at again: a database may give the keys of deleted runs to new ones."""
 
@@ -57,8 +59,10 @@ class Measuring:
         found = await self._unmeasured()
         pinned = await self._state.read(pinned_runs, now)
         used: set[str] = set()
-        for one in found:
+        for number, one in enumerate(found):
             used |= lenders(one.used.keys, but=one.run) | await self._lenders_inside(one.used.spilled, one.run)
+            if number % _BREATH_RUNS == 0:
+                await self._runtime.sleep(0)
         by_pinned = await self._state.read(inputs_of, pinned)
         used |= lenders(by_pinned.keys) | await self._lenders_inside(by_pinned.spilled, "")
         return Holds(pinned, frozenset(used)), found
