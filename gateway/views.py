@@ -103,6 +103,8 @@ class Views:
         if port not in outputs:
             state = row.state if row else StepState.PENDING.value
             there = f"it has {', '.join(outputs)}" if outputs else f"it is {state} and has none"
+            if step in self._shape(reader, stored.revision).mapped:
+                there = f"it is mapped, and each of its elements has outputs: ask for {step}.0"
             raise NotFound(f"step {step!r} of run {run} has no output {port!r}: {there}")
         if outputs[port].get("kind") != "value":  # values are in the row itself
             _check_kept(stored)

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from gateway.errors import RequestInvalid
 from gateway.reader import wire
 from gateway.reader.named import check_names
-from gateway.reader.tables import calculable, comparable, pieces
+from gateway.reader.tables import calculable, comparable, narrowed, pieces
 from plugmesh.contracts.data import DataRef
 from plugmesh.data.schema import schema_of
 from plugmesh.data.table import read_table
@@ -35,6 +35,7 @@ def order(store: ObjectStore, ref: DataRef, filter: str | None, sort: Sequence[S
     schema = schema_of(ref)
     parsed = None if filter is None else _parsed(filter, schema.names)
     _check_keys(sort, schema)
+    ref = narrowed(ref, list(dict.fromkeys([*(parsed.columns if parsed else ()), *(name for name, _ in sort)])))
     rows = None if parsed is None else _kept(store, ref, parsed)
     if sort:
         rows = _sorted(store, ref, rows, sort)

@@ -18,7 +18,7 @@ from gateway.reader.histogram import bins_of
 from gateway.reader.json_values import json_columns, json_values
 from gateway.reader.pages import left_out_message, no_table, shown_columns
 from gateway.reader.spread import Lengths, Spread, as_numbers, from_number, is_number, is_time
-from gateway.reader.tables import comparable, pieces
+from gateway.reader.tables import comparable, narrowed, pieces
 from plugmesh.contracts.data import DataRef, FileRef, ValueRef
 from plugmesh.data.schema import schema_of
 from plugmesh.errors import DataError
@@ -37,7 +37,8 @@ def stats(store: ObjectStore, reference: DataRef | FileRef | ValueRef, request: 
         return no_table(reference)
     schema = schema_of(reference)
     names, left_out = shown_columns(schema, request.get("columns"), request["limit_columns"])
-    columns = [_column(store, reference, schema.field(name)) for name in names]
+    part = narrowed(reference, names)
+    columns = [_column(store, narrowed(part, [name]), schema.field(name)) for name in names]
     answer: dict[str, Any] = {"kind": "table", "rows": reference.rows, "columns": columns}
     if left_out:
         answer |= {"columns_left_out": left_out, "message": left_out_message("measured", len(names), left_out)}

@@ -9,9 +9,9 @@ from itertools import accumulate
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from plugmesh.contracts.data import DataRef, Fragment
+from plugmesh.contracts.data import ColumnGroup, DataRef, Fragment
 from plugmesh.data.fragments import rows_only
-from plugmesh.data.schema import schema_of
+from plugmesh.data.schema import make_schema_ipc, schema_of
 from plugmesh.data.table import read_table
 from plugmesh.objects.port import ObjectStore
 
@@ -21,6 +21,21 @@ PIECE_ROWS = 1024 * 1024
 
 _FEW = 256
 _TEXTS = (pa.string(), pa.large_string(), pa.binary(), pa.large_binary())
+
+
+def narrowed(ref: DataRef, columns: Sequence[str]) -> DataRef:
+    """The reference without its other columns: each read of a few columns of 10,000 would look through all of them."""
+    schema, wanted = schema_of(ref), set(columns)
+    kept = pa.schema([schema.field(name) for name in columns], schema.metadata)
+    fragments = tuple(
+        fragment.model_copy(update={"groups": tuple(_part(group, wanted) for group in fragment.groups)})
+        for fragment in ref.fragments
+    )
+    return ref.model_copy(update={"schema_ipc": make_schema_ipc(kept), "fragments": fragments})
+
+
+def _part(group: ColumnGroup, wanted: set[str]) -> ColumnGroup:
+    return group.model_copy(update={"columns": tuple(span for span in group.columns if span.name in wanted)})
 
 
 def pieces(store: ObjectStore, ref: DataRef, columns: Sequence[str]) -> Iterator[pa.Table]:
@@ -41,6 +56,7 @@ def take(store: ObjectStore, ref: DataRef, at: Sequence[int], columns: Sequence[
     """The rows with these numbers, in this order; reads only the fragments that they lie in."""
     if not columns:
         return rows_only(schema_of(ref), len(at))
+    ref = narrowed(ref, columns)
     ends = list(accumulate(fragment.rows for fragment in ref.fragments))
     order = sorted(range(len(at)), key=at.__getitem__)
     by_fragment: dict[int, list[int]] = {}

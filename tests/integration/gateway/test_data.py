@@ -19,7 +19,7 @@ from gateway.reader.pool import ReaderFailure
 from plugmesh.contracts.data import DataRef, FileRef, ValueRef
 from plugmesh.data.reference import spill
 from plugmesh.settings.settings import Settings
-from tests.integration.gateway.house import House
+from tests.integration.gateway.house import House, step_row
 from tests.waiting import wait_until
 
 TABLE = pa.table(
@@ -79,6 +79,18 @@ async def test_an_output_that_is_not_there_says_what_is(house: House) -> None:
     assert (answer.status_code, "it has out" in answer.json()["detail"]) == (404, True)
     waiting = await house.submit()
     assert "pending" in (await get(house, waiting)).json()["detail"]
+
+
+async def test_the_output_of_a_mapped_node_is_at_its_elements(house: House) -> None:
+    nodes = {"many": {"module": "table.make", "map": [1, 2]}}
+    run = await house.submit(flow={"flow": "checks/many", "nodes": nodes})
+    made = house.put_table("runs/t/1", TABLE)
+    rows = (step_row(run, "many", "succeeded"), step_row(run, "many.1", "succeeded", made))
+    await house.intake.advance(run, "succeeded", *rows)
+    path = f"/api/v1/runs/{run}/steps"
+    answer = await house.client.get(f"{path}/many/outputs/out/rows")
+    assert (answer.status_code, "ask for many.0" in answer.json()["detail"]) == (404, True)
+    assert (await house.client.get(f"{path}/many.1/outputs/out/rows")).json()["total"] == 1000
 
 
 async def test_a_value_and_a_file_have_no_rows_but_are_there(house: House) -> None:

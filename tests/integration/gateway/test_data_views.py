@@ -131,6 +131,8 @@ async def test_empty_wide_and_columnless_tables_can_be_looked_at(house: House) -
     assert page["message"] == "the first 1,000 of 10,000 columns are shown: name others with columns=a,b"
     assert (await get(house, wide, "/rows", columns="c9999", sort="c5000")).json()["rows"] == [{"c9999": 9999}]
     assert len((await get(house, wide, "/schema")).json()["columns"]) == 10_000
+    figures = (await get(house, wide, "/stats")).json()
+    assert (len(figures["columns"]), figures["columns_left_out"]) == (100, 9_900)
     bare = await house.finished(house.put_table("runs/t/3", pa.table({"x": [1, 2]}).select([])))
     assert (await get(house, bare, "/rows")).json()["total"] == 2
     assert (await get(house, bare, "/rows", filter="1 = 1")).json()["matched"] == 2
