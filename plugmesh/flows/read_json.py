@@ -60,7 +60,7 @@ class _Reader:
 
     def _value(self, token: re.Match[str], depth: int) -> tuple[Any, Place]:
         self._values += 1
-        if self._values > MAX_VALUES or depth > MAX_DEPTH:
+        if self._values > MAX_VALUES or (depth >= MAX_DEPTH and token.lastindex == 3):
             raise _Other
         kind = token.lastindex
         place = Place(*self._place(token))

@@ -5,6 +5,7 @@ import json
 from typing import Any
 
 import hypothesis.strategies as st
+import pytest
 from hypothesis import given, settings
 from ruamel.yaml import YAML
 
@@ -12,7 +13,7 @@ from plugmesh.contracts.flow import Flow
 from plugmesh.flows.parse import Parsed, parse_flow_document, parse_flow_text
 from plugmesh.flows.places import Places
 from plugmesh.flows.problem import Report
-from plugmesh.flows.read import read_yaml
+from plugmesh.flows.read import read_text, read_yaml
 from plugmesh.flows.read_json import read_json
 from plugmesh.flows.snapshot import Snapshot
 from plugmesh.flows.validate import check
@@ -97,6 +98,26 @@ def test_the_fast_reader_of_json_finds_what_the_other_one_finds(document: Any, i
     assert fast is None or fast == read_yaml(text, "f", Report(Places("f")))
 
 
+@settings(max_examples=150)
+@given(st.data())
+def test_what_is_not_strict_json_is_left_to_the_other_reader(data: st.DataObject) -> None:
+    text = json.dumps({"flow": "f", "nodes": {"a": {"module": "m", "params": {"x": [1.5, None, "b\n", {}]}}}}, indent=1)
+    damaged, report = _damaged(text, data), Report(Places("f"))
+    fast, slow = read_json(damaged, "f"), read_yaml(damaged, "f", report)
+    if fast is not None:
+        assert fast[0] == json.loads(damaged)
+        assert fast == slow or report.failed  # a tab between two values is JSON, but not YAML
+
+
+@pytest.mark.parametrize("depth", [98, 99, 100, 101, 500])
+def test_both_readers_of_json_stop_at_the_same_depth(depth: int) -> None:
+    for text in ('{"a":' * depth + "1" + "}" * depth, '{"a":' + "[" * (depth - 1) + "]" * (depth - 1) + "}"):
+        slow, report = read_yaml(text, "f", Report(Places("f"))), Report(Places("f"))
+        fast = read_json(text, "f")
+        assert fast == slow if depth <= 100 else fast is None
+        assert read_text(text, "f", report) == slow
+
+
 @settings(max_examples=60)
 @given(flows)
 def test_the_canonical_form_means_what_was_written(document: dict[str, Any]) -> None:
@@ -124,7 +145,10 @@ def test_any_flow_can_be_checked(document: dict[str, Any]) -> None:
 @settings(max_examples=150)
 @given(st.data())
 def test_a_damaged_text_yields_problems_and_nothing_else(data: st.DataObject) -> None:
-    text = LATE_BY_CARRIER
+    _look_into(parse_flow_text(_damaged(LATE_BY_CARRIER, data)))
+
+
+def _damaged(text: str, data: st.DataObject) -> str:
     for _ in range(data.draw(st.integers(1, 4))):
         start = data.draw(st.integers(0, len(text)))
         end = data.draw(st.integers(start, min(len(text), start + 10)))
@@ -133,7 +157,7 @@ def test_a_damaged_text_yields_problems_and_nothing_else(data: st.DataObject) ->
             + data.draw(st.text("{}[]:,&*!|>'\"%@`#-? \n\t$\\~<0.x\x00é\u2028\ud83da", max_size=6))
             + text[end:]
         )
-    _look_into(parse_flow_text(text))
+    return text
 
 
 @given(st.binary(max_size=60) | st.text(max_size=60))
