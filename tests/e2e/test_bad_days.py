@@ -71,6 +71,19 @@ def patient(gate: Path) -> dict[str, Any]:
     return {"flow": "bad/patient", "nodes": {"only": node}, "outputs": {"result": "only"}}
 
 
+def fill_for_commits(mesh: RealMesh, disk: SmallDisk, accepted: list[str]) -> tuple[str, dict[str, Any]]:
+    """Fill the disk, and what room the database's own log still has; the first key that is refused, and how."""
+    disk.fill()
+    for number in range(5000):
+        key = f"bad-day-{len(accepted)}-{number}"
+        status, answer = ask(mesh, "POST", "/api/v1/runs", {"flow": PARKED}, Idempotency_Key=key)
+        if status == 507:
+            return key, answer
+        assert status == 202, answer
+        accepted.append(answer["id"])
+    raise AssertionError("the disk is full, and commits still work")
+
+
 def half_written(mesh: RealMesh) -> list[str]:
     return os.listdir(mesh.data / "objects" / "tmp")
 
@@ -87,10 +100,9 @@ def test_an_upload_that_fills_the_disk_is_refused_and_nothing_of_it_stays(mesh: 
 def test_a_submit_that_cannot_be_committed_is_refused_and_the_same_one_works_later(
     mesh: RealMesh, disk: SmallDisk
 ) -> None:
-    before = submit(mesh, PARKED)
-    disk.fill()
-    status, problem = ask(mesh, "POST", "/api/v1/runs", {"flow": PARKED}, Idempotency_Key="bad-day")
-    assert (status, problem["code"]) == (507, "store-full")
+    before = [submit(mesh, PARKED)]
+    key, problem = fill_for_commits(mesh, disk, before)
+    assert problem["code"] == "store-full"
     assert "the disk of the database is full" in problem["detail"]
     assert "SQL" not in problem["detail"]
     said = mesh.cli("run", flow_file(mesh), code=1).stderr
@@ -103,12 +115,12 @@ def test_a_submit_that_cannot_be_committed_is_refused_and_the_same_one_works_lat
     status, ready = ask(mesh, "GET", "/readyz")
     assert status == 503
     assert "full" in ready["checks"]["scheduler"]
-    assert [run["id"] for run in mesh.ask("/api/v1/runs")["runs"]] == [before]
+    assert {run["id"] for run in mesh.ask("/api/v1/runs?limit=1000")["runs"]} == set(before)
 
     disk.make_room()
-    again = wait_until_sync(lambda: _accepted(mesh, "bad-day"), 30, message=mesh.said())
-    assert {run["id"] for run in mesh.ask("/api/v1/runs")["runs"]} == {before, again}
-    for run in (before, str(again)):
+    again = wait_until_sync(lambda: _accepted(mesh, key), 30, message=mesh.said())
+    assert {run["id"] for run in mesh.ask("/api/v1/runs?limit=1000")["runs"]} == {*before, again}
+    for run in (before[0], str(again)):
         mesh.wait_for_step(run, "only", "parked")
 
 
@@ -132,13 +144,37 @@ def test_a_step_that_ends_while_nothing_can_be_committed_counts_afterwards(mesh:
     gate = mesh.folder / "other-gate"
     run = submit(mesh, patient(gate))
     mesh.wait_for_step(run, "only", "running")
-    disk.fill()
+    fill_for_commits(mesh, disk, [])
     gate.touch()
     wait_until_sync(lambda: ask(mesh, "GET", "/readyz")[0] == 503, 30, message=mesh.said())
     assert mesh.show(run)["state"] == "running"
     disk.make_room()
     mesh.finish(run)
     assert mesh.rows(run, "result") == [{"n": 0}, {"n": 1}, {"n": 2}]
+
+
+def test_a_step_that_hangs_is_ended_by_a_limit_that_is_set_while_the_mesh_runs(mesh: RealMesh) -> None:
+    hanging = {**patient(mesh.folder / "never"), "timeout": "1m"}
+    hanging["nodes"] = {"only": {**hanging["nodes"]["only"], "retry": {"attempts": 1}}}
+    assert ask(mesh, "PUT", "/api/v1/settings/attempt_wall_s", {"value": "200ms"})[0] == 200
+    try:
+        run = submit(mesh, hanging)
+        document = mesh.finish(run, "failed")
+    finally:
+        ask(mesh, "DELETE", "/api/v1/settings/attempt_wall_s")
+    assert "0.2 s" in document["reason"] + json.dumps(mesh.step(run, "only"))
+    gate = mesh.folder / "third-gate"
+    run = submit(mesh, patient(gate))
+    mesh.wait_for_step(run, "only", "running")
+    gate.touch()
+    mesh.finish(run)
+
+
+def test_more_is_logged_as_soon_as_somebody_wants_to_look_closer(mesh: RealMesh) -> None:
+    logged, line = mesh.folder / "process-0.log", "local changed the setting log_level"
+    for level, lines in (("warning", 0), ("info", 1), ("warning", 1)):
+        assert ask(mesh, "PUT", "/api/v1/settings/log_level", {"value": level})[0] == 200
+        assert logged.read_text().count(line) == lines
 
 
 def flow_file(mesh: RealMesh) -> str:

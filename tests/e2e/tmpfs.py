@@ -3,12 +3,10 @@
 import os
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
-
-_PIECE_BYTES = 2**20
 
 
 class SmallDisk:
@@ -19,11 +17,11 @@ class SmallDisk:
         self._ballast = path / "ballast"
 
     def fill(self, leave_bytes: int = 0) -> None:
-        """Leave so much room, and no more."""
+        """Leave so much room, and no more, whatever others write meanwhile."""
         with self._ballast.open("ab", buffering=0) as ballast:
-            size = self.free_bytes() - leave_bytes
-            if size > 0:
-                os.posix_fallocate(ballast.fileno(), os.fstat(ballast.fileno()).st_size, size)
+            while (size := self.free_bytes() - leave_bytes) > 0:
+                with suppress(OSError):  # somebody was quicker
+                    os.posix_fallocate(ballast.fileno(), os.fstat(ballast.fileno()).st_size, size)
 
     def make_room(self) -> None:
         """As if somebody had cleaned up."""
