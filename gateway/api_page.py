@@ -7,8 +7,9 @@ from http import HTTPStatus
 from typing import Any
 
 from gateway.documents.problem import CODES_OF
-from gateway.problems import STATUS, TYPE_PREFIX
+from gateway.problems import STATUS
 from gateway.routing import ALWAYS
+from plugmesh.codes.code import TYPE_PREFIX
 
 _HEAD = """# HTTP API
 

@@ -15,11 +15,11 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
+from plugmesh.codes.code import TYPE_PREFIX
 from plugmesh.codes.table import CODES
 from plugmesh.errors import FlowInvalid, PlugmeshError, StoreFull
 
 MEDIA_TYPE = "application/problem+json"
-TYPE_PREFIX = "urn:plugmesh:problem:"
 
 _log = logging.getLogger("plugmesh.gateway")
 
@@ -88,8 +88,10 @@ async def on_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     code, headers = "bad-request", error.headers
     if error.status_code == 405:
-        code, headers = "method-not-allowed", {"allow": ", ".join(_methods(request))}
-    if error.status_code == 404:
+        there = ", ".join(_methods(request))
+        code, headers = "method-not-allowed", {"allow": there}
+        detail = f"{request.method} is not possible at {request.url.path}: there are {there}"
+    elif error.status_code == 404:
         code = "not-found"
         detail = f"there is nothing at {request.url.path}: the routes are listed at /api/v1/openapi.json"
     else:

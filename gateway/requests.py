@@ -62,7 +62,7 @@ class FlowBody(BaseModel):
     model_config = ConfigDict(extra="allow", json_schema_extra={"examples": [_EXAMPLE_FLOW]})
 
     flow: str = Field(description="NAME or NAMESPACE/NAME")
-    nodes: dict[str, JsonValue] = Field(description="By name: a module, or an object with `module`, `in`, `params`, …")
+    nodes: dict[str, JsonValue] = Field(description="By name: an object with `module`, `in`, `params`, …")
 
 
 class BatchRequest(BaseModel):

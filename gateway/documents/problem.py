@@ -9,7 +9,9 @@ from typing import Any, Literal
 from pydantic import Field, JsonValue
 
 from gateway.documents.document import Document, Responses, example
-from gateway.problems import MEDIA_TYPE, TYPE_PREFIX
+from gateway.problems import MEDIA_TYPE
+from plugmesh.codes.code import TYPE_PREFIX
+from plugmesh.codes.examples import EXAMPLES, answer_to
 from plugmesh.codes.table import CODES
 
 CODES_OF = "x-plugmesh-codes"
@@ -83,5 +85,7 @@ def _at(status: int) -> dict[str, Any]:
 
 def _example(code: str, status: int) -> dict[str, Any]:
     declared = CODES[code]
+    if code in EXAMPLES:
+        return {"summary": declared.title, "value": answer_to(code, EXAMPLES[code])}
     value = {"type": TYPE_PREFIX + code, "title": declared.title, "status": status, "code": code}
     return {"summary": declared.title, "value": {**value, "detail": declared.happened}}

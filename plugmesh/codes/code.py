@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+TYPE_PREFIX = "urn:plugmesh:problem:"
+"""Before the code, the `type` of a problem."""
+
 
 class Place(StrEnum):
     """Where a code appears."""

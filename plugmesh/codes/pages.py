@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 
-from plugmesh.codes.code import Code, Place
+from plugmesh.codes.code import TYPE_PREFIX, Code, Place
+from plugmesh.codes.examples import EXAMPLES, Example, answer_to
 
 _MADE = "<!-- Made from plugmesh/codes by scripts/errors-pages: change the declaration there. -->"
-_TYPE = "urn:plugmesh:problem:"
 _HEADS = {
     Place.ANSWER: ("Answers", "The `code` of a problem (RFC 9457): what the gateway answers, and what commands print."),
     Place.FLOW: ("Flows", "The `code` of each of the `problems` of a flow, or of the inputs and params of a run."),
@@ -24,6 +25,8 @@ def _page(code: Code) -> str:
     lines = [f"# `{code.code}`: {code.title}", "", _MADE, "", *_facts(code), ""]
     for title, text in (("What happened", code.happened), ("Why", code.why), ("What to do", code.do)):
         lines += [f"## {title}", "", text, ""]
+    if code.code in EXAMPLES:
+        lines += ["## Example", "", *_shown(code, EXAMPLES[code.code]), ""]
     if code.arguments:
         lines += ["## Arguments", "", "`args` may hold:", ""]
         lines += [f"- `{name}`: {text}" for name, text in code.arguments.items()]
@@ -31,9 +34,15 @@ def _page(code: Code) -> str:
     return "\n".join([*lines, "[All codes](index.md)"]) + "\n"
 
 
+def _shown(code: Code, example: Example) -> Iterator[str]:
+    headers = [f"{name}: {value}" for name, value in example.headers.items()]
+    yield from ("```text", example.request, *headers, *(["", example.body] if example.body else []), "```", "")
+    yield from ("```json", json.dumps(answer_to(code.code, example), indent=2, ensure_ascii=False), "```")
+
+
 def _facts(code: Code) -> Iterator[str]:
     if Place.ANSWER in code.places and code.status is not None:
-        yield f"- an answer with HTTP status {code.status} and the type `{_TYPE}{code.code}`"
+        yield f"- an answer with HTTP status {code.status} and the type `{TYPE_PREFIX}{code.code}`"
     if Place.FLOW in code.places:
         yield "- one of the `problems` of a flow, with line and column where it is text"
     if Place.STEP in code.places:

@@ -160,7 +160,8 @@ async def _ask(app: Any, request: PreparedRequest) -> Answer:
 
 def _body(request: PreparedRequest) -> bytes:
     body = request.body or b""
-    return body.encode() if isinstance(body, str) else bytes(body)
+    assert isinstance(body, str | bytes), "a body is whole"
+    return body.encode() if isinstance(body, str) else body
 
 
 def _goes_on(request: PreparedRequest, headers: list[tuple[bytes, bytes]]) -> bool:
