@@ -106,7 +106,9 @@ async def test_who_shows_no_sign_of_life_is_stuck(house: House) -> None:
     assert error.where == f"{BAD}:{line}"
 
 
-@pytest.mark.parametrize("how", ["log", "progress", "child", "compute"])
+@pytest.mark.parametrize(
+    "how", ["child", "progress", *(pytest.param(how, marks=pytest.mark.full) for how in ("log", "compute"))]
+)
 async def test_every_sign_of_life_counts(house: House, how: str) -> None:
     done = await house.done(await house.assign("b.busy", params={"how": how}))
     assert isinstance(done, Done)

@@ -95,3 +95,41 @@ def test_a_death_is_told_in_words() -> None:
     assert convicting
     assert error.message == "a.one@0.1.0: the process that ran the step ended: it was killed by signal 11 (SIGSEGV)"
     assert "Segmentation" in error.traceback
+
+
+PARTS = {
+    "shop/__init__.py": "",
+    "shop/rates.py": "RATE = 3\n",
+    "shop/deep/__init__.py": "",
+    "shop/deep/tax.py": """
+from module_sdk import module
+from ..rates import RATE
+
+@module("shop.tax")
+def tax() -> int:
+    return RATE
+""",
+}
+
+
+def written(folder: Path, name: str) -> Path:
+    for path, text in PARTS.items():
+        file = folder / path.replace("shop", name)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    return folder / name / "deep" / "tax.py"
+
+
+def test_a_file_in_a_package_imports_what_lies_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    file = written(tmp_path, "shop_of_a_test")
+    loaded = load_file(str(file))
+    assert [module.contract.name for module in modules_in(loaded)] == ["shop.tax"]
+    assert load_file(str(file)) is loaded
+    assert sys.path[-1] == str(tmp_path), "behind everything else"
+
+
+def test_a_package_with_the_name_of_another_one_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    with pytest.raises(ContractError, match=r"lies in a package called json\.deep|called json"):
+        load_file(str(written(tmp_path, "json")))
