@@ -25,6 +25,8 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "output": read_bytes,
     "silent_s": read_seconds,
 }
+_MOST = 2**62
+"""What the system calls behind limits can hold."""
 
 
 def read_limit(word: str, value: Any) -> Any:
@@ -32,6 +34,8 @@ def read_limit(word: str, value: Any) -> Any:
     if value is None:
         raise ValueError("a limit needs a value; leave the word out for none")
     read = _READERS[word](value)
+    if isinstance(read, int | float) and read > _MOST:
+        raise ValueError("no attempt can use so much; leave the word out for no limit")
     field = LIMIT_FIELDS[word]
     try:
         return getattr(Limits.model_validate({field: read}), field)

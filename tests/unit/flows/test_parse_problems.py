@@ -78,6 +78,14 @@ def test_what_was_probably_meant_is_said(written: str, meant: str) -> None:
             'memory cannot be "lots": it is a number of bytes',
         ),
         ("flow: f\nnodes: {n: {module: m, limits: {memory: 0}}}", "memory cannot be 0: input should be greater than 0"),
+        (
+            "flow: f\nnodes: {n: {module: m, limits: {memory: 18446744073709551615}}}",
+            "memory cannot be 18446744073709551615: no attempt can use so much; leave the word out for no limit",
+        ),
+        (
+            "flow: f\nnodes: {n: {module: m, limits: {wall: 5}}}",
+            "(the time by the clock on the wall is the node's timeout:)",
+        ),
         ("flow: f\nnodes: {n: {module: m, limits: {open_files: 2}}}", "greater than or equal to 16"),
         ("flow: f\nnodes: {n: {module: m, limits: {cpu_s: true}}}", "a number is needed, not true or false"),
         ("flow: f\nnodes: {n: {module: m, limits: {output: null}}}", "leave the word out for none"),
