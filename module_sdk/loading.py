@@ -26,7 +26,9 @@ def load_file(file: str) -> ModuleType:
     path = Path(file).resolve()
     if not path.is_file():
         raise ContractError(f"there is no file {file}: give the path of a Python file with modules in it")
-    name = f"_module_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
+    package = _package_of(path)
+    private = f"_module_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
+    name = f"{package}.{private}" if package else private
     if name in sys.modules:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, path)
@@ -40,6 +42,27 @@ def load_file(file: str) -> ModuleType:
         del sys.modules[name]
         raise
     return loaded
+
+
+def _package_of(path: Path) -> str:
+    """The package that a file lies in, imported, so that `from .rates import RATE` works.
+
+    Empty if it lies in none, or if Python has another package of that name: then the file stands alone.
+    Raises what the package's own code raises.
+    """
+    folder = path.parent
+    while (folder / "__init__.py").is_file() and folder.name.isidentifier():
+        folder = folder.parent
+    parts = path.parent.relative_to(folder).parts
+    if not parts:
+        return ""
+    if str(folder) not in sys.path:
+        sys.path.append(str(folder))  # behind everything else: what lies beside the package hides no library
+    places = getattr(importlib.import_module(parts[0]), "__path__", ())
+    if folder / parts[0] not in [Path(place).resolve() for place in places]:
+        return ""
+    importlib.import_module(".".join(parts))
+    return ".".join(parts)
 
 
 def modules_in(namespace: ModuleType) -> list[Module[..., Any]]:

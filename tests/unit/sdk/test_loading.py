@@ -129,7 +129,10 @@ def test_a_file_in_a_package_imports_what_lies_beside_it(tmp_path: Path, monkeyp
     assert sys.path[-1] == str(tmp_path), "behind everything else"
 
 
-def test_a_package_with_the_name_of_another_one_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_package_with_the_name_of_a_library_hides_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", [*sys.path])
-    with pytest.raises(ContractError, match=r"lies in a package called json\.deep|called json"):
-        load_file(str(written(tmp_path, "json")))
+    file = written(tmp_path, "json").with_name("alone.py")
+    file.write_text(TEXT)
+    assert len(modules_in(load_file(str(file)))) == 2
+    with pytest.raises(ImportError):
+        load_file(str(file.with_name("tax.py")))
