@@ -9,13 +9,14 @@ from plugmesh.contracts.run import RunState as State
 from plugmesh.contracts.run import StepState
 from plugmesh.runtime import Runtime
 from scheduler.durations import Durations
+from scheduler.effects import Discard, Effect, Ended, Ready, Stop, Supersede, Wake
 from scheduler.events import Begin, Event
 from scheduler.leases import Held, Leases
 from scheduler.placement import Need, Placement
 from scheduler.roster import Departures
 from scheduler.runstate import RunState, Step
 from scheduler.timers import Timers
-from scheduler.walk import Discard, Effect, Ended, Ready, Stop, Supersede, Wake, advance, give_up
+from scheduler.walk import advance, give_up
 from scheduler.work import Work
 
 _log = logging.getLogger(__name__)

@@ -17,9 +17,9 @@ from plugmesh.objects.port import ObjectStore
 from plugmesh.runtime import Runtime
 from scheduler.assignment import failure, spilled
 from scheduler.board import Board
+from scheduler.effects import Discard
 from scheduler.events import AttemptFailed
 from scheduler.runstate import RunState
-from scheduler.walk import Discard
 from scheduler.work import Work, event_message
 
 _log = logging.getLogger(__name__)

@@ -12,8 +12,8 @@ from plugmesh.contracts.run import Command, Receipt, Submission
 from plugmesh.contracts.run import RunState as State
 from plugmesh.state.records import AttemptRow, Commit, EventRow, NotificationRow, RunUpdate, StepRow
 from scheduler.changes import AttemptChange, RunChange, changes_json, text
+from scheduler.effects import Discard
 from scheduler.runstate import RunState, Step
-from scheduler.walk import Discard
 
 
 @dataclass(slots=True)

@@ -11,6 +11,7 @@ from plugmesh.contracts.flow import Flow
 from plugmesh.contracts.run import RUN_TERMINAL, STEP_GOOD, STEP_TERMINAL, RunState, StepState
 from plugmesh.state.records import StepRow, StoredRun
 from scheduler.changes import RunChange, StepChange, changes_json, read_changes
+from scheduler.effects import Discard, Ended, Outcome, Ready, Stop, Supersede, Wake
 from scheduler.events import (
     Assigned,
     AttemptDone,
@@ -23,10 +24,11 @@ from scheduler.events import (
     RunTimedOut,
     TimeCame,
 )
+from scheduler.graph import MAP_WINDOW
 from scheduler.restore import restore_run
 from scheduler.runstate import InvalidTransition
 from scheduler.runstate import RunState as Run
-from scheduler.walk import MAP_WINDOW, Discard, Ended, Outcome, Ready, Stop, Supersede, Wake, advance
+from scheduler.walk import advance
 from scheduler.work import step_row
 from tests.unit.scheduler.walking import FATAL, OUT, TRANSIENT, Driver, flow_of, flows, new_run
 

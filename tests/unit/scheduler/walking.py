@@ -10,6 +10,7 @@ from plugmesh.contracts.flow import Flow, Node, RetryPolicy, Source
 from plugmesh.contracts.run import StepError, StepState
 from plugmesh.errors import ErrorClass
 from scheduler.changes import Change
+from scheduler.effects import Outcome
 from scheduler.events import (
     Assigned,
     AttemptDone,
@@ -27,7 +28,7 @@ from scheduler.events import (
 )
 from scheduler.plan import compile_plan
 from scheduler.runstate import RunState
-from scheduler.walk import Outcome, advance
+from scheduler.walk import advance
 
 OUT = {"out": ValueRef(value=1)}
 TRANSIENT = StepError(error_class=ErrorClass.TRANSIENT, type="Flaky", message="try again")

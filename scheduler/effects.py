@@ -1,0 +1,67 @@
+"""What a walk asks for: done once its changes are committed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from scheduler.changes import Change, Outputs
+from scheduler.runstate import Step
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A step waits for an instance."""
+
+    step: Step
+
+
+@dataclass(frozen=True, slots=True)
+class Wake:
+    """Send `TimeCame` for the step at the Unix time `at`."""
+
+    step: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Cancel an attempt that is out there."""
+
+    step: str
+    epoch: int
+    instance: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Supersede:
+    """Kill an attempt that is no longer current, at once."""
+
+    step: str
+    epoch: int
+    instance: str
+
+
+@dataclass(frozen=True, slots=True)
+class Discard:
+    """These outputs of an attempt will never be read."""
+
+    step: str
+    epoch: int
+    outputs: Outputs
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The run is in a terminal state."""
+
+
+Effect = Ready | Wake | Stop | Supersede | Discard | Ended
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What an event changed, and what is to be done once that is committed."""
+
+    changes: tuple[Change, ...]
+    effects: tuple[Effect, ...]
