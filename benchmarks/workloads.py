@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
 from typing import Any
 
 from benchmarks.client import Client
+from benchmarks.crowd import Crowd
 from benchmarks.figures import Figure, figure, percentile
 from benchmarks.mesh import Mesh
 
@@ -69,26 +69,9 @@ def burst(mesh: Mesh, variant: str, quick: bool) -> Measured:
 
 
 def _burst_once(mesh: Mesh, count: int, connections: int) -> None:
-    body, failures = _one_step(), []
-
-    def post(share: int) -> None:
-        client = mesh.client()
-        try:
-            for _ in range(share):
-                client.post("/api/v1/runs", body)
-        except (OSError, RuntimeError) as error:
-            failures.append(error)
-        finally:
-            client.close()
-
-    share, rest = divmod(count, connections)
-    threads = [threading.Thread(target=post, args=(share + (number < rest),)) for number in range(connections)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if failures:
-        raise failures[0]
+    crowd = Crowd(mesh.port, connections)
+    crowd.post("/api/v1/runs", _one_step(), count)
+    crowd.close()
     client = mesh.client()
     while client.get("/api/v1/runs?state=queued&state=running&limit=1")["runs"]:
         time.sleep(0.002)
