@@ -29,7 +29,7 @@ def show_outputs(session: Session, run: dict[str, Any]) -> None:
     for name, output in ready_outputs(run).items():
         session.console.print()
         session.console.print(Text(one_line(f"{name}: {output_text('out', output)}"), style="bold"))
-        if output["kind"] == "table":
+        if output["kind"] == "table" and run.get("data_gone_at") is None:
             _show_rows(session, run["id"], output)
 
 

@@ -211,3 +211,12 @@ def test_an_address_that_is_none_is_named(url: str) -> None:
     done = CliRunner().invoke(whole_app(), ["runs", "--url", url])
     assert done.exit_code == 2
     assert "is no address of a mesh" in done.stderr
+
+
+def test_a_run_whose_data_was_removed_is_shown_without_it(mesh: Mesh) -> None:
+    table = {"kind": "table", "step": "pot", "port": "out", "rows": 3}
+    mesh.answers["GET /runs/run-1"] = {**RUN, "state": "succeeded", "data_gone_at": 120.0, "outputs": {"made": table}}
+    mesh.answers["GET /runs/run-1/steps"] = {"steps": STEPS, "next_cursor": None}
+    said = mesh.cli("show", "run-1").stdout
+    assert "its data was removed" in said
+    assert "made: 3 rows" in said
