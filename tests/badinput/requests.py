@@ -340,7 +340,7 @@ FORMS = (
     Row(
         "a method that is not there",
         "",
-        "PATCH /api/v1/runs: Method Not Allowed",
+        "PATCH is not possible at /api/v1/runs: there are GET, HEAD, POST",
         "method-not-allowed",
         405,
         method="PATCH",
