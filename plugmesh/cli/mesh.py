@@ -47,7 +47,10 @@ class Mesh:
 
     @classmethod
     async def open(cls, data: Path, settings: Settings, runtime: Runtime, *, url: str) -> Mesh:
-        """Take the data folder, for a server at `url`. Raises `Conflict` if another server has it, `ConfigurationError` if it cannot be used."""
+        """Take the data folder, for a server at `url`.
+
+        Raises `Conflict` if another server has it, `ConfigurationError` if it cannot be used.
+        """
         state = await State.open(f"sqlite:///{data / STATE}?synchronous={settings.synchronous}", runtime)
         await StoredSettings(settings, state, runtime).load()
         objects_url = (data / OBJECTS).as_uri()
