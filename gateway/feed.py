@@ -89,6 +89,7 @@ class Feed:
                     place = self._backlog.newest
                     self.resyncs += 1
                     yield _frame("resync", {"topics": [*topics]}, self._id(place))
+                    continue  # a slow client may be too far behind again
                 awake.clear()
                 found = self._backlog.after(place, topics)
                 place = self._backlog.newest

@@ -74,7 +74,7 @@ def stream_of(kinds: Mapping[str, str] | Sequence[str], text: str, *further: int
     return {status: {"description": text, "content": content} for status in (200, *further)}
 
 
-def frames_of(frames: Mapping[str, type[BaseModel]], text: str, shown: str) -> Responses:
+def frames_of(frames: Mapping[str, type[BaseModel] | UnionType], text: str, shown: str) -> Responses:
     """The documentation of server-sent events: the document that each event has as its data, and an example."""
     told = [Described(model, event) for event, model in frames.items()]
     content = {"text/event-stream": {"itemSchema": {"anyOf": told}, "example": shown}}

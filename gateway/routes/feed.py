@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import UnionType
 from typing import Annotated
 
 from fastapi import FastAPI, Header, Query
@@ -12,7 +13,7 @@ from gateway.access import Action, Kind, access
 from gateway.answers import Stream
 from gateway.core import Gateway
 from gateway.documents.document import frames_of
-from gateway.documents.frames import InstanceTold, Resync, RunTold, SweptTold
+from gateway.documents.frames import InstanceGone, InstanceTold, Resync, RunTold, SweptTold
 from gateway.documents.modules import ShownModule
 from gateway.documents.notifications import ShownNotification
 from gateway.errors import BadRequest
@@ -41,11 +42,11 @@ class FeedRoutes:
 
     def declare(self, app: FastAPI) -> None:
         """Add the route."""
-        frames: dict[str, type[BaseModel]] = {
+        frames: dict[str, type[BaseModel] | UnionType] = {
             "resync": Resync,
             "run": RunTold,
             "module": ShownModule,
-            "instance": InstanceTold,
+            "instance": InstanceTold | InstanceGone,
             "notification": ShownNotification,
             "data": SweptTold,
         }

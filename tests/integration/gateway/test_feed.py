@@ -9,12 +9,28 @@ from contextlib import aclosing
 from typing import Any
 
 import pytest
+from pydantic import TypeAdapter
 
+from gateway.answers import Stream
+from gateway.backlog import ENTRIES
+from gateway.documents.frames import InstanceGone, InstanceTold, Resync, RunTold, SweptTold
+from gateway.documents.modules import ShownModule
+from gateway.documents.notifications import ShownNotification
 from gateway.feed import TOPICS
 from plugmesh.contracts.instance import Beat
 from plugmesh.settings.settings import Settings
 from tests.integration.gateway.house import House, contract_of, step_row
 from tests.waiting import wait_until
+
+FRAMES: dict[str, Any] = {
+    "resync": Resync,
+    "run": RunTold,
+    "module": ShownModule,
+    "instance": TypeAdapter(InstanceTold | InstanceGone),
+    "notification": ShownNotification,
+    "data": SweptTold,
+}
+TOLD: dict[str, Any] = ShownNotification.model_json_schema()["examples"][0]
 
 
 @pytest.fixture
@@ -23,7 +39,7 @@ def settings() -> Settings:
 
 
 class Client:
-    """Reads frames of the feed."""
+    """Reads frames of the feed; each is what the description of the API says."""
 
     def __init__(self, house: House, *topics: str, last: str | None = None) -> None:
         self.last = last
@@ -55,7 +71,13 @@ class Client:
             fields = dict(line.partition(": ")[::2] for line in text.split("\n") if not line.startswith(":"))
             self.last = fields.get("id", self.last)
             if "event" in fields:
+                _check(FRAMES[fields["event"]], fields["data"])
                 self._frames.append((fields["event"], json.loads(fields["data"])))
+
+
+def _check(model: Any, data: str) -> None:
+    validate = model.validate_json if isinstance(model, TypeAdapter) else model.model_validate_json
+    validate(data)
 
 
 @pytest.fixture
@@ -121,8 +143,8 @@ async def test_who_cannot_go_on_reads_everything_anew(house: House, client: Clie
 async def test_a_silent_feed_gives_signs_of_life_and_its_place(house: House, client: Client) -> None:
     before = client.last
     assert (await anext(client._stream)).startswith(b": nothing new\nid: ")
-    house.gateway.feed.tell("notification", "n-1", {"id": "n-1"})
-    assert await client.next() == ("notification", {"id": "n-1"})
+    house.gateway.feed.tell("notification", "n-1", TOLD)
+    assert await client.next() == ("notification", TOLD)
     assert client.last != before
 
 
@@ -147,3 +169,20 @@ async def test_the_route_streams_until_the_gateway_closes(house: House) -> None:
 async def test_a_topic_that_is_not_there_is_named(house: House) -> None:
     answer = await house.client.get("/api/v1/events?topics=run,modul")
     assert (answer.status_code, "did you mean 'module'" in answer.json()["detail"]) == (400, True)
+
+
+async def test_a_client_that_is_too_far_behind_reads_everything_anew(house: House, client: Client) -> None:
+    for number in range(ENTRIES + 1):
+        house.gateway.feed.tell("notification", f"n-{number}", TOLD)
+    assert await client.next() == ("resync", {"topics": list(TOPICS)})
+    assert house.gateway.feed.resyncs == 2
+
+
+async def test_a_client_that_takes_nothing_is_dropped(house: House) -> None:
+    async def never(*_: Any) -> Any:
+        await asyncio.Event().wait()
+
+    pieces = house.gateway.feed.stream(TOPICS, None, lambda: 5.0)
+    with pytest.raises(TimeoutError):
+        await Stream(pieces, "text/event-stream", stall_s=0.01)({"type": "http"}, never, never)
+    assert len(house.gateway.feed) == 0
