@@ -150,7 +150,7 @@ def _source(module: Module[..., Any]) -> Source:
         )
     if name == "__main__" and getattr(namespace, "__spec__", None) is not None:
         return Source(name=str(namespace.__spec__.name))  # type: ignore[union-attr]
-    if name == "__main__" or name.startswith("_module_"):
+    if name == "__main__" or name.rpartition(".")[2].startswith("_module_"):
         return Source(file=str(Path(module.file).resolve()))
     return Source(name=name)
 

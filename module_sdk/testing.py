@@ -185,10 +185,10 @@ def _held(limits: Limits) -> Iterator[None]:
     ceilings = Ceilings(memory)
     try:
         with suppress(NoRoom):
-            ceilings.set(limits)
+            ceilings.set_memory(limits)
+        ceilings.set_files(limits, recount=True)
         yield
     finally:
-        ceilings.set(None)
         ceilings.lift()
         memory.close()
 

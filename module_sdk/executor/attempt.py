@@ -31,6 +31,8 @@ from plugmesh.data.reference import spill
 from plugmesh.errors import PlugmeshError
 from plugmesh.objects.port import ObjectStore
 
+MAP_FROM_BYTES = 16 * 1024
+"""A smaller input is never mapped."""
 TIGHT_SPILL_BYTES = 1024
 """References longer than this leave a message that is too long with longer ones."""
 _LISTED_COLUMNS = 200
@@ -94,11 +96,14 @@ class Attempt:
         caller = self._caller = self._runner.caller(assign)
         limits = assign.limits
         if self._alone:
-            self._runner.ceilings.set(limits)
+            self._runner.ceilings.set_memory(limits)
         if limits is not None and limits.output_bytes is not None:
             problem = partial(output_text, caller.ref, limits, self._own_limits)
             self._store = MeteredStore(self._runner.store, limits.output_bytes, problem)
         self._given = self._runner.inputs.load(assign, caller)
+        if self._alone:
+            mapped = any(one.bytes >= MAP_FROM_BYTES for found in self._given.values() for one in found)
+            self._runner.ceilings.set_files(limits, recount=mapped)
         workspace = self._workspace = Workspace(lambda: self._store, self._key)
         values = {port: [given.value for given in found] for port, found in self._given.items()}
         context = self._context(workspace) if caller.module.signature.context is not None else None

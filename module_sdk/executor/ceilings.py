@@ -25,17 +25,11 @@ class Ceilings:
         self._memory = memory
         self._data = resource.getrlimit(resource.RLIMIT_DATA)
         self._files = resource.getrlimit(resource.RLIMIT_NOFILE)
-        self._files_now: int | None = None
         self._own_files: list[int] = []
-        self._lowered = False
+        self._lowered = self._files_lowered = False
 
-    def set(self, limits: Limits | None) -> None:
-        """For an attempt that begins. Raises `NoRoom`."""
-        files = None if limits is None else limits.open_files
-        if files != self._files_now:
-            soft = self._files[0] if files is None else self._soft_files(files)
-            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, self._files[1]))
-            self._files_now = files
+    def set_memory(self, limits: Limits | None) -> None:
+        """For an attempt that begins, before anything was done. Raises `NoRoom`."""
         if limits is not None and limits.memory_bytes is not None:
             resident, data = self._memory.now()
             if resident >= limits.memory_bytes:
@@ -45,18 +39,30 @@ class Ceilings:
             resource.setrlimit(resource.RLIMIT_DATA, (most if hard < 0 else min(most, hard), hard))
             self._lowered = True
 
+    def set_files(self, limits: Limits | None, *, recount: bool) -> None:
+        """For an attempt whose inputs are there; with `recount`, some may be mapped, which takes a descriptor each."""
+        if limits is not None and limits.open_files is not None:
+            soft = self._soft_files(limits.open_files, recount)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, self._files[1]))
+            self._files_lowered = True
+
     def lift(self) -> None:
         """The attempt is over."""
         if self._lowered:
             resource.setrlimit(resource.RLIMIT_DATA, self._data)
             self._lowered = False
+        if self._files_lowered:
+            resource.setrlimit(resource.RLIMIT_NOFILE, self._files)
+            self._files_lowered = False
 
-    def _soft_files(self, files: int) -> int:
+    def _soft_files(self, files: int, recount: bool) -> int:
         """So that `files` numbers are free: what this process has open for itself comes on top."""
-        if not self._own_files:
-            self._own_files = sorted(map(int, os.listdir("/proc/self/fd")))
+        own = self._own_files
+        if recount or not own:
+            own = sorted(map(int, os.listdir("/proc/self/fd")))
+            self._own_files = [] if recount else own
         soft = files
-        for fd in self._own_files:
+        for fd in own:
             if fd >= soft:
                 break
             soft += 1

@@ -43,9 +43,6 @@ class LocalStore:
         self._folder = LocalFolder(root, keep_free_bytes)
         self._runtime: Runtime = runtime or SystemRuntime()
         self._numbers = itertools.count()
-        # Each map holds a file descriptor; the other half is for sockets and for what the author's code opens.
-        descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-        self._most_maps = _PLENTY if descriptors == resource.RLIM_INFINITY else min(descriptors // 2, _PLENTY)
         self._maps: WeakValueDictionary[tuple[int, int], mmap.mmap] = WeakValueDictionary()
         try:
             Path(self._folder.objects).mkdir(parents=True, exist_ok=True)
@@ -129,7 +126,7 @@ class LocalStore:
         inode = (status.st_dev, status.st_ino)
         mapped = self._maps.get(inode)
         if mapped is None:
-            if end - offset < _MAP_FROM_BYTES or len(self._maps) >= self._most_maps:
+            if end - offset < _MAP_FROM_BYTES or len(self._maps) >= _most_maps():
                 return memoryview(_copy(fd, offset, end))
             mapped = self._maps[inode] = mmap.mmap(fd, status.st_size, prot=mmap.PROT_READ)
         return memoryview(mapped)[offset:end]
@@ -180,3 +177,10 @@ def _copy(fd: int, offset: int, end: int) -> bytes:
         if not pieces[-1]:
             raise OSError(errno.EIO, "the file became shorter while it was read")
     return b"".join(pieces)
+
+
+def _most_maps() -> int:
+    """Each map holds a file descriptor; the other half is for sockets and for what the author's code opens. Asked each time:
+    an attempt may have fewer than its process."""
+    descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return _PLENTY if descriptors == resource.RLIM_INFINITY else min(descriptors // 2, _PLENTY)

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -148,6 +149,15 @@ def computes() -> dict[str, int]:
 @module("b.opens", limits={"open_files": 32})
 def opens() -> dict[str, int]:
     return {"opened": len([open("/dev/null") for _ in range(100)])}
+
+
+@module("b.many_maps", limits={"open_files": 40}, outputs={"out": "value"})
+def many_maps(*tables: pa.Table) -> dict[str, int]:
+    """Opens as many files as it may, beside what its inputs take."""
+    with ExitStack() as opened:
+        for _ in range(36):
+            opened.enter_context(open("/dev/null"))
+    return {"tables": len(tables)}
 
 
 @module("b.writes", limits={"output": "1MB"}, outputs={"first": True, "second": True})

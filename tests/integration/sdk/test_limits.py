@@ -76,6 +76,12 @@ async def test_open_files_are_limited(house: House) -> None:
     assert "b.opens@0.1.0: the attempt had more than 32 files and sockets open, which is its limit" in error.message
 
 
+async def test_files_that_hold_inputs_do_not_count(house: House) -> None:
+    tables = [house.table({"x": list(range(5_000))}) for _ in range(80)]
+    done = await house.done(await house.assign("b.many_maps", {"tables": tables}))
+    assert isinstance(done, Done)
+
+
 async def test_the_next_attempt_may_open_as_many_files_as_ever(house: House) -> None:
     await error_of(house, "b.opens")
     done = await house.done(await house.assign("b.opens", limits=None))

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from plugmesh.errors import ConfigurationError, Conflict, ObjectMissing, StoreFull
+from plugmesh.objects import local
 from plugmesh.objects.local import LocalStore
 from plugmesh.runtime import SystemRuntime
 
@@ -191,7 +192,7 @@ def test_crash_points_stand_before_and_after_the_object_becomes_visible(tmp_path
 def test_more_objects_can_be_held_than_there_are_file_descriptors(
     store: LocalStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store, "_most_maps", 2)
+    monkeypatch.setattr(local, "_most_maps", lambda: 2)
     for number in range(5):
         put(store, f"k{number}", bytes([number]) * 100_000)
     views = [store.read(f"k{number}", 1) for number in range(5)]
