@@ -7,6 +7,7 @@ import pytest
 
 from module_sdk.launch import Launch, Served, Source
 from module_sdk.loading import find_module, load, load_file, modules_in
+from module_sdk.serving import _served
 from module_sdk.supervisor.answers import died
 from module_sdk.supervisor.attempts import Head, Held
 from module_sdk.supervisor.executor import Exit
@@ -127,6 +128,7 @@ def test_a_file_in_a_package_imports_what_lies_beside_it(tmp_path: Path, monkeyp
     assert [module.contract.name for module in modules_in(loaded)] == ["shop.tax"]
     assert load_file(str(file)) is loaded
     assert sys.path[-1] == str(tmp_path), "behind everything else"
+    assert [one.source for one in _served(modules_in(loaded))] == [Source(file=str(file))], "executors find it there"
 
 
 def test_a_package_with_the_name_of_a_library_hides_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
