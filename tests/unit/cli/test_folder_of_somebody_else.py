@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from plugmesh.cli.mesh import RUN, data_folder
-from plugmesh.errors import ConfigurationError
+from plugmesh.errors import ConfigurationError, Conflict
 from plugmesh.objects.open import open_store
 from plugmesh.runtime import SystemRuntime
 from plugmesh.state.database import Database
@@ -61,3 +61,13 @@ def test_what_may_not_be_used_is_named(folder: Path, use: Callable[[Path], objec
         use(folder)
     assert str(folder) in str(caught.value)
     assert not (folder / RUN).exists()
+
+
+def test_a_folder_in_use_names_the_process_that_uses_it(tmp_path: Path) -> None:
+    first = Database(f"sqlite:///{tmp_path}/state.db")
+    with pytest.raises(
+        Conflict, match=rf"process {os.getpid()}\): stop that one, or choose another folder with --data"
+    ):
+        Database(f"sqlite:///{tmp_path}/state.db")
+    first.close()
+    Database(f"sqlite:///{tmp_path}/state.db").close()
