@@ -14,6 +14,7 @@ from plugmesh.join import join
 from plugmesh.settings.settings import Settings
 from tests.integration.gateway.house import House
 from tests.integration.gateway.sockets import raw, served
+from tests.waiting import wait_until
 
 
 async def health(port: int) -> int:
@@ -86,3 +87,24 @@ async def test_where_all_connections_are_at_work_one_more_is_told_so_and_modules
         assert await health(port) == 200
         for one in joined:
             await one.close()
+
+
+async def test_a_reader_that_takes_nothing_of_its_answer_is_cut_off(house: House) -> None:
+    size = 32 * 2**20
+    async with served(house, Settings(stall_s=0.3)) as port:
+        async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
+            assert (await client.put("/api/v1/files/large", content=bytes(size))).status_code == 201
+        async with raw(port, b"GET /api/v1/files/large HTTP/1.1\r\nHost: localhost\r\n\r\n") as (reader, _):
+            await reader.readuntil(b"\r\n\r\n")  # and nothing more, until the server has had enough
+            await wait_until(lambda: not answering(), 30)
+            came = 0
+            with suppress(ConnectionError):
+                while piece := await reader.read(2**20):
+                    came += len(piece)
+        assert came < size
+        assert await health(port) == 200
+
+
+def answering() -> bool:
+    """The server is at an answer."""
+    return any("run_asgi" in repr(task.get_coro()) for task in asyncio.all_tasks())
