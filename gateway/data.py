@@ -37,7 +37,7 @@ class Page:
     @property
     def question(self) -> tuple[Any, ...]:
         """The same, as a key of what was asked before."""
-        return self.offset, self.limit, self.columns and tuple(self.columns), self.sort, self.filter
+        return self.offset, self.limit, None if self.columns is None else tuple(self.columns), self.sort, self.filter
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ class Data:
         async with self._reading.holding(run):
             reference = await self.output(run, step, port)
             limit = self._settings.stats_columns_limit
-            question = ("stats", columns and tuple(columns), limit)
+            question = ("stats", None if columns is None else tuple(columns), limit)
             return await self._known(reference, question, op="stats", columns=columns, limit_columns=limit)
 
     async def rows(self, run: str, step: str, port: str, page: Page) -> bytes:

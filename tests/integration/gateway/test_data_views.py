@@ -101,6 +101,13 @@ async def test_what_cannot_be_answered_says_why(
     assert message in answer.json()["detail"]
 
 
+async def test_no_columns_can_be_asked_for(house: House) -> None:
+    run = await table_run(house)
+    rows = await get(house, run, "/rows", columns="", limit=2)
+    assert (rows.status_code, rows.json()["rows"], rows.json()["columns"]) == (200, [{}, {}], [])
+    assert (await get(house, run, "/stats", columns="")).json()["columns"] == []
+
+
 async def test_figures_of_columns(house: House) -> None:
     found = (await get(house, await table_run(house), "/stats", columns="price,carrier")).json()
     price, carrier = found["columns"]

@@ -35,7 +35,7 @@ NOT_SO = {
 }
 TAGS = ["data", "feed", "files", "flows", "health", "instances", "modules", "notifications", "runs", "session"]
 TAGS += ["settings", "steps"]
-QUICK, MANY = 3, 150
+QUICK, MANY = 3, 50
 """Requests of one kind to one operation."""
 
 
