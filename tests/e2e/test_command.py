@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.authors import FAILING, flow_of
+from tests.e2e.commands import Command
 from tests.e2e.real_mesh import PLUGMESH, RealMesh
 from tests.waiting import wait_until_sync
 
@@ -117,7 +118,11 @@ def test_a_failed_run_exits_with_1_and_says_why(shared_mesh: RealMesh, shop: Pat
         (("run", "totals.yaml", "-i", "orders=nope.csv"), 4, "there is no such file"),
         (("run", "totals.yaml", "-i", "orders=@nope.csv"), 2, "nope.csv"),
         (("run", "totals.yaml", "-i", "orders"), 2, "write --input NAME=VALUE"),
-        (("run", "totals.yaml", "-p", "least=many", "-i", "orders=orders.csv"), 2, "the flow declares number"),
+        (
+            ("run", "totals.yaml", "-p", "least=many", "-i", "orders=orders.csv"),
+            2,
+            "is no number, which the flow asks for",
+        ),
         (("run", "totals.yaml", "-p", "leest=3", "-i", "orders=orders.csv"), 2, "leest"),
         (("run",), 2, "FLOW"),
         (("module", "serve", "nope.py"), 4, "there is no file nope.py"),
@@ -128,7 +133,7 @@ def test_a_failed_run_exits_with_1_and_says_why(shared_mesh: RealMesh, shop: Pat
 def test_mistakes_are_named_with_their_exit_codes(
     shared_mesh: RealMesh, shop: Path, arguments: tuple[str, ...], code: int, words: str
 ) -> None:
-    assert words in shared_mesh.cli(*arguments, code=code).stderr
+    assert words in Command(shared_mesh).cli(*arguments, code=code).stderr
 
 
 def test_errors_are_json_where_json_was_asked_for(shared_mesh: RealMesh, shop: Path) -> None:
