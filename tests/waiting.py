@@ -3,15 +3,30 @@
 import asyncio
 import inspect
 import time
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar, overload
 
 T = TypeVar("T")
 
 
+@overload
 async def wait_until(
-    predicate: Callable[[], T | Awaitable[T]], within_s: float = 10, every_s: float = 0.02, message: str = ""
-) -> T:
+    predicate: Callable[[], Coroutine[Any, Any, T | None]],
+    within_s: float = 10,
+    every_s: float = 0.02,
+    message: str = "",
+) -> T: ...
+
+
+@overload
+async def wait_until(
+    predicate: Callable[[], T | None], within_s: float = 10, every_s: float = 0.02, message: str = ""
+) -> T: ...
+
+
+async def wait_until(
+    predicate: Callable[[], Any], within_s: float = 10, every_s: float = 0.02, message: str = ""
+) -> Any:
     """Call `predicate` (plain or async) until it returns something true, and return that.
 
     `within_s` only bounds how long a broken test takes; make it generous. Raises AssertionError, with `message` and
@@ -20,7 +35,7 @@ async def wait_until(
     deadline = time.monotonic() + within_s
     while True:
         answer = predicate()
-        value: T = await answer if inspect.isawaitable(answer) else answer
+        value = await answer if inspect.isawaitable(answer) else answer
         if value:
             return value
         if time.monotonic() >= deadline:

@@ -435,7 +435,7 @@ async def test_what_cannot_be_deleted_is_reported_tried_again_and_blocks_nothing
     def refusing(key: str) -> bool:
         if stuck and key.startswith("data/default/r-1/"):
             raise PermissionError(13, "Permission denied", key)
-        return delete(key)
+        return bool(delete(key))
 
     monkeypatch.setattr(house.store, "delete", refusing)
     report = await house.sweeper.round(whole=True)

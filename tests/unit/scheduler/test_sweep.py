@@ -42,6 +42,7 @@ class Settings:
     retention_data_bytes: int | None = None
     retention_file_versions: int | None = 100
     retention_files_s: float | None = None
+    retention_grace_s: float = 300.0
     sweep_every_s: float = 300.0
 
 
