@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from gateway.documents import files, flows, runs
+from gateway.documents import data, files, flows, health, instances, modules, notifications, problem, retention, runs
+from gateway.documents import settings as of_settings
 from gateway.documents.document import Document
 from gateway.requests import BatchRequest, CancelRequest, RunRequest
 from plugmesh.contracts.data import ValueRef
@@ -17,9 +18,12 @@ from tests.integration.gateway.house import FLOW, House, step_row
 API = "/api/v1"
 MODELS = [
     model
-    for module in (files, flows, runs)
+    for module in (data, files, flows, health, instances, modules, notifications, problem, retention, runs, of_settings)
     for model in vars(module).values()
-    if isinstance(model, type) and issubclass(model, Document) and model is not Document
+    if isinstance(model, type)
+    and issubclass(model, Document)
+    and model is not Document
+    and not model.__name__.startswith("_")
 ]
 
 
