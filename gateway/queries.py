@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_origin
 from urllib.parse import unquote_to_bytes
 
 from fastapi.routing import APIRoute
@@ -20,17 +20,27 @@ class QueryKeys:
     """The keys of one route."""
 
     known: frozenset[bytes]
+    repeatable: frozenset[bytes] = frozenset()
 
     @classmethod
     def of(cls, route: APIRoute) -> QueryKeys:
         """What the endpoint's signature and its documentation declare."""
-        return cls(frozenset(name.encode() for name in _declared(route)))
+        lists = (field for field in route.dependant.query_params if get_origin(field.field_info.annotation) is list)
+        known = frozenset(name.encode() for name in _declared(route))
+        return cls(known, frozenset(field.alias.encode() for field in lists))
 
     def check(self, query: bytes) -> None:
-        """Raises `BadRequest` with the nearest right key."""
+        """Raises `BadRequest` with the nearest right key, or for one that is there twice and has one value."""
+        seen: set[bytes] = set()
         for part in query.split(b"&"):
             key = part.partition(b"=")[0]
-            if key and key not in self.known:
+            if key in seen and key not in self.repeatable:
+                raise BadRequest(
+                    f"the query parameter {key.decode()} is there twice: send it once", parameter=key.decode()
+                )
+            if key in self.known:
+                seen.add(key)
+            elif key:
                 plain = unquote_to_bytes(key.replace(b"+", b" "))
                 if plain not in self.known:
                     raise BadRequest(self._refusal(plain.decode(errors="replace")[:100]))

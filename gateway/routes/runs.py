@@ -179,7 +179,7 @@ class RunRoutes:
 
         `Last-Event-ID` (or `?after=`) continues behind that number; 204 says that nothing will come any more.
         """
-        last = request.headers.get("last-event-id")
+        last = request.headers.get("last-event-id") or None
         asked = _number(request.query_params.get("after"))
         after = asked if last is None else _number(last)
         gateway = self._gateway
@@ -204,7 +204,7 @@ def _seconds(text: str | None) -> float:
 
 
 def _number(text: str | None) -> int:
-    if text is None or text == "":
+    if text is None:
         return 0
     if not (text.isascii() and text.isdecimal() and len(text) < 16):
         raise BadRequest(f"the number of the last event must be a whole number, not {text[:40]!r}")

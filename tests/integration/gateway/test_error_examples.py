@@ -19,3 +19,10 @@ async def test_each_example_is_answered_as_its_page_says(house: House) -> None:
 async def test_a_path_that_several_routes_have_names_all_methods(house: House) -> None:
     answer = await house.client.request("PATCH", "/api/v1/runs/run-1")
     assert answer.headers["allow"] == "DELETE, GET, HEAD"
+
+
+async def test_a_query_parameter_with_one_value_is_taken_once(house: House) -> None:
+    twice = await house.client.get("/api/v1/runs?limit=1&limit=2")
+    assert (twice.status_code, twice.json()["args"]) == (400, {"parameter": "limit"})
+    several = await house.client.get("/api/v1/runs?state=failed&state=queued&label=a:1&label=b:2")
+    assert several.status_code == 200
