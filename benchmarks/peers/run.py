@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -32,6 +33,7 @@ def main() -> int:
         systems, workloads = chosen_systems(options.only), chosen_workloads(options.workloads)
     except ValueError as error:
         parser.error(str(error))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was started is ended and removed then too
     results = Results()
     lines = list(measure(systems, workloads, options.rounds, results, _measures(systems, workloads, results)))
     if options.json is not None:
