@@ -19,6 +19,9 @@ FRAMES = "x-plugmesh-frames"
 """Where the description of a stream says which document each event carries."""
 
 
+_LINE = {"itemSchema": {"type": "object"}}
+
+
 @dataclass(frozen=True, slots=True)
 class Described:
     """A schema that is made when the description is asked for: making all of them takes half a second.
@@ -70,7 +73,10 @@ def stream_of(kinds: Mapping[str, str] | Sequence[str], text: str, *further: int
     schema = {"type": "string", "format": "binary"} if binary else {"type": "string"}
     content: dict[str, dict[str, Any]] = {kind: {"schema": schema} for kind in kinds}
     if isinstance(kinds, Mapping):
-        content = {kind: {"schema": schema, "example": shown} for kind, shown in kinds.items()}
+        content = {
+            kind: {**(_LINE if kind.endswith("ndjson") else {"schema": schema}), "example": shown}
+            for kind, shown in kinds.items()
+        }
     return {status: {"description": text, "content": content} for status in (200, *further)}
 
 

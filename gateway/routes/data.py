@@ -55,6 +55,9 @@ class DataRoutes:
         """Add the routes."""
         port = f"{API}/runs/{{run}}/steps/{{step}}/outputs/{{port}}"
         whole = stream_of([kind.partition(";")[0] for kind in (*FORMATS.values(), OCTETS)], "The output", binary=True)
+        shown = {"schema": {"description": "Rows as objects, or the value"}, "example": [{"price": 1.5}]}
+        lines = {"itemSchema": {"type": "object"}, "example": '{"price":1.5}\n'}
+        whole[200]["content"] |= {FORMATS["json"]: shown, FORMATS["jsonl"]: lines}
         rows, schema = TableRows | FileOutput | ValueOutput, TableSchema | FileOutput | ValueOutput
         routes: tuple[tuple[str, Callable[..., Any], str, Responses], ...] = (
             (port, self.rows, "output", answers(rows)),
