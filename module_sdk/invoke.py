@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydantic_core import from_json
+
 from module_sdk.adapters import adapter_for, from_native
 from module_sdk.columns import Columns
 from module_sdk.context import Context
@@ -25,6 +27,9 @@ from plugmesh.errors import DataMismatch, LimitExceeded
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+_WRAPPED = 50
+"""Levels that are kept free for the messages and documents that a value travels in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,6 +258,14 @@ class Caller:
                 f"{self.ref}: the value at output {port.name!r} has {size} bytes of JSON, over the limit of "
                 f"{VALUE_LIMIT_BYTES}: return a table or a file instead"
             )
+        try:
+            from_json(b"[" * _WRAPPED + reference.model_dump_json().encode() + b"]" * _WRAPPED)
+        except ValueError as error:
+            raise self._wrong(
+                f"it returned {_what(value)} for the output {port.name!r} that cannot be read as JSON again "
+                f"({str(error).partition(' at line')[0]}): return text for huge numbers, and nest less deeply",
+                port.name,
+            ) from error
         return reference
 
     def _wrong(self, problem: str, port: str | None = None) -> WrongReturn:

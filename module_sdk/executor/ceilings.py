@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+from contextlib import suppress
 
 from module_sdk.executor.memory import Memory
 from plugmesh.contracts.module import Limits
@@ -26,6 +27,7 @@ class Ceilings:
         self._data = resource.getrlimit(resource.RLIMIT_DATA)
         self._files = resource.getrlimit(resource.RLIMIT_NOFILE)
         self._own_files: list[int] = []
+        self._next_file = -1
         self._lowered = self._files_lowered = False
 
     def set_memory(self, limits: Limits | None) -> None:
@@ -49,18 +51,23 @@ class Ceilings:
     def lift(self) -> None:
         """The attempt is over."""
         if self._lowered:
-            resource.setrlimit(resource.RLIMIT_DATA, self._data)
+            _raise_again(resource.RLIMIT_DATA, self._data)
             self._lowered = False
         if self._files_lowered:
-            resource.setrlimit(resource.RLIMIT_NOFILE, self._files)
+            _raise_again(resource.RLIMIT_NOFILE, self._files)
             self._files_lowered = False
+
+    def are_lifted(self) -> bool:
+        """Whether all is as it was: user code may have changed the limits itself, for good."""
+        found = resource.getrlimit(resource.RLIMIT_DATA), resource.getrlimit(resource.RLIMIT_NOFILE)
+        return found == (self._data, self._files)
 
     def _soft_files(self, files: int, recount: bool) -> int:
         """So that `files` numbers are free: what this process has open for itself comes on top."""
-        own = self._own_files
-        if recount or not own:
+        own, free = self._own_files, _next_file()
+        if recount or not own or free != self._next_file:  # an attempt may leave files open
             own = sorted(map(int, os.listdir("/proc/self/fd")))
-            self._own_files = [] if recount else own
+            self._own_files, self._next_file = [] if recount else own, free
         soft = files
         for fd in own:
             if fd >= soft:
@@ -68,3 +75,15 @@ class Ceilings:
             soft += 1
         hard = self._files[1]
         return soft if hard < 0 else min(soft, hard)
+
+
+def _raise_again(which: int, limits: tuple[int, int]) -> None:
+    with suppress(OSError, ValueError):  # user code has lowered the hard limit: see `are_lifted`
+        resource.setrlimit(which, limits)
+
+
+def _next_file() -> int:
+    """The number that the next open file gets. Raises `OSError` if there is none."""
+    free = os.dup(0)
+    os.close(free)
+    return free

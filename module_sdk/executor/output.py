@@ -7,7 +7,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 from module_sdk.steplog import HEAD_BYTES, TAIL_BYTES, StepLog, as_lines, give_back_room, note, read_log, record
 
@@ -101,6 +101,11 @@ class LineStream(io.TextIOBase):
     def encoding(self) -> str:  # type: ignore[override]
         return "utf-8"
 
+    @property
+    def buffer(self) -> io.RawIOBase:
+        """Takes bytes; a new one each time, since whoever wraps it closes it."""
+        return _Bytes(self)
+
     def writable(self) -> bool:
         return True
 
@@ -134,6 +139,25 @@ class LineStream(io.TextIOBase):
             sink.write(
                 b"".join([record(at, level, self._name, line) for line in lines[start : start + _LINES_AT_ONCE]])
             )
+
+
+class _Bytes(io.RawIOBase):
+    """The `buffer` of a stream."""
+
+    def __init__(self, stream: LineStream) -> None:
+        super().__init__()
+        self._stream = stream
+
+    def writable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return self._stream.fileno()
+
+    def write(self, data: Any) -> int:
+        text = bytes(data)
+        self._stream.write(text.decode(errors="replace"))
+        return len(text)
 
 
 class _LogHandler(logging.Handler):

@@ -112,7 +112,7 @@ class SerialExecutor:
         return self._answer(number, attempt, result)
 
     def _answer(self, number: int, attempt: Attempt, result: Done | Failed) -> bool:
-        self._surroundings.restore()
+        fit = self._surroundings.restore()
         self._descriptors.mend()
         attempt.close()
         if has_children():
@@ -120,14 +120,16 @@ class SerialExecutor:
         self._output.end_lines()
         self._flush_c(None)
         self._progress.end(number)
-        intact = self._descriptors.intact()
-        if not intact:
+        # The limit of the files that it left open would be the next attempt's.
+        full = isinstance(result, Failed) and result.error.code == "open-files-limit"
+        fit = fit and not full and self._runner.ceilings.are_lifted() and self._descriptors.intact()
+        if not fit:
             self._send(frame(Kind.LEAVING))
         # The supervisor has begun to keep the log of an attempt that took so long, and goes on with it.
         long = time.perf_counter() - attempt.began >= LONG_S and not self._log.is_empty()
         text = attempt.encode(result, None if long else self._log.take())
         self._send(frame(Kind.UNLOGGED if long else Kind.RESULT, number, text))
-        return intact
+        return fit
 
     def _artifact(self, number: int, ref: FileRef) -> None:
         self._send(frame(Kind.ARTIFACT, number, ref.model_dump_json().encode()))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import _signal  # type: ignore[import-not-found]  # `signal.getsignal` makes an enum of each answer: slow
 import locale
 import os
+import resource
 import signal
 import sys
 from typing import Any
@@ -17,11 +18,12 @@ _SIGNALS = tuple(
 )
 
 
+_LIMITS = (resource.RLIMIT_FSIZE, resource.RLIMIT_NPROC, resource.RLIMIT_AS)
 _CATEGORIES = (locale.LC_NUMERIC, locale.LC_TIME, locale.LC_CTYPE)
 
 
 class Surroundings:
-    """Working folder, umask, environment, signal handlers, standard streams and locale, as they are when it is made.
+    """Working folder, umask, environment, signal handlers, standard streams, limits and locale, as they are when it is made.
 
     A `restore` takes a few microseconds: it looks before it sets.
     """
@@ -45,9 +47,10 @@ class Surroundings:
         self._locale = [locale.setlocale(category) for category in _CATEGORIES]
         self._hooks = (sys.excepthook, sys.displayhook)
         self._recursion = sys.getrecursionlimit()
+        self._limits = [(which, resource.getrlimit(which)) for which in _LIMITS]
 
-    def restore(self) -> None:
-        """Put everything back."""
+    def restore(self) -> bool:
+        """Put everything back; False if something cannot be."""
         os.fchdir(self._folder)
         os.umask(self._umask)
         if _raw_environment() != self._environment:
@@ -64,6 +67,16 @@ class Surroundings:
         if locale.setlocale(locale.LC_NUMERIC) != self._locale[0]:
             for category, value in zip(_CATEGORIES, self._locale, strict=True):
                 locale.setlocale(category, value)
+        return self._restore_limits()
+
+    def _restore_limits(self) -> bool:
+        for which, limits in self._limits:
+            if resource.getrlimit(which) != limits:
+                try:
+                    resource.setrlimit(which, limits)
+                except (OSError, ValueError):  # a hard limit goes down only
+                    return False
+        return True
 
     def _restore_environment(self) -> None:
         wanted = {os.fsdecode(name): os.fsdecode(value) for name, value in self._environment.items()}

@@ -5,6 +5,7 @@ import ctypes
 import locale
 import logging
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -29,6 +30,7 @@ def fine() -> dict[str, object]:
         "pid": os.getpid(),
         "cwd": os.getcwd(),
         "umask": os.umask(os.umask(0o22)),
+        "file_size": resource.getrlimit(resource.RLIMIT_FSIZE)[0],
         "variable": os.environ.get("BAD_MODULE", ""),
         "numeric": locale.setlocale(locale.LC_NUMERIC),
         "term": str(signal.getsignal(signal.SIGTERM)),
@@ -45,6 +47,16 @@ def returns(*, what: str) -> Any:
         "types": pa.table({"n": ["text"]}),
         "object": object(),
     }[what]
+
+
+@module("b.values", outputs={"out": "value"})
+def values(*, what: str) -> Any:
+    if what == "huge":
+        return 10**5000
+    deep: Any = 1
+    for _ in range(170):
+        deep = [deep]
+    return deep
 
 
 class Unsayable(Exception):
@@ -149,6 +161,17 @@ def computes() -> dict[str, int]:
 @module("b.opens", limits={"open_files": 32})
 def opens() -> dict[str, int]:
     return {"opened": len([open("/dev/null") for _ in range(100)])}
+
+
+_HOARD: list[Any] = []
+
+
+@module("b.hoards", limits={"open_files": 64}, outputs={"out": "value"})
+def hoards(*, files: int) -> dict[str, int]:
+    """Opens files that stay open when it has ended."""
+    for _ in range(files):
+        _HOARD.append(open("/dev/null"))  # noqa: SIM115
+    return {"kept": len(_HOARD)}
 
 
 @module("b.many_maps", limits={"open_files": 40}, outputs={"out": "value"})
@@ -314,6 +337,8 @@ CHANGES: dict[str, Callable[[], object]] = {
     "patched": _monkeypatch,
     "excepthook": lambda: setattr(sys, "excepthook", None),
     "recursion": lambda: sys.setrecursionlimit(200),
+    "file_size": lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, resource.RLIM_INFINITY)),
+    "hard_limits": lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (60, 60)),
 }
 
 

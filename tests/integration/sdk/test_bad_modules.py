@@ -65,6 +65,15 @@ async def test_a_wrong_return_names_the_output(house: House, what: str, words: s
     assert error.port == "out"
 
 
+@pytest.mark.parametrize(("what", "words"), [("huge", "number out of range"), ("deep", "recursion limit exceeded")])
+async def test_a_value_that_nobody_could_read_again_is_refused(house: House, what: str, words: str) -> None:
+    error = await error_of(house, "b.values", what=what)
+    assert error.code == "wrong-return"
+    assert "b.values@0.1.0" in error.message
+    assert "for the output 'out' that cannot be read as JSON again" in error.message
+    assert words in error.message
+
+
 async def test_wrong_columns_and_types_say_what_was_expected_and_found(house: House) -> None:
     missing = await error_of(house, "b.returns", what="columns")
     assert (missing.column, missing.expected) == ("n", "int64")
@@ -168,7 +177,19 @@ async def test_code_that_closes_even_the_highest_descriptors_ends_its_process(ho
 
 @pytest.mark.parametrize(
     "what",
-    ["cwd", "umask", "environment", "cleared", "locale", "signals", "alarm", "stdout", "closed_stdout", "excepthook"],
+    [
+        "cwd",
+        "umask",
+        "environment",
+        "cleared",
+        "locale",
+        "signals",
+        "alarm",
+        "stdout",
+        "closed_stdout",
+        "excepthook",
+        "file_size",
+    ],
 )
 async def test_the_next_attempt_finds_its_process_as_it_was(house: House, what: str) -> None:
     before = await after(house)
@@ -178,7 +199,7 @@ async def test_the_next_attempt_finds_its_process_as_it_was(house: House, what: 
     assert "after garbage" in house.log(talk.log)
 
 
-@pytest.mark.parametrize("what", ["raises_later", "never_ends", "atexit", "logging", "recursion"])
+@pytest.mark.parametrize("what", ["raises_later", "never_ends", "atexit", "logging", "recursion", "hard_limits"])
 async def test_what_is_left_behind_does_not_hold_up_the_next_attempt(house: House, what: str) -> None:
     await house.done(await house.assign("b.changes", params={"what": what}))
     await after(house)

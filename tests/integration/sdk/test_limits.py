@@ -10,6 +10,7 @@ import pytest
 import pytest_asyncio
 
 from module_sdk.supervisor.settings import Settings
+from plugmesh.contracts.data import ValueRef
 from plugmesh.contracts.messages import Done
 from plugmesh.contracts.module import Limits
 from plugmesh.contracts.run import StepError
@@ -86,6 +87,19 @@ async def test_the_next_attempt_may_open_as_many_files_as_ever(house: House) -> 
     await error_of(house, "b.opens")
     done = await house.done(await house.assign("b.opens", limits=None))
     assert isinstance(done, Done)
+
+
+async def test_files_that_earlier_attempts_left_open_do_not_count(house: House) -> None:
+    for _ in range(4):
+        assert isinstance(await house.done(await house.assign("b.hoards", params={"files": 40})), Done)
+
+
+async def test_a_process_without_room_for_another_file_gets_no_other_attempt(house: House) -> None:
+    error = await error_of(house, "b.hoards", files=100)
+    assert error.code == "open-files-limit"
+    done = await house.done(await house.assign("b.hoards", params={"files": 1}))
+    assert isinstance(value := done.outputs["out"], ValueRef)
+    assert value.value == {"kept": 1}
 
 
 async def test_output_is_limited_and_nothing_of_it_is_kept(house: House) -> None:

@@ -1,5 +1,6 @@
 """A step's log: records and raw bytes in one file, cut in the middle."""
 
+import io
 import json
 import os
 import tempfile
@@ -112,3 +113,15 @@ def test_the_line_that_was_not_ended_comes_out_with_the_attempt() -> None:
         assert sink.take() is None
         stream.end_line()
         assert texts(sink.take().data) == ["no newline"]  # type: ignore[union-attr]
+
+
+def test_bytes_are_logged_as_lines_too() -> None:
+    sink = MemorySink()
+    stream = LineStream("stdout", 1, lambda: sink, lambda: 0.0)
+    stream.buffer.write(b"bytes \xff\n")
+    with io.TextIOWrapper(stream.buffer, encoding="utf-8") as wrapped:
+        wrapped.write("wrapped\n")
+    stream.buffer.write(b"again\n")
+    log = sink.take()
+    assert log is not None
+    assert texts(log.data) == ["bytes \ufffd", "wrapped", "again"]
