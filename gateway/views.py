@@ -25,7 +25,9 @@ STEPS_SHOWN = 5_000
 """A run's answer lists so many steps; the rest is found page by page."""
 
 _FLOWS_REMEMBERED = 256
-_OF_ATTEMPT = frozenset({StepState.ASSIGNED.value, StepState.RUNNING.value, StepState.SUCCEEDED.value})
+_OF_ATTEMPT = frozenset(
+    {StepState.ASSIGNED.value, StepState.RUNNING.value, StepState.SUCCEEDED.value, StepState.FAILED.value}
+)
 _NOTHING_MORE: Mapping[str, Any] = {"stats": None, "progress": None, "artifacts": ()}
 
 
@@ -102,7 +104,7 @@ class Views:
         outputs = (_json(row.outputs) if row else None) or {}
         if port not in outputs:
             state = row.state if row else StepState.PENDING.value
-            there = f"it has {', '.join(outputs)}" if outputs else f"it is {state} and has none"
+            there = f"it has {', '.join(outputs)}" if outputs else f"it has none (its state is {state})"
             if step in self._shape(reader, stored.revision).mapped:
                 there = f"it is mapped, and each of its elements has outputs: ask for {step}.0"
             raise NotFound(f"step {step!r} of run {run} has no output {port!r}: {there}")
@@ -285,9 +287,13 @@ def step_order(nodes: dict[str, int], step: str) -> tuple[int, list[tuple[int, s
 
 
 def _attempts(row: StepRow | None, ended: list[AttemptRow]) -> list[dict[str, Any]]:
-    """Every attempt, oldest first: those that came to nothing, and the one that is the step itself."""
+    """Every attempt, oldest first: those that came to nothing, and the one that is the step itself.
+
+    A step that failed without an attempt (no module came in time) has no instance.
+    """
     found = [attempt_document(attempt) for attempt in ended]
-    if row is not None and row.state in _OF_ATTEMPT and all(attempt.epoch != row.epoch for attempt in ended):
+    own_is_shown = row is not None and row.state in _OF_ATTEMPT and row.instance is not None
+    if row is not None and own_is_shown and all(attempt.epoch != row.epoch for attempt in ended):
         at = row.ended_at or row.started_at or row.ready_at or 0.0
         who = (row.run, row.id, row.epoch, row.state, row.instance)
         own = AttemptRow(*who, row.reason, row.error, row.log, at, row.stats)

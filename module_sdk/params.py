@@ -42,7 +42,7 @@ class Params:
         try:
             model = self._model.model_validate(dict(values), context=context)
         except ValidationError as error:
-            raise InvalidParams(_problems(error)) from error
+            raise InvalidParams(_problems(error, self.names)) from error
         return {name: getattr(model, _FIELD + name) for name in self.names}
 
 
@@ -107,11 +107,15 @@ def _schema(place: Place, model: type[BaseModel]) -> dict[str, Any]:
     return {"type": "object", "properties": {}, "additionalProperties": False, **schema}
 
 
-def _problems(error: ValidationError) -> str:
+def _problems(error: ValidationError, names: tuple[str, ...] = ()) -> str:
     lines = []
     for problem in error.errors(include_url=False, include_input=True):
         place = ".".join(str(part) for part in problem["loc"]) or "the value"
-        lines.append(f"{place}: {problem['msg']} (got {_short(problem['input'])})")
+        if problem["type"] == "extra_forbidden" and len(problem["loc"]) == 1:
+            there = f"there are {', '.join(names)}" if names else "the module has none"
+            lines.append(f"{place}: there is no such param; {there}")
+        else:
+            lines.append(f"{place}: {problem['msg']} (got {_short(problem['input'])})")
     return "; ".join(lines)
 
 

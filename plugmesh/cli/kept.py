@@ -43,11 +43,12 @@ def usage_lines(usage: dict[str, Any]) -> Iterator[str]:
     """The sums, a sentence each."""
     kinds = ", ".join(f"{one['kind']} {bytes_text(one['bytes'])}" for one in usage["kinds"])
     limit = usage["limit_bytes"]
-    most = f"; outputs may take up {bytes_text(limit)}" if limit is not None else ""
+    most = f"; outputs may take up to {bytes_text(limit)}" if limit is not None else ""
     yield f"{bytes_text(usage['bytes'])} are kept ({kinds}){most}"
     if usage["marked_runs"]:
         yield f"{_runs(usage['marked_runs'])} with {bytes_text(usage['marked_bytes'])} will be deleted soon"
-    yield f"last swept {clock(usage['swept_at'])}" if usage["swept_at"] else "not swept since the server started"
+    swept = f"last swept {clock(usage['swept_at'])}" if usage["swept_at"] else "not swept since the server started"
+    yield f"{swept}; runs that ended in the last minutes are not counted yet"
 
 
 def swept_lines(report: dict[str, Any]) -> Iterator[str]:

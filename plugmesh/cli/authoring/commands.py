@@ -22,6 +22,8 @@ from plugmesh.cli.flowfile import pairs
 from plugmesh.cli.terminal_text import one_line, plain
 from plugmesh.errors import ConfigurationError, NotFound
 
+_PYTEST_NOISE = "ignore:The configuration option"
+"""Plugins warn that an author's folder configures nothing for them; that is no matter of the module."""
 _PYTEST_CODES = {0: ExitCode.OK, 1: ExitCode.RUN_FAILED, 2: ExitCode.INTERRUPTED}
 
 
@@ -54,7 +56,8 @@ def run_tests(trial: Trial, words: str | None, test: Path | None) -> int:
     if importlib.util.find_spec("pytest") is None:
         print(f"plugmesh: {found} needs pytest (pip install pytest); running the module on a sample", file=sys.stderr)
         return subprocess.run(trial.command(), check=False, env=_environment(file)).returncode
-    command = [sys.executable, "-P", "-m", "pytest", "-q", str(found), *(() if words is None else ("-k", words))]
+    command = [sys.executable, "-P", "-W", _PYTEST_NOISE, "-m", "pytest", "-q", str(found)]
+    command += [] if words is None else ["-k", words]
     code = subprocess.run(command, check=False, env=_environment(file)).returncode
     return _PYTEST_CODES.get(code, ExitCode.USAGE)
 

@@ -155,7 +155,7 @@ def test_usage_and_what_would_be_removed_are_shown(mesh: Mesh) -> None:
     )  # fmt: skip
     mesh.answers["POST /data/gc"] = {"dry_run": True, **counts, "data_runs": 2, "data_bytes": 5_000, "young_runs": 1}
     said = mesh.cli("data", "ls").stdout
-    assert "12.3 MB are kept (data 12.0 MB, logs 346 KB); outputs may take up 20.0 MB" in said
+    assert "12.3 MB are kept (data 12.0 MB, logs 346 KB); outputs may take up to 20.0 MB" in said
     assert "1 run with 9.0 KB will be deleted soon" in said
     assert "shop/totals" in said
     assert "pin of ann" in said
