@@ -94,13 +94,15 @@ async def _serve(launch: Launch, runtime: Runtime) -> int:
 
 
 async def _join(launch: Launch, runtime: Runtime) -> Joined:
-    """The mesh, for which this waits as long as it takes."""
+    """The mesh, for which this waits as long as it takes; what a server started, no longer than without that server."""
     token = partial(read_token, Path(launch.token_file)) if launch.token_file else lambda: launch.token
     try:
-        return await join(launch.url, runtime, timeout_s=PATIENCE_S, token=token)
+        return await join(
+            launch.url, runtime, timeout_s=min(PATIENCE_S, launch.orphan_exit_s or PATIENCE_S), token=token
+        )
     except NotReachable as error:
         _notice(f"waiting for the mesh at {launch.url}: {error}")
-        return await join(launch.url, runtime, token=token)
+        return await join(launch.url, runtime, timeout_s=launch.orphan_exit_s, token=token)
 
 
 def _supervisor(launch: Launch, runtime: Runtime, joined: Joined) -> Supervisor:

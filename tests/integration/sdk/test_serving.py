@@ -113,6 +113,13 @@ async def test_work_goes_on_while_the_mesh_is_away_and_the_result_follows(mesh: 
     assert (await mesh.instance("t.waits")).instance == instance.instance
 
 
+async def test_what_a_server_started_ends_when_that_server_is_gone_before_it_was_joined(mesh: MeshServer) -> None:
+    options = ("--orphan-exit-s", "0.1")
+    process = mesh.run("-P", "-m", "module_sdk.serving", str(AUTHORED), *options, PLUGMESH_URL="http://127.0.0.1:1")
+    assert await mesh.ended(process) == 1
+    assert "no mesh answers at http://127.0.0.1:1" in mesh.printed()
+
+
 async def test_slots_that_were_set_are_told_to_the_next_server_too(mesh: MeshServer) -> None:
     mesh.run("-P", "-m", "module_sdk.serving", str(AUTHORED))
     instance = await mesh.instance("t.waits")

@@ -119,7 +119,7 @@ def test_bytes_are_logged_as_lines_too() -> None:
     sink = MemorySink()
     stream = LineStream("stdout", 1, lambda: sink, lambda: 0.0)
     stream.buffer.write(b"bytes \xff\n")
-    with io.TextIOWrapper(stream.buffer, encoding="utf-8") as wrapped:
+    with io.TextIOWrapper(stream.buffer, encoding="utf-8") as wrapped:  # type: ignore[type-var]
         wrapped.write("wrapped\n")
     stream.buffer.write(b"again\n")
     log = sink.take()
