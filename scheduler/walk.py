@@ -134,8 +134,10 @@ def _attempt_failed(walk: Walk, event: AttemptFailed) -> None:
     if step is None:
         walk.stale(event)
         return
+    outcome = (event.instance, event.error.code, event.error, event.log, event.stats)
     if walk.run.state is State.CANCELLING:
-        walk.again(step)
+        walk.change(AttemptChange(step.id, step.epoch, AttemptState.FAILED, walk.at, *outcome))
+        walk.again(step, stats=event.stats, artifacts=event.artifacts)
         return
     failures = step.failures + 1
     policy = walk.run.plan.nodes[step.node].node.retry or retry.DEFAULT
@@ -144,7 +146,6 @@ def _attempt_failed(walk: Walk, event: AttemptFailed) -> None:
         left = {"stats": event.stats, "log": event.log, "artifacts": event.artifacts}
         walk.fail_step(step, event.error, failures=failures, **left)
         return
-    outcome = (event.instance, event.error.code, event.error, event.log, event.stats)
     walk.change(AttemptChange(step.id, step.epoch, AttemptState.FAILED, walk.at, *outcome))
     until = walk.at + delay
     reason = f"try {failures + 1} of {policy.attempts} after: {event.error.message:.200}"

@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 
 from plugmesh.contracts.data import ValueRef
 from plugmesh.contracts.flow import Flow
-from plugmesh.contracts.run import RUN_TERMINAL, STEP_GOOD, STEP_TERMINAL, RunState, StepState
+from plugmesh.contracts.messages import AttemptStats, LogRef
+from plugmesh.contracts.run import RUN_TERMINAL, STEP_GOOD, STEP_TERMINAL, AttemptState, RunState, StepState
 from plugmesh.state.records import StepRow, StoredRun
-from scheduler.changes import RunChange, StepChange, changes_json, read_changes
+from scheduler.changes import AttemptChange, RunChange, StepChange, changes_json, read_changes
 from scheduler.effects import Discard, Ended, Outcome, Ready, Stop, Supersede, Wake
 from scheduler.events import (
     Assigned,
@@ -172,6 +173,19 @@ def test_after_a_cancel_nothing_is_accepted() -> None:
     done(run, "a")
     assert run.state.value == "cancelled"
     assert run.results == {}
+
+
+def test_an_attempt_that_a_cancel_ended_leaves_its_log_and_what_it_used() -> None:
+    run = begun(CHAIN)
+    assign(run, "a")
+    advance(run, CancelAsked(3.0, "me", "enough"))
+    log, stats = LogRef(key="logs/1", bytes=5, lines=1), AttemptStats(wall_s=2.0)
+    outcome = advance(run, AttemptFailed(4.0, "a", 1, "i", FATAL, 0.0, stats, log))
+    (attempt,) = [change for change in outcome.changes if isinstance(change, AttemptChange)]
+    assert (attempt.state, attempt.instance, attempt.log) == (AttemptState.FAILED, "i", log)
+    assert [(one.state, one.stats) for one in outcome.changes if isinstance(one, StepChange) and one.step == "a"] == [
+        (StepState.CANCELLED, stats)
+    ]
 
 
 def test_a_cancel_with_nothing_running_ends_at_once() -> None:
