@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from plugmesh.errors import ConfigurationError
+from plugmesh.private_file import create_private, read_private
 
 TOKEN, JOIN_TOKEN = "token", "join-token"
 """In the data folder: who shows the first may everything, who shows the second may serve modules."""
@@ -18,7 +19,6 @@ TOKEN_VARIABLE, FILE_VARIABLE, DATA_VARIABLE = "PLUGMESH_TOKEN", "PLUGMESH_TOKEN
 DEFAULT_DATA = "plugmesh-data"
 _LOCAL = frozenset({"127.0.0.1", "localhost", "::1"})
 _BYTES = 32
-_SHARED = 0o077
 _USABLE = re.compile(r"[A-Za-z0-9._~+/=-]{32,512}")
 
 
@@ -61,17 +61,8 @@ def replace_token(path: Path) -> str:
 
 def read_token(path: Path) -> str:
     """The token in a file. Raises `ConfigurationError`, which never quotes it: it cannot be read, is shared, is none."""
-    try:
-        with path.open("rb") as file:
-            mode = os.fstat(file.fileno()).st_mode & 0o777
-            text = file.read(1024).decode("ascii", "replace").strip()
-    except OSError as error:
-        raise ConfigurationError(f"the token file {path} cannot be read ({error.strerror})") from None
-    if mode & _SHARED:
-        raise ConfigurationError(
-            f"the token file {path} can be read or written by others (its mode is {mode:03o}): chmod 600 {path}, "
-            "and replace the token with `plugmesh token rotate` if somebody may have seen it"
-        )
+    rotate = ", and replace the token with `plugmesh token rotate` if somebody may have seen it"
+    text = read_private(path, "the token file", rotate)
     if not _USABLE.fullmatch(text):
         raise ConfigurationError(
             f"the token file {path} holds no token (32 or more letters and digits): remove it, and it is made again"
@@ -81,14 +72,5 @@ def read_token(path: Path) -> str:
 
 def _create(path: Path, wanted: Path) -> str:
     token = secrets.token_urlsafe(_BYTES)
-    try:
-        handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
-        with os.fdopen(handle, "w") as file:
-            file.write(token + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-    except FileExistsError:
-        raise
-    except OSError as error:
-        raise ConfigurationError(f"the token file {wanted} cannot be written ({error.strerror})") from None
+    create_private(path, token, f"the token file {wanted}")
     return token

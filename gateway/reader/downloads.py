@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -16,6 +15,7 @@ from gateway.reader.csv_cells import guarded, guarded_name, plain_columns
 from gateway.reader.excel import check_size, workbook
 from gateway.reader.json_values import json_rows
 from gateway.reader.pages import shown_columns
+from gateway.reader.sink import Sink
 from plugmesh.contracts.data import DataRef, FileRef, ValueRef
 from plugmesh.data.schema import schema_of
 from plugmesh.data.table import read_batches
@@ -75,12 +75,12 @@ def _json(reader: pa.RecordBatchReader) -> Pieces:
 
 
 def _csv(reader: pa.RecordBatchReader, *, keep_formulas: bool) -> Pieces:
-    sink = _Sink()
+    sink = Sink()
     writer = None
     for batch in small(reader):
         plain = plain_columns(batch)
         plain = plain if keep_formulas else guarded(plain)
-        writer = writer or pyarrow.csv.CSVWriter(sink.file, plain.schema)
+        writer = writer or pyarrow.csv.CSVWriter(pa.PythonFile(sink, mode="w"), plain.schema)
         writer.write_batch(plain)
         yield sink.take()
     if writer is None:  # an empty table still has a header
@@ -93,9 +93,9 @@ def _csv(reader: pa.RecordBatchReader, *, keep_formulas: bool) -> Pieces:
 
 
 def _parquet(reader: pa.RecordBatchReader) -> Pieces:
-    sink = _Sink()
+    sink = Sink()
     try:
-        writer = pyarrow.parquet.ParquetWriter(sink.file, reader.schema)
+        writer = pyarrow.parquet.ParquetWriter(pa.PythonFile(sink, mode="w"), reader.schema)
     except (pa.ArrowNotImplementedError, OSError) as error:
         raise _no_parquet(error) from None
     with writer:
@@ -117,8 +117,8 @@ def _no_parquet(error: Exception) -> RequestInvalid:
 
 def _arrow(reader: pa.RecordBatchReader) -> Pieces:
     """An IPC stream: its end is marked, so that a stream that was cut is not taken for a whole one."""
-    sink = _Sink()
-    with pa.ipc.new_stream(sink.file, reader.schema) as writer:
+    sink = Sink()
+    with pa.ipc.new_stream(pa.PythonFile(sink, mode="w"), reader.schema) as writer:
         yield sink.take()
         for batch in small(reader):
             writer.write_batch(batch)
@@ -132,24 +132,3 @@ _WRITERS: dict[str, Callable[[pa.RecordBatchReader], Pieces]] = {
     "parquet": _parquet,
     "arrow": _arrow,
 }
-
-
-class _Sink(io.RawIOBase):
-    """A file that Arrow writes to and that is emptied after each batch."""
-
-    def __init__(self) -> None:
-        self._pieces: list[bytes] = []
-        self.file = pa.PythonFile(self, mode="w")
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, data: Any) -> int:
-        piece = bytes(data)
-        self._pieces.append(piece)
-        return len(piece)
-
-    def take(self) -> bytes:
-        """What was written since the last call."""
-        pieces, self._pieces = self._pieces, []
-        return b"".join(pieces)

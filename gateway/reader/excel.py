@@ -6,14 +6,13 @@ So the zip archive is written piece by piece here, with texts inside their cells
 
 from __future__ import annotations
 
-import io
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
 
 import pyarrow as pa
 
 from gateway.reader.excel_cells import cells, column_letters, text_cell
+from gateway.reader.sink import Sink
 from plugmesh.errors import LimitExceeded
 
 MAX_ROWS, MAX_COLUMNS = 1_048_576, 16_384
@@ -86,7 +85,7 @@ def check_size(rows: int, columns: int) -> None:
 
 def workbook(schema: pa.Schema, batches: Iterable[pa.RecordBatch], *, keep_formulas: bool) -> Iterator[bytes]:
     """The workbook in pieces. Names and texts that look like formulas are marked as text, unless `keep_formulas`."""
-    sink = _Sink()
+    sink = Sink()
     with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         for name, text in _PARTS.items():
             archive.writestr(zipfile.ZipInfo(name), _HEAD + text, zipfile.ZIP_DEFLATED)
@@ -113,23 +112,3 @@ def _sheet(schema: pa.Schema, batches: Iterable[pa.RecordBatch], *, keep_formula
 
 def _row(number: int, made: Sequence[str]) -> str:
     return f'<row r="{number}">{"".join(made)}</row>'
-
-
-class _Sink(io.RawIOBase):
-    """Where the archive goes: it cannot be sought in, so that sizes follow the data, and is emptied after each batch."""
-
-    def __init__(self) -> None:
-        self._pieces: list[bytes] = []
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, data: Any) -> int:
-        piece = bytes(data)
-        self._pieces.append(piece)
-        return len(piece)
-
-    def take(self) -> bytes:
-        """What was written since the last call."""
-        pieces, self._pieces = self._pieces, []
-        return b"".join(pieces)

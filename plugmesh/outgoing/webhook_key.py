@@ -11,13 +11,13 @@ from contextlib import suppress
 from pathlib import Path
 
 from plugmesh.errors import ConfigurationError
+from plugmesh.private_file import create_private, read_private
 
 WEBHOOK_KEY = "webhook-key"
 """The key's file in the data folder."""
 _PREFIX = "whsec_"
 _BYTES = 32
 _LEAST_BYTES, _MOST_BYTES = 24, 64
-_SHARED = 0o077
 
 
 def ensure_webhook_key(path: Path) -> str:
@@ -30,16 +30,7 @@ def ensure_webhook_key(path: Path) -> str:
 
 def read_webhook_key(path: Path) -> str:
     """The key in the file: `whsec_` and base64. Raises `ConfigurationError`, which never quotes the key."""
-    try:
-        with path.open("rb") as file:
-            mode = os.fstat(file.fileno()).st_mode & 0o777
-            text = file.read(1024).decode("ascii", "replace").strip()
-    except OSError as error:
-        raise ConfigurationError(f"the webhook key {path} cannot be read ({error.strerror})") from None
-    if mode & _SHARED:
-        raise ConfigurationError(
-            f"the webhook key {path} can be read or written by others (its mode is {mode:03o}): chmod 600 {path}"
-        )
+    text = read_private(path, "the webhook key")
     try:
         _raw(text)
     except ValueError:
@@ -70,10 +61,7 @@ def _create(path: Path) -> None:
     fresh = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     key = _PREFIX + base64.b64encode(secrets.token_bytes(_BYTES)).decode()
     try:
-        with os.fdopen(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600), "w") as file:
-            file.write(key + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        create_private(fresh, key, f"the webhook key {path}")
         os.link(fresh, path)
     except FileExistsError:
         raise

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from plugmesh.flows.problem import did_you_mean
+from plugmesh.private_file import SHARED
 from plugmesh.settings.kinds import SECRET
 from plugmesh.settings.settings import Settings, SettingsInvalid, marks, variable
 from plugmesh.settings.table import Table
@@ -35,7 +36,6 @@ TEST_PREFIX = "PLUGMESH_TEST_"
 _SERVERS_OWN = frozenset({FILE_VARIABLE, DATA_VARIABLE, "PLUGMESH_TOKEN", "PLUGMESH_TOKEN_FILE"})
 _PREFIX = "PLUGMESH_"
 _AT_LINE = re.compile(r" \(at line (\d+), column (\d+)\)$")
-_SHARED = 0o077
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,7 @@ def from_file(path: Path, *, required: bool) -> Layer:
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         return Layer(problems=[_syntax(path, str(error))])
     layer = _in_document(path, text, document)
-    if mode & _SHARED and any(SECRET in marks(given.name) for given in layer.given):
+    if mode & SHARED and any(SECRET in marks(given.name) for given in layer.given):
         shared = f"{path}: it holds a secret and others can read it: chmod 600 {path}"
         return Layer(layer.given, [*layer.problems, shared])
     return layer

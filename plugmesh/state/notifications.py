@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import sqlalchemy as sa
 
@@ -113,10 +112,3 @@ def notifications_of(reader: Reader, run: str) -> Sequence[StoredNotification]:
     """All of one run, in their order."""
     query = sa.select(*_COLUMNS).where(notification.c.run == run).order_by(notification.c.id)
     return [StoredNotification(*row) for row in reader.rows(query)]
-
-
-def notification_counts(reader: Reader) -> dict[str, int]:
-    """How many are in each state."""
-    query = sa.select(notification.c.state, sa.func.count()).group_by(notification.c.state)
-    found: dict[str, Any] = {str(state): count for state, count in reader.rows(query)}
-    return {state: int(found.get(state, 0)) for state in STATES}

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from plugmesh.cli.amounts import bytes_text, seconds_text
 from plugmesh.cli.doctor.check import Check, ok, problem, warning
+from plugmesh.private_file import SHARED
 from plugmesh.token_file import JOIN_TOKEN, TOKEN
 
 DATABASE, OBJECTS, RUN = "state.db", "objects", "run"
@@ -20,7 +21,6 @@ MOST_WAL_BYTES = 512 * 1024 * 1024
 MOST_LOG_BYTES = 1024**3
 OLD_S = 3600.0
 CHECK_S = 30.0
-_SHARED = 0o077
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ def check_room(folder: Folder) -> Check:
 def check_tokens(folder: Folder) -> Check:
     """Whether others can read the secrets."""
     for name, mode in folder.tokens.items():
-        if mode & _SHARED:
+        if mode & SHARED:
             todo = f"chmod 600 {folder.path / name}, and `plugmesh token rotate` if somebody may have seen it"
             return problem("tokens", f"{name} can be read by others (mode {mode:03o})", todo)
     return ok("tokens", f"{', '.join(folder.tokens)}: yours alone" if folder.tokens else "none, or none needed")
