@@ -90,10 +90,10 @@ STEPS = (
     ),
     _step(
         "cpu-limit",
-        "The step needs more processor time than it may",
-        "An attempt used up its processor time and was stopped.",
+        "The step needs more CPU time than it may",
+        "An attempt used up its CPU time and was stopped.",
         "The work is larger than the limit foresees, or the module loops for ever.",
-        "Raise the limit of processor time, or correct the module.",
+        "Raise the limit of CPU time, or correct the module.",
     ),
     _step(
         "open-files-limit",
@@ -112,7 +112,7 @@ STEPS = (
     _step(
         "stuck",
         "The step was stuck",
-        "An attempt used no processor time, logged nothing and reported no progress for too long, and was stopped.",
+        "An attempt used no CPU time, logged nothing and reported no progress for too long, and was stopped.",
         "It waits for something that does not come: a lock, an answer, input from a terminal.",
         "Look at its log. If long silences are normal for it, raise the limit of silence (`silent_s`) or call `ctx.progress`.",
     ),

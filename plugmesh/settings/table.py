@@ -140,7 +140,7 @@ class Requests(Group):
 
 
 class Readers(Group):
-    """Processes that decode data for previews, statistics and downloads."""
+    """Processes that decode data for previews, figures and downloads."""
 
     reader_processes: Count = 3
     """Most processes that decode data at a time; a download keeps one busy until it ends."""
@@ -160,7 +160,7 @@ class Attempts(Group):
     attempt_memory_bytes: Annotated[Bytes | None, OrNone, RUN_TIME] = None
     """Memory of an attempt."""
     attempt_cpu_s: Annotated[Seconds | None, OrNone, RUN_TIME] = None
-    """Processor time of an attempt."""
+    """CPU time of an attempt."""
     attempt_open_files: Annotated[Count, Field(ge=16), RUN_TIME] = 1024
     """Files that an attempt may have open."""
     attempt_output_bytes: Annotated[Bytes, RUN_TIME] = 50 * _GIB
@@ -168,7 +168,7 @@ class Attempts(Group):
     attempt_wall_s: Annotated[Seconds | None, OrNone, RUN_TIME] = None
     """Time of an attempt by the clock on the wall."""
     attempt_silent_s: Annotated[Seconds | None, OrNone, RUN_TIME] = None
-    """An attempt that uses no processor time, logs nothing and reports no progress for this time is stuck."""
+    """An attempt that uses no CPU time, logs nothing and reports no progress for this time is stuck."""
 
 
 class Retention(Group):
