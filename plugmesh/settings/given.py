@@ -110,7 +110,7 @@ def from_file(path: Path, *, required: bool) -> Layer:
         with path.open("rb") as file:
             mode = os.fstat(file.fileno()).st_mode
             text = file.read().decode()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):  # of a data folder that is a file more is said elsewhere
         return Layer(problems=[f"{path}: there is no such file"] if required else [])
     except (OSError, UnicodeDecodeError) as error:
         return Layer(problems=[f"{path}: it cannot be read ({getattr(error, 'strerror', None) or error})"])

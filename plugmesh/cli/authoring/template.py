@@ -10,6 +10,7 @@ from enum import StrEnum
 from plugmesh.errors import ConfigurationError
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*(?:\.[a-z][a-z0-9_]*)*")
+_LONGEST, _LONGEST_WORD = 200, 100
 _TAKEN = {"pa", "pc", "pd", "pl", "module", "serve", "rows", "run", "json", "os", "path"}
 """Names that the file uses itself."""
 
@@ -96,6 +97,11 @@ def new_module(name: str, kind: Kind, frame: Frame) -> NewModule:
             "orders.price_total"
         )
     last = name.rpartition(".")[2]
+    if len(name) > _LONGEST or len(last) > _LONGEST_WORD:
+        raise ConfigurationError(
+            f"{name[:40]}… is too long for the name of a module: at most {_LONGEST} characters, and {_LONGEST_WORD} in "
+            "the last word, which names its file"
+        )
     return NewModule(name, f"{last}_" if keyword.iskeyword(last) or last in _TAKEN else last, kind, frame)
 
 

@@ -120,6 +120,20 @@ async def test_what_a_server_started_ends_when_that_server_is_gone_before_it_was
     assert "no mesh answers at http://127.0.0.1:1" in mesh.printed()
 
 
+def test_an_interrupt_while_a_supervisor_is_imported_ends_it_without_a_traceback(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(
+        "import sys\nclass Interrupting:\n    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'module_sdk.supervisor.supervisor':\n            raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Interrupting())\n"
+    )
+    command = [sys.executable, "-P", "-m", "module_sdk.supervisor", "0"]
+    path = f"{tmp_path}{os.pathsep}{ROOT}"
+    ended = subprocess.run(
+        command, capture_output=True, check=False, timeout=60, env={**os.environ, "PYTHONPATH": path}
+    )
+    assert (ended.returncode, ended.stderr) == (130, b"")
+
+
 async def test_slots_that_were_set_are_told_to_the_next_server_too(mesh: MeshServer) -> None:
     mesh.run("-P", "-m", "module_sdk.serving", str(AUTHORED))
     instance = await mesh.instance("t.waits")

@@ -60,6 +60,12 @@ def test_a_name_that_no_module_can_have_is_refused_with_an_example(name: str) ->
         new_module(name, Kind.SOURCE, Frame.ARROW)
 
 
+@pytest.mark.parametrize("name", ["x" * 101, ".".join(["x" * 90] * 3)])
+def test_a_name_that_is_too_long_is_refused_before_a_file_gets_it(name: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"too long for the name of a module: at most 200 characters"):
+        new_module(name, Kind.SOURCE, Frame.ARROW)
+
+
 @given(st.from_regex(r"[a-z][a-z0-9_]{0,10}(\.[a-z][a-z0-9_]{0,10}){0,2}", fullmatch=True))
 def test_every_name_of_a_module_gives_python(name: str) -> None:
     for kind in Kind:

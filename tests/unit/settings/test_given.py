@@ -73,6 +73,8 @@ def test_a_file_that_was_named_must_be_there_and_one_in_the_data_folder_need_not
         settings_of({"PLUGMESH_SETTINGS": str(tmp_path / "y.toml")}, None, tmp_path, {})
     (tmp_path / "folder").mkdir()
     assert "cannot be read" in from_file(tmp_path / "folder", required=True).problems[0]
+    (tmp_path / "file").touch()
+    assert from_file(tmp_path / "file/plugmesh.toml", required=False).problems == []
     (tmp_path / "latin").write_bytes(b"host = '\xe9'")
     assert "cannot be read" in from_file(tmp_path / "latin", required=True).problems[0]
 
