@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Iterator
 
 from gateway.core import Gateway
-from plugmesh.figures import Figure, amount, amounts, count, counts
+from plugmesh.figures import Figure, Latency, amount, amounts, count, counts
 from registry.registry import Registry
 
 
-def gateway_figures(gateway: Gateway) -> Iterator[Figure]:
+def gateway_figures(gateway: Gateway) -> Iterator[Figure | Latency]:
     """The figures of one gateway."""
     waiting, feed, uploads = gateway.waiting, gateway.feed, gateway.uploads
     yield count("plugmesh_runs_submitted", "Runs accepted by this gateway", gateway.runs.submitted)
@@ -26,6 +26,13 @@ def gateway_figures(gateway: Gateway) -> Iterator[Figure]:
     yield count("plugmesh_uploads_bytes", "Bytes of the files that were stored", uploads.bytes)
     readers = {"idle": gateway.reader.idle, "busy": gateway.reader.processes - gateway.reader.idle}
     yield amounts("plugmesh_readers", "Processes that decode data", "state", readers)
+    yield amount(
+        "plugmesh_reader_waiting", "Questions that wait for a process that decodes data", gateway.reader.waiting
+    )
+    yield count(
+        "plugmesh_reader_failures", "Processes that decode data that died or were stopped", gateway.reader.failures
+    )
+    yield gateway.reader.answers
     yield amount("plugmesh_modules", "Modules ever seen", len(gateway.modules.names()))
 
 

@@ -13,6 +13,7 @@ from gateway.errors import Busy, Unreadable
 from gateway.reader import wire
 from gateway.reader.child import Child
 from plugmesh.errors import LimitExceeded, ObjectMissing, PlugmeshError
+from plugmesh.figures import Latency
 from plugmesh.runtime import Runtime
 from plugmesh.settings.settings import Settings
 
@@ -38,6 +39,9 @@ class Reader:
         self._slots = asyncio.Semaphore(settings.reader_processes)
         self._streams = asyncio.Semaphore(max(1, settings.reader_processes - 1))  # one is always left for previews
         self._waiting = 0
+        self.answers = Latency("plugmesh_reader_seconds", "Time until a process that decodes data answered")
+        self.failures = 0
+        """Processes that died or were stopped over what they were asked."""
         self._idle: list[tuple[float, Child]] = []
         self._children: set[Child] = set()
         self._reaper: asyncio.Task[None] | None = None
@@ -135,16 +139,20 @@ class Reader:
 
     async def _bounded(self, child: Child, answer: Any) -> tuple[bytes, bytes]:
         limit_s = self._settings.reader_timeout_s
+        begun = self._runtime.now()
         try:
             async with asyncio.timeout(limit_s if child.started else limit_s + START_S):
                 found: tuple[bytes, bytes] = await answer
+                self.answers.observe(self._runtime.now() - begun)
                 return found
         except TimeoutError:
+            self.failures += 1
             raise Unreadable(
                 f"decoding made no progress for {limit_s:g} s and was stopped: ask for fewer rows or columns, "
                 "or raise reader_timeout_s in the gateway's settings"
             ) from None
         except (EOFError, OSError):
+            self.failures += 1
             how = await child.ended()
             raise Unreadable(
                 f"the reader process died over this data ({how}): the data is damaged, or needs more than "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -47,6 +48,8 @@ class Directory:
         self._seats: dict[str, Seat | None] = {}
         self._watchers: tuple[_Watcher, ...] = ()
         self._swept_at = runtime.now()
+        self.calls = Counter[str](register=0, beat=0, deregister=0)
+        """Calls by word, since the start."""
 
     # -- the Discovery port --------------------------------------------------------------------------------------
 
@@ -74,6 +77,7 @@ class Directory:
 
     def enter(self, registration: Registration, seat: Seat | None) -> None:
         """Enter or replace an instance. One that comes back over a new link keeps what its last beat said."""
+        self.calls["register"] += 1
         now = self.now()
         connected = None if seat is None else True
         known = self._entries.get(registration.instance)
@@ -87,6 +91,7 @@ class Directory:
 
     def heard(self, beat: Beat) -> None:
         """Note a sign of life; one of an unknown instance is ignored."""
+        self.calls["beat"] += 1
         now = self.now()
         entry = self._entries.get(beat.instance)
         if entry is not None:
@@ -96,6 +101,7 @@ class Directory:
 
     def leave(self, instance: str) -> None:
         """Strike an instance out."""
+        self.calls["deregister"] += 1
         if instance in self._entries:
             self._tell(instance, None)
 

@@ -49,7 +49,7 @@ class Hub:
         self._runtime = runtime
         self._slow_limit_bytes = slow_limit_bytes
         self.boot = runtime.new_id("hub")
-        self.topics = Topics(self.boot, kept_limit_bytes)
+        self.topics = Topics(self.boot, runtime.now, kept_limit_bytes)
         self.directory = Directory(runtime)
         self._welcome = Welcome(boot=self.boot, mesh=mesh, objects=objects)
         self._origins: OrderedDict[str, LinkOrigin] = OrderedDict()

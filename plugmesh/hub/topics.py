@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from plugmesh.bus.port import KEPT_TOPICS
 from plugmesh.contracts.data import MESSAGE_LIMIT_BYTES
 from plugmesh.errors import InvalidMessage, LimitExceeded
+from plugmesh.figures import Latency
 
 KEPT_LIMIT_BYTES = 64 * 1024 * 1024
 PARTITION_LIMIT = 4096
@@ -40,11 +41,12 @@ class Origin(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A message that waits for a reader's commit."""
+    """A message that waits for a reader's commit, since the monotonic second `at`."""
 
     payload: bytes
     origin: Origin
     seq: int
+    at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,11 @@ class Partition:
         """Messages that no reader has committed yet."""
         return len(self._pending)
 
+    @property
+    def oldest_at(self) -> float | None:
+        """Since when the oldest message waits that no reader has committed yet, in monotonic seconds."""
+        return next((kept.at for kept in self._pending.values()), None)
+
     def publish(self, messages: Sequence[bytes], origin: Origin, seqs: Sequence[int]) -> None:
         """Number the messages, keep them if the topic is a kept one, and hand them to every reader."""
         self.messages += len(messages)
@@ -81,8 +88,9 @@ class Partition:
         self.topics.number += len(messages)
         numbers = range(first, first + len(messages))
         if self.kept:
+            at = self.topics.now()
             for number, message, seq in zip(numbers, messages, seqs, strict=True):
-                self._pending[number] = Kept(message, origin, seq)
+                self._pending[number] = Kept(message, origin, seq, at)
                 self.topics.kept_bytes += len(message)
         for reader in self._readers:
             reader.push(self, numbers, messages)
@@ -109,17 +117,21 @@ class Partition:
                 break
             if number >= first:
                 released.append(number)
+        now = self.topics.now() if released else 0.0
         for number in released:
             kept = self._pending.pop(number)
+            self.topics.commits.observe(now - kept.at)
             self.topics.freed(len(kept.payload))
             kept.origin.acked(kept.seq)
 
 
 class Topics:
-    """Every partition of one boot of the hub."""
+    """Every partition of one boot of the hub. `now` tells monotonic seconds."""
 
-    def __init__(self, boot: str, kept_limit_bytes: int = KEPT_LIMIT_BYTES) -> None:
+    def __init__(self, boot: str, now: Callable[[], float], kept_limit_bytes: int = KEPT_LIMIT_BYTES) -> None:
         self.boot = boot
+        self.now = now
+        self.commits = Latency("plugmesh_bus_commit_seconds", "Time until a reader has committed a message")
         self.number = 0
         self.kept_bytes = 0
         self._kept_limit_bytes = kept_limit_bytes

@@ -35,6 +35,8 @@ class State:
         self._writes, self._reads = writes, reads
         self._runtime = runtime
         self._commits = Latency("plugmesh_state_commit_seconds", "Time of one commit of a scheduler, fsync included")
+        self._others = Latency("plugmesh_state_write_seconds", "Time of one other transaction, fsync included")
+        self._answers = Latency("plugmesh_state_read_seconds", "Time of one question to the database")
         self._rows = self._questions = 0
         self._writer: Writer
         self._reader: Reader
@@ -73,11 +75,22 @@ class State:
     async def read(self, question: Callable[Concatenate[Reader, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Ask a `Reader` method: `await state.read(Reader.run, "r-1")`."""
         self._questions += 1
-        return await self._reads.call(lambda: question(self._reader, *args, **kwargs))
+        return await self._reads.call(
+            lambda: self._timed(self._answers, lambda: question(self._reader, *args, **kwargs))
+        )
 
     async def write(self, transaction: Callable[Concatenate[Writer, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run one transaction that takes a `Writer`: `await state.write(Writer.put_file, file)`."""
-        return await self._writes.call(lambda: transaction(self._writer, *args, **kwargs))
+        return await self._writes.call(
+            lambda: self._timed(self._others, lambda: transaction(self._writer, *args, **kwargs))
+        )
+
+    def _timed(self, latency: Latency, call: Callable[[], T]) -> T:
+        begun = self._runtime.now()
+        try:
+            return call()
+        finally:
+            latency.observe(self._runtime.now() - begun)
 
     def commit(self, batch: Commit) -> asyncio.Future[dict[str, int]]:
         """See `Writer.commit`. It has begun when this returns; await the outcome."""
@@ -92,8 +105,8 @@ class State:
         return keys
 
     def figures(self) -> Iterator[Figure | Latency]:
-        """Commits and what they wrote, questions, and what waits for the two threads."""
-        yield self._commits
+        """Commits and what they wrote, other transactions, questions, and what waits for the two threads."""
+        yield from (self._commits, self._others, self._answers)
         yield count("plugmesh_state_rows", "Rows that commits of schedulers wrote", self._rows)
         yield count("plugmesh_state_reads", "Questions that were asked of the database", self._questions)
         waiting = {"writes": self._writes.waiting, "reads": self._reads.waiting}

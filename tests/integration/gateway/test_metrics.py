@@ -70,6 +70,7 @@ async def test_a_run_leaves_its_traces_in_every_part(mesh: Mesh, scraped: Scrape
     await wait_until(mesh.registry.members)
     await scraped.client.post("/api/v1/runs", json={"flow": FLOW})
     await scraped.client.put("/api/v1/files/a.csv", content=b"a\n1\n", headers={"content-type": "text/csv"})
+    await scraped.client.put("/api/v1/settings/log_level", json={"value": "info"})
     await scraped.look()
     assert scraped.value("plugmesh_runs_submitted_total") == 1
     assert scraped.value("plugmesh_engine_commits_total") >= 1
@@ -78,6 +79,10 @@ async def test_a_run_leaves_its_traces_in_every_part(mesh: Mesh, scraped: Scrape
     assert scraped.value("plugmesh_engine_runs") == 1
     assert scraped.value("plugmesh_engine_ready") + scraped.value("plugmesh_engine_parked") == 1
     assert scraped.value("plugmesh_bus_messages_total", topic="events") >= 1
+    assert scraped.value("plugmesh_discovery_calls_total", call="register") == 1
+    assert scraped.value("plugmesh_state_read_seconds_count") == scraped.value("plugmesh_state_reads_total")
+    assert scraped.value("plugmesh_state_write_seconds_count") >= 1
+    assert scraped.value("plugmesh_bus_age_seconds") >= 0
     assert scraped.value("plugmesh_objects_bytes_total", direction="written") >= 4
     assert scraped.value("plugmesh_uploads_bytes_total") == 4
     assert scraped.value("plugmesh_slots") == 3

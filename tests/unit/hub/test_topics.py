@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plugmesh.hub.topics import Partition, Topics
+from plugmesh.runtime import SystemRuntime
 
 
 class Sender:
@@ -40,7 +41,7 @@ steps = st.lists(
 def test_what_is_not_committed_reaches_the_next_reader_and_what_is_was_acknowledged_once(
     actions: list[tuple[str, int, int]],
 ) -> None:
-    topics, sender, seqs = Topics("boot"), Sender(), 0
+    topics, sender, seqs = Topics("boot", SystemRuntime().now), Sender(), 0
     partition, other = topics.partition("results", 0), topics.partition("results", 1)
     numbers: dict[int, int] = {}
     pending: set[int] = set()
@@ -68,7 +69,7 @@ def test_what_is_not_committed_reaches_the_next_reader_and_what_is_was_acknowled
 
 
 def test_bytes_are_counted_until_they_are_released() -> None:
-    topics, sender = Topics("boot", kept_limit_bytes=10), Sender()
+    topics, sender = Topics("boot", SystemRuntime().now, kept_limit_bytes=10), Sender()
     partition = topics.partition("results", 0)
     partition.publish([b"12345", b"678901"], sender, [1, 2])
     assert topics.full
@@ -77,8 +78,22 @@ def test_bytes_are_counted_until_they_are_released() -> None:
 
 
 def test_messages_of_other_topics_are_not_stored() -> None:
-    topics, late = Topics("boot"), Recorder()
+    topics, late = Topics("boot", SystemRuntime().now), Recorder()
     partition = topics.partition("dispatch", 0)
     partition.publish([b"x"], Sender(), [0])
     partition.join(late, topics.start(""))
     assert (late.numbers, topics.kept_bytes) == ([], 0)
+
+
+def test_what_waits_for_a_commit_has_an_age_and_what_was_committed_a_latency() -> None:
+    now = [10.0]
+    topics, sender = Topics("boot", lambda: now[0]), Sender()
+    partition = topics.partition("results", 0)
+    assert partition.oldest_at is None
+    partition.publish([b"a"], sender, [1])
+    now[0] = 12.0
+    partition.publish([b"b"], sender, [2])
+    assert partition.oldest_at == 10.0
+    partition.release(0, 1)
+    assert topics.partition("results", 0).oldest_at == 12.0
+    assert topics.commits.sum_s == 2.0
