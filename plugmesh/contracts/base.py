@@ -20,6 +20,8 @@ MODULE_PATTERN = r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*$"
 
 
 def _supported(version: str) -> str:
+    if version == PROTOCOL:
+        return version
     major = version.partition(".")[0]
     supported = PROTOCOL.partition(".")[0]
     if not major.isdecimal() or int(major) > int(supported):

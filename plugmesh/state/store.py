@@ -26,6 +26,9 @@ from plugmesh.state.writes import Writer
 P = ParamSpec("P")
 T = TypeVar("T")
 
+_SMALL_ROWS = 4
+"""A commit of so few events and steps is what one instance waits for, not what a crowd has piled up."""
+
 
 class State:
     """Opened by `State.open`; closed by `close`."""
@@ -94,7 +97,8 @@ class State:
 
     def commit(self, batch: Commit) -> asyncio.Future[dict[str, int]]:
         """See `Writer.commit`. It has begun when this returns; await the outcome."""
-        return self._writes.begin(self._commit, batch)
+        small = self._database.is_sqlite and len(batch.events) + len(batch.steps) <= _SMALL_ROWS
+        return self._writes.brief(self._commit, batch) if small else self._writes.begin(self._commit, batch)
 
     def _commit(self, batch: Commit) -> dict[str, int]:
         begun = self._runtime.now()

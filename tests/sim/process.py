@@ -186,6 +186,9 @@ class SimWorker:
             self._process.spawn(self._run(), self._name)
         return future
 
+    def brief(self, function: Callable[..., T], *args: Any) -> asyncio.Future[T]:
+        return self.begin(function, *args)
+
     @property
     def waiting(self) -> int:
         return len(self._calls)
