@@ -17,6 +17,11 @@ def worker() -> Iterator[ThreadWorker]:
     made.close()
 
 
+def _after(go: threading.Event, order: list[str]) -> None:
+    go.wait()
+    order.append("first")
+
+
 async def test_a_brief_call_runs_here_when_nothing_else_is_under_way(worker: ThreadWorker) -> None:
     future = worker.brief(threading.get_ident)
     assert future.done()
@@ -25,7 +30,7 @@ async def test_a_brief_call_runs_here_when_nothing_else_is_under_way(worker: Thr
 
 async def test_a_brief_call_waits_its_turn_behind_another(worker: ThreadWorker) -> None:
     go, order = threading.Event(), list[str]()
-    first = worker.begin(lambda: (go.wait(), order.append("first")))
+    first = worker.begin(_after, go, order)
     second = worker.brief(lambda: order.append("second"))
     assert not second.done()
     go.set()
