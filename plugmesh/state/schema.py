@@ -113,8 +113,8 @@ event = Table(
     Column("seq", Integer, primary_key=True, autoincrement=False),
     Column("at", Double, nullable=False),
     Column("changes", Text, nullable=False),
-    sqlite_with_rowid=False,
 )
+"""With a rowid in SQLite: without one, a row of more than a quarter of a page gets a page for itself, as most of these would."""
 
 step = Table(
     "step",

@@ -55,7 +55,6 @@ def upgrade() -> None:
         sa.Column("at", sa.Double(), nullable=False),
         sa.Column("changes", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("run", "seq"),
-        sqlite_with_rowid=False,
     )
     op.create_table(
         "file",
