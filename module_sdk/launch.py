@@ -37,7 +37,7 @@ class Launch:
     served: tuple[Served, ...]
     url: str
     slots: int = 1
-    ahead: int = 8
+    ahead: int = 32
     labels: dict[str, str] = field(default_factory=dict)
     path: tuple[str, ...] = ()
     idle_s: float = 60.0

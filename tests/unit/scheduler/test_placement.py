@@ -108,6 +108,16 @@ def test_short_steps_are_sent_ahead_and_long_ones_are_not() -> None:
     assert len(place(short)) == 1
 
 
+def test_the_shorter_steps_are_the_more_are_sent_ahead() -> None:
+    ahead = []
+    for seconds in (0.0005, 0.002, 0.05, 0.5):
+        durations = Durations()
+        durations.saw("m", seconds)
+        ahead.append(durations.ahead("m"))
+    assert ahead == [32, 8, 1, 0]
+    assert Durations().ahead("m") == 0
+
+
 def test_nobody_gets_more_than_its_own_prefetch() -> None:
     durations = Durations()
     durations.saw("m", 0.001)
