@@ -44,6 +44,7 @@ class Reader:
         """Processes that died or were stopped over what they were asked."""
         self._idle: list[tuple[float, Child]] = []
         self._children: set[Child] = set()
+        self._ending: set[asyncio.Task[None]] = set()
         self._reaper: asyncio.Task[None] | None = None
         self._closed = False
 
@@ -99,6 +100,8 @@ class Reader:
             self._reaper.cancel()
         for child in tuple(self._children):
             await self._discard(child)
+        while self._ending:
+            await asyncio.wait(self._ending)
 
     async def _pieces(self, request: dict[str, Any]) -> AsyncGenerator[bytes, None]:
         child = await self._child()
@@ -177,7 +180,10 @@ class Reader:
 
     async def _discard(self, child: Child) -> None:
         self._children.discard(child)
-        await child.kill()
+        ending = self._runtime.spawn(child.kill(), "gateway-reader-end")
+        self._ending.add(ending)
+        ending.add_done_callback(self._ending.discard)
+        await asyncio.shield(ending)  # whoever waits may be cancelled: the process must be ended all the same
 
 
 def _is_last(payload: bytes) -> bool:

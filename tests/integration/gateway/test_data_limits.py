@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
+from gateway.reader.child import Child
 from plugmesh.contracts.data import DataRef, FileRef, Reference
 from plugmesh.settings.settings import Settings
 from tests.integration.gateway.house import House
@@ -71,6 +72,30 @@ async def test_a_reader_that_crashes_over_a_question_is_a_problem_and_the_next_q
     assert (answer.status_code, answer.json()["code"]) == (422, "unreadable-data")
     assert "the reader process died over this data (signal 11)" in answer.json()["detail"]
     assert (await get(house, run, "/stats")).status_code == 200
+
+
+async def test_who_stops_asking_twice_does_not_keep_a_process_from_being_ended(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = await house.finished(house.put_table("runs/t/1", TABLE))
+    await busy_reader(house, run)
+    (child,) = house.gateway.reader._children
+    kill, go = Child.kill, asyncio.Event()
+
+    async def slowly(self: Child) -> None:
+        await go.wait()
+        await kill(self)
+
+    monkeypatch.setattr(Child, "kill", slowly)
+    asking = asyncio.ensure_future(get(house, run, "/stats"))
+    await wait_until(lambda: house.gateway.reader.idle == 0)
+    while not asking.done():
+        asking.cancel()
+        await asyncio.sleep(0)
+    closing = asyncio.ensure_future(house.gateway.reader.close())
+    go.set()
+    await closing
+    assert not child.alive
 
 
 async def test_a_client_that_leaves_in_the_middle_frees_the_reader(house: House, settings: Settings) -> None:

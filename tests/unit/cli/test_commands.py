@@ -125,6 +125,7 @@ def test_an_interrupted_submit_says_how_to_find_out(
     monkeypatch.setattr(MeshClient, "submit", interrupted)
     (tmp_path / "f.yaml").write_text("flow: a/b\nnodes: {it: {module: x.y}}\n")
     said = mesh.cli("run", str(tmp_path / "f.yaml"), "--key", "mine", code=130).stderr
+    said = " ".join(said.split())
     assert "plugmesh runs --since 5m" in said
     assert "--key mine" in said
 
