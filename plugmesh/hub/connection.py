@@ -44,6 +44,8 @@ class FrameConnection(asyncio.Protocol):
         self._arrived_bytes = sum(map(len, self._arrived))
         self._paused_reading = False
         self._receiver: asyncio.Future[None] | None = None
+        self._take: Callable[[bytes | str], bool] | None = None
+        self._taken: asyncio.Future[None] | None = None
         self._writable = asyncio.Event()
         self._writable.set()
         self._over = asyncio.Event()
@@ -59,7 +61,7 @@ class FrameConnection(asyncio.Protocol):
     async def receive(self) -> bytes:
         while not self._arrived:
             if self._over.is_set():
-                raise LinkLost(f"the connection ended: {self._why or 'the other side closed it'}")
+                raise self._lost()
             self._receiver = self._loop.create_future()
             await self._receiver
         frame = self._arrived.popleft()
@@ -68,6 +70,17 @@ class FrameConnection(asyncio.Protocol):
             self._paused_reading = False
             self._transport.resume_reading()
         return frame
+
+    async def receive_each(self, take: Callable[[bytes | str], bool]) -> None:
+        while self._arrived or self._over.is_set():
+            if not take(await self.receive()):
+                return
+        # From here on without a task and a queue in between: they would cost as much as what is done with the frame.
+        self._take, self._taken = take, self._loop.create_future()
+        try:
+            await self._taken
+        finally:
+            self._take = None
 
     def send_soon(self, frame: bytes) -> bool:
         if not self._writable.is_set() or self._closing:
@@ -99,11 +112,13 @@ class FrameConnection(asyncio.Protocol):
         self._heard_at = self._loop.time()
         try:
             for opcode, payload in self._frames.feed(data):
-                if opcode <= Opcode.BINARY:
+                if opcode > Opcode.BINARY:
+                    self._control(opcode, payload)
+                elif self._take is not None:
+                    self._hand_over(payload, self._take)
+                else:
                     self._arrived.append(payload)
                     self._arrived_bytes += len(payload)
-                else:
-                    self._control(opcode, payload)
         except (InvalidMessage, LimitExceeded) as error:
             self._close(_TOO_BIG if isinstance(error, LimitExceeded) else _PROTOCOL_ERROR, str(error))
             self._transport.close()
@@ -124,6 +139,7 @@ class FrameConnection(asyncio.Protocol):
         if self._keepalive is not None:
             self._keepalive.cancel()
         self._wake()
+        self._settle(self._lost())
         self._ended(error)
 
     def pause_writing(self) -> None:
@@ -142,6 +158,27 @@ class FrameConnection(asyncio.Protocol):
     def _wake(self) -> None:
         if self._receiver is not None and not self._receiver.done():
             self._receiver.set_result(None)
+
+    def _lost(self) -> LinkLost:
+        return LinkLost(f"the connection ended: {self._why or 'the other side closed it'}")
+
+    def _hand_over(self, payload: bytes, take: Callable[[bytes | str], bool]) -> None:
+        try:
+            if take(payload):
+                return
+        except Exception as error:  # noqa: BLE001  it is for who waits in `receive_each`
+            self._settle(error)
+        else:
+            self._settle(None)
+
+    def _settle(self, error: Exception | None) -> None:
+        self._take = None
+        if self._taken is None or self._taken.done():
+            return
+        if error is None:
+            self._taken.set_result(None)
+        else:
+            self._taken.set_exception(error)
 
     def _write(self, opcode: Opcode, payload: bytes) -> None:
         mask = secrets.token_bytes(4) if self._is_client else None

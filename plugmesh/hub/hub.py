@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections import OrderedDict
 from contextlib import suppress
+from functools import partial
 
 from pydantic import ValidationError
 
@@ -128,7 +129,7 @@ class _Link:
         try:
             session.feed(first)
             while not session.ended:
-                session.feed(_bytes(await self._transport.receive()))
+                await self._transport.receive_each(partial(_feed, session))
                 while session.must_wait and not session.ended:
                     await self._topics.room()
         except LinkLost as error:
@@ -155,6 +156,12 @@ class _Link:
         if self._session is not None:
             self._session.end()
         self._topics.nudge()  # this link may be waiting for room
+
+
+def _feed(session: Session, frame: bytes | str) -> bool:
+    """Whether the next frame can be taken at once."""
+    session.feed(_bytes(frame))
+    return not session.must_wait and not session.ended
 
 
 def _read_hello(frame: bytes | str) -> tuple[Hello, bytes]:

@@ -187,8 +187,7 @@ class HubLink:
         try:
             self._resume(outbox, welcome)
             self._handle(rest)
-            while True:
-                self._handle(_bytes(await transport.receive()))
+            await transport.receive_each(self._take)
         except LinkLost as error:
             self.last_error = error
             _log.info("the link to the hub was lost (%s); connecting again", error)
@@ -235,6 +234,10 @@ class HubLink:
             listener(is_up)
 
     # -- what arrives ----------------------------------------------------------------------------------------------
+
+    def _take(self, frame: bytes | str) -> bool:
+        self._handle(_bytes(frame))
+        return True
 
     def _handle(self, frame: bytes) -> None:
         verbs = self._verbs

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 
 from plugmesh.errors import LinkLost
+from plugmesh.hub.transport import receive_each
 
 
 class PipeEnd:
@@ -26,6 +28,9 @@ class PipeEnd:
         frame = self._frames.popleft()
         self.peer.wake()
         return frame
+
+    async def receive_each(self, take: Callable[[bytes | str], bool]) -> None:
+        await receive_each(self, take)
 
     def send_soon(self, frame: bytes) -> bool:
         if self._ended or self.peer.is_full:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 
@@ -10,6 +11,10 @@ class Transport(Protocol):
 
     async def receive(self) -> bytes | str:
         """The next frame. Raises `LinkLost` once the connection has ended, however it ended."""
+        ...
+
+    async def receive_each(self, take: Callable[[bytes | str], bool]) -> None:
+        """Give `take` each frame as it arrives, until it returns False. Raises `LinkLost`, and what `take` raises."""
         ...
 
     def send_soon(self, frame: bytes) -> bool:
@@ -23,3 +28,9 @@ class Transport(Protocol):
     async def close(self) -> None:
         """End the connection; `receive` then raises. Harmless when called twice, or when it has ended."""
         ...
+
+
+async def receive_each(transport: Transport, take: Callable[[bytes | str], bool]) -> None:
+    """`Transport.receive_each` for one that can only `receive`."""
+    while take(await transport.receive()):
+        pass

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from plugmesh.errors import LinkLost, NotReachable
 from plugmesh.hub.hub import Hub
-from plugmesh.hub.transport import Transport
+from plugmesh.hub.transport import Transport, receive_each
 from tests.sim.bus import TICK_S, LogBroker
 from tests.sim.network import Link
 from tests.sim.process import SimProcess
@@ -68,6 +68,9 @@ class _End:
         """Notice the death of the process and what happens to the link."""
         self._process.on_death.append(self._died)
         self._link.listeners.append(self._link_changed)
+
+    async def receive_each(self, take: Callable[[bytes | str], bool]) -> None:
+        await receive_each(self, take)
 
     def send_soon(self, frame: bytes) -> bool:
         return False  # a crash may come between any two frames

@@ -91,6 +91,44 @@ async def _send_many(client: ClientConnection, frame: bytes, count: int) -> None
         await client.send(frame)
 
 
+async def test_frames_are_given_to_who_takes_each_until_it_has_enough(house: House) -> None:
+    client, ours = await house.join()
+    for number in range(3):
+        await client.send(b"%d" % number)
+    await wait_until(lambda: len(ours._arrived) == 3)
+    taken: list[bytes | str] = []
+
+    def take(frame: bytes | str) -> bool:
+        taken.append(frame)
+        return frame != b"5"
+
+    taking = asyncio.ensure_future(ours.receive_each(take))
+    await wait_until(lambda: len(taken) == 3)
+    for number in range(3, 8):
+        await client.send(b"%d" % number)
+    await taking
+    assert taken == [b"%d" % number for number in range(6)]
+    assert [await ours.receive() for _ in range(2)] == [b"6", b"7"]
+    await client.close()
+
+
+async def test_who_takes_each_frame_learns_of_the_end_and_of_its_own_errors(house: House) -> None:
+    def take(frame: bytes | str) -> bool:
+        raise KeyError(frame)
+
+    client, ours = await house.join()
+    taking = asyncio.ensure_future(ours.receive_each(take))
+    await client.send(b"x")
+    with pytest.raises(KeyError):
+        await taking
+    taking = asyncio.ensure_future(ours.receive_each(take))
+    await client.close()
+    with pytest.raises(LinkLost):
+        await taking
+    with pytest.raises(LinkLost):
+        await ours.receive_each(take)
+
+
 async def test_a_ping_is_answered(house: House) -> None:
     client, _ = await house.join()
     await (await client.ping(b"are you there"))
