@@ -157,8 +157,7 @@ class HubLink:
                 await self._connected(transport)
                 failures = 0
             except (ProtocolMismatch, Unauthorized, Conflict) as error:
-                _log.error("this process cannot stay on its link: %s", error)
-                self._fail(error)
+                self._fail(error)  # whoever holds the link says it
                 return self._tell(False)
             except PlugmeshError as error:
                 failures += 1

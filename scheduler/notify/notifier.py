@@ -234,9 +234,7 @@ class Notifier:
         self.delivered += after.state == DELIVERED
         self.failed += after.state == FAILED
         if after.state == FAILED:  # the host alone: path and query may hold the receiver's secrets
-            _log.warning(
-                "the webhook %s to %s failed after %d tries: %s", row.id, host, after.attempts, after.error or ""
-            )
+            _log.warning("the webhook %s to %s failed at try %d: %s", row.id, host, after.attempts, after.error or "")
 
 
 def _current(reader: Reader, notification: str, link: str) -> tuple[StoredNotification | None, bytes | None]:

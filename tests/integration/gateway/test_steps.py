@@ -112,7 +112,13 @@ async def test_every_attempt_is_shown_with_the_one_that_counts_at_the_end(house:
 async def test_the_attempt_that_failed_a_step_is_shown_with_its_instance_and_reason(house: House) -> None:
     run = await house.submit()
     error = json.dumps({"type": "ValueError", "message": "no", "code": "raised"})
-    failed = {"instance": "i-1", "error": error, "reason": "raised", "ended_at": 9.0, "stats": '{"wall_s": 1.0}'}
+    failed: dict[str, Any] = {
+        "instance": "i-1",
+        "error": error,
+        "reason": "raised",
+        "ended_at": 9.0,
+        "stats": '{"wall_s": 1.0}',
+    }
     await house.intake.advance(run, "failed", step_row(run, "only", "failed", **failed))
     (attempt,) = (await get(house, f"{run}/steps/only"))["attempts"]
     assert (attempt["state"], attempt["instance"], attempt["reason"], attempt["at"]) == ("failed", "i-1", "raised", 9.0)
