@@ -9,7 +9,7 @@ from typing import Any
 import hypothesis
 import pytest
 
-QUICK_SIM_SEEDS = 30
+QUICK_SIM_SEEDS = 16
 FULL_SIM_SEEDS = 200
 
 hypothesis.settings.register_profile(

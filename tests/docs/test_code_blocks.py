@@ -1,7 +1,8 @@
 """Every code block of README.md and docs/ does what a reader would do with it. CONTRIBUTING.md tells the rules."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,7 +28,15 @@ def run_page(tmp_path: Path, free_port: Callable[[], int]) -> RunPage:
     return run
 
 
-@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def pages() -> Iterator[Any]:
+    """All pages; how-tos start a mesh each, which takes seconds: they are for the full suite."""
+    for path in PAGES:
+        name = str(path.relative_to(ROOT))
+        slow = path.parent.name == "howto"
+        yield pytest.param(path, id=name, marks=[pytest.mark.full] if slow else [])
+
+
+@pytest.mark.parametrize("path", list(pages()))
 def test_the_code_blocks_of_the_page_run(path: Path, run_page: RunPage) -> None:
     run_page(path)
 
