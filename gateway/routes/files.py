@@ -32,6 +32,7 @@ Name = Annotated[
 ]
 Namespace = Annotated[str, Query(description="Where the name is looked up", max_length=1000)]
 Version = Annotated[str | None, Query(description="This version; the newest otherwise", max_length=200)]
+OneVersion = Annotated[str | None, Query(description="Only this version; all of them otherwise", max_length=200)]
 Limit = Annotated[int, Query(ge=1, le=10_000, description="Entries of a page")]
 
 
@@ -122,7 +123,9 @@ class FileRoutes:
         return await self._ranged.answer(request, file_ref(file), self._gateway.settings.stall_s)
 
     @access(Action.DELETE, Kind.FILE)
-    async def delete(self, name: Name, namespace: Namespace = DEFAULT_NAMESPACE, version: Version = None) -> Response:
+    async def delete(
+        self, name: Name, namespace: Namespace = DEFAULT_NAMESPACE, version: OneVersion = None
+    ) -> Response:
         """Delete a name with all its versions, or one version: the name then points at the one before.
 
         Runs that have not ended keep the versions that they were given; the bytes go when nobody needs them any more.
