@@ -52,13 +52,14 @@ class Expression(_Text):
 
 
 class Connection(_Text):
-    """The name of a saved connection."""
+    """The name of a connection. The mesh keeps none so far: the module looks it up where it runs."""
 
     mesh = "connection"
 
 
 class Secret(_Text):
-    """A secret. Its `repr` does not show it, so that it does not reach a log by accident."""
+    """A secret, or where it is. Its `repr` does not show it, so that it does not reach a log by accident; the mesh stores
+    and shows the params of a run as they are, so it is better the name of a variable or file that has it."""
 
     mesh = "secret"
 
