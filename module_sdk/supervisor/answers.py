@@ -9,7 +9,7 @@ from module_sdk.supervisor.attempts import NO_LIMITS, Ending, Head, Held
 from module_sdk.supervisor.executor import Exit
 from module_sdk.trace import place_in_dump
 from plugmesh.contracts.data import FileRef
-from plugmesh.contracts.messages import Accepted, Done, Failed, LogRef, Returned, Started, decode_result
+from plugmesh.contracts.messages import Accepted, AttemptStats, Done, Failed, LogRef, Returned, Started, decode_result
 from plugmesh.contracts.module import Limits
 from plugmesh.contracts.run import StepError
 from plugmesh.errors import ErrorClass
@@ -38,6 +38,7 @@ def failed(
     error: StepError,
     *,
     convicting: bool = False,
+    stats: AttemptStats | None = None,
     log: LogRef | None = None,
     artifacts: tuple[FileRef, ...] = (),
 ) -> bytes:
@@ -50,8 +51,21 @@ def failed(
         error=error,
         convicting=convicting,
         artifacts=artifacts,
+        stats=stats,
         log=log,
     ).encode()
+
+
+def used(attempt: Held, exit: Exit, now: float) -> AttemptStats | None:
+    """What an attempt used whose process could not say it: `None` if it was not alone in it. `now` is monotonic.
+
+    What it read is not known (`read` is `None`), nor what it had written.
+    """
+    if attempt.concurrent:
+        return None
+    began = attempt.handed_at if attempt.started_at is None else attempt.started_at
+    wall_s = 0.0 if began is None else now - began
+    return AttemptStats(wall_s=wall_s, cpu_s=exit.cpu_s, peak_memory_bytes=max(exit.peak_bytes, attempt.most_bytes))
 
 
 def with_log(payload: bytes, log: LogRef | None) -> bytes:
@@ -96,7 +110,8 @@ def judged(attempt: Held, payload: bytes) -> bytes:
         return payload
     if attempt.ending is Ending.DRAINED:
         return returned(attempt.head, "draining")
-    return failed(attempt.head, ended(attempt, Exit("")), log=result.log, artifacts=result.artifacts)
+    error = ended(attempt, Exit(""))
+    return failed(attempt.head, error, stats=result.stats, log=result.log, artifacts=result.artifacts)
 
 
 def ended(attempt: Held, exit: Exit) -> StepError:

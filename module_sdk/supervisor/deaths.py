@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from module_sdk.supervisor import answers
 from module_sdk.supervisor.attempts import Ending, Held
@@ -35,11 +36,11 @@ class Deaths:
             if attempt.ending is Ending.DRAINED:
                 self._finish(attempt, answers.returned(attempt.head, "draining"))
             elif attempt.ending is not None:
-                self._report(attempt, answers.ended(attempt, exit), None if reported else exit.log)
+                self._report(attempt, answers.ended(attempt, exit), exit, None if reported else exit.log)
                 reported = True
             elif len(victims) == 1 and not exit.killed:
                 error, convicting = answers.died(attempt, exit)
-                self._report(attempt, error, exit.log, convicting=convicting)
+                self._report(attempt, error, exit, exit.log, convicting=convicting)
                 reported = True
             else:
                 # Nobody knows which of them it was: none is convicted; if none is to blame yet, each runs alone next.
@@ -49,13 +50,16 @@ class Deaths:
         if not reported and exit.log is not None:
             os.close(exit.log)
 
-    def _report(self, attempt: Held, error: StepError, log: int | None, *, convicting: bool = False) -> None:
-        self._runtime.spawn(self._tell(attempt, error, log, convicting), "report")
+    def _report(
+        self, attempt: Held, error: StepError, exit: Exit, log: int | None, *, convicting: bool = False
+    ) -> None:
+        stats = answers.used(attempt, exit, self._runtime.now())
+        told = partial(answers.failed, attempt.head, error, convicting=convicting, stats=stats)
+        self._runtime.spawn(self._tell(attempt, told, log), "report")
 
-    async def _tell(self, attempt: Held, error: StepError, log: int | None, convicting: bool) -> None:
+    async def _tell(self, attempt: Held, told: Callable[..., bytes], log: int | None) -> None:
         kept = await self._logs.close(attempt, log)
-        told = answers.failed(attempt.head, error, convicting=convicting, log=kept, artifacts=tuple(attempt.artifacts))
-        self._finish(attempt, told)
+        self._finish(attempt, told(log=kept, artifacts=tuple(attempt.artifacts)))
 
     def _suspect(self, attempt: Held) -> None:
         self._suspects[attempt.key[:2]] = None

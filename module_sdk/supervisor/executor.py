@@ -11,7 +11,8 @@ class Exit:
     """How an executor ended: in words, with where its code was (the lines of a faulthandler), and its log.
 
     `killed`: by `Executor.kill`. `log`: a descriptor of the file, which whoever is told of the exit closes. `peak_bytes`:
-    the most memory it had. `out_of_memory`: its last words were of memory that it did not get.
+    the most memory it had. `cpu_s`: what it used since it was given its last attempt. `out_of_memory`: its last words
+    were of memory that it did not get.
     """
 
     reason: str
@@ -19,6 +20,7 @@ class Exit:
     trace: str = ""
     log: int | None = None
     peak_bytes: int = 0
+    cpu_s: float = 0.0
     out_of_memory: bool = False
 
 

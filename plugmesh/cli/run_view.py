@@ -82,15 +82,16 @@ def _steps_table(steps: Sequence[Step]) -> PlainTable:
 def _cells(step: Step) -> dict[str, Text]:
     stats = step.get("stats") or {}
     used = bool(stats)
-    rows = f"{stats.get('rows_in', 0):,} → {stats.get('rows_out', 0):,}" if used else _rows_made(step)
+    told = stats.get("read") is not None  # by the attempt itself: its process was not ended
+    rows = f"{stats.get('rows_in', 0):,} → {stats.get('rows_out', 0):,}" if told else _rows_made(step)
     wall = seconds_text(stats["wall_s"]) if used else duration(step.get("started_at"), step.get("ended_at"))
     texts = {
         "STEP": one_line(step["id"]),
         "ROWS": rows,
-        "READ": bytes_text(stats.get("bytes_read")),
-        "WRITTEN": bytes_text(stats.get("bytes_written")),
-        "PASSED": bytes_text(stats.get("bytes_passed")),
-        "FAILED": f"{stats.get('rows_failed', 0):,}" if used else "",
+        "READ": bytes_text(stats.get("bytes_read") if told else None),
+        "WRITTEN": bytes_text(stats.get("bytes_written") if told else None),
+        "PASSED": bytes_text(stats.get("bytes_passed") if told else None),
+        "FAILED": f"{stats.get('rows_failed', 0):,}" if told else "",
         "TIME": wall,
         "CPU": seconds_text(stats.get("cpu_s")),
         "MEMORY": bytes_text(stats.get("peak_memory_bytes") or None),

@@ -48,11 +48,12 @@ def _facts(step: Mapping[str, Any]) -> list[tuple[str, str]]:
     progress = step.get("progress") if step["state"] != "succeeded" else None
     found.append(("progress", progress_text(progress) if progress else ""))
     if stats:
+        told = stats.get("read") is not None  # by the attempt itself: its process was not ended
         failed = stats.get("rows_failed") or 0
         without = f", {rows_text(failed)} could not be used" if failed else ""
         found += [
-            ("rows", f"{stats.get('rows_in', 0):,} → {stats.get('rows_out', 0):,}{without}"),
-            ("bytes", _bytes(stats)),
+            ("rows", f"{stats.get('rows_in', 0):,} → {stats.get('rows_out', 0):,}{without}" if told else ""),
+            ("bytes", _bytes(stats) if told else ""),
             ("columns", _columns(stats)),
             ("used", _used(stats)),
         ]
@@ -108,7 +109,8 @@ def _attempts(step: Mapping[str, Any]) -> list[RenderableType]:
     if not any(attempt["epoch"] == step.get("epoch") for attempt in attempts):
         rows.append({**step, "at": step.get("ended_at") or step.get("started_at"), "error": None})
     for attempt in rows:
-        error, stats = attempt.get("error"), attempt.get("stats") or {}
+        shown_below = attempt["epoch"] == step.get("epoch") and step.get("error")
+        error, stats = None if shown_below else attempt.get("error"), attempt.get("stats") or {}
         why = error_line(error) if error else attempt.get("reason") or ""
         took = seconds_text(stats.get("wall_s"))
         made.add_row(

@@ -71,6 +71,14 @@ async def test_cpu_time_is_limited_and_the_place_is_told(house: House) -> None:
     assert error.where.startswith(f"{BAD}:")
 
 
+async def test_what_an_attempt_used_is_told_although_its_process_was_ended(house: House) -> None:
+    failed = await house.failed(await house.assign("b.computes"))
+    assert failed.stats is not None
+    assert 0.3 <= failed.stats.cpu_s <= failed.stats.wall_s + 1.0
+    assert failed.stats.peak_memory_bytes > 1_000_000
+    assert failed.stats.read is None
+
+
 async def test_open_files_are_limited(house: House) -> None:
     error = await error_of(house, "b.opens")
     assert error.code == "open-files-limit"

@@ -7,7 +7,7 @@ import pytest
 
 from module_sdk.executor.failure import step_error
 from module_sdk.loading import load_file
-from module_sdk.supervisor.answers import ended
+from module_sdk.supervisor.answers import ended, used
 from module_sdk.supervisor.attempts import Ending, Head, Held
 from module_sdk.supervisor.executor import Exit
 from plugmesh.errors import PlugmeshError
@@ -45,6 +45,14 @@ def test_a_timeout_names_the_key_of_the_flow_file() -> None:
     head = Head(type="assign", instance="i", module="a.one", version="0.1.0", timeout_s=3)
     attempt = Held(("r", "s", 1), head, 1, b"", 0.0, concurrent=False, ending=Ending.TIMED_OUT)
     assert "a larger timeout, or" in ended(attempt, Exit("")).message
+
+
+def test_nobody_knows_what_one_of_several_attempts_in_a_process_used() -> None:
+    head, last = Head(type="assign", instance="i"), Exit("", peak_bytes=9, cpu_s=2.0)
+    alone = used(Held(("r", "s", 1), head, 1, b"", 0.0, concurrent=False, started_at=5.0), last, 8.0)
+    assert alone is not None
+    assert (alone.wall_s, alone.cpu_s, alone.peak_memory_bytes) == (3.0, 2.0, 9)
+    assert used(Held(("r", "s", 1), head, 1, b"", 0.0, concurrent=True, started_at=5.0), last, 8.0) is None
 
 
 def test_an_error_in_a_compiled_library_is_placed_at_the_authors_call() -> None:
