@@ -85,9 +85,11 @@ class Runtime(Protocol):
         ...
 
 
-BRIEF_S = 0.002
-"""A call that should have been brief and blocked the event loop for longer than this is not trusted for a while."""
+BRIEF_S = 0.001
+"""Calls that should be brief and block the event loop for longer than this, on average, are not trusted for a while."""
 DISTRUST_S = 10.0
+_BRIEF_WEIGHT = 0.05
+"""Of the last call in the average: one in a hundred may take 15 ms, as a checkpoint of SQLite's log does."""
 
 
 class ThreadWorker:
@@ -97,7 +99,7 @@ class ThreadWorker:
         self._open = 0
         """Calls that have not come back to the event loop, which alone counts them: one that nobody awaits any more
         still runs."""
-        self._distrusted_until = 0.0
+        self._brief_s = self._distrusted_until = 0.0
         self._calls: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
@@ -122,8 +124,9 @@ class ThreadWorker:
         except Exception as error:  # noqa: BLE001  it is raised where the outcome is awaited
             future.set_exception(error)
         ended = time.monotonic()
-        if ended - begun > BRIEF_S:
-            self._distrusted_until = ended + DISTRUST_S
+        self._brief_s += _BRIEF_WEIGHT * (ended - begun - self._brief_s)
+        if self._brief_s > BRIEF_S:
+            self._brief_s, self._distrusted_until = 0.0, ended + DISTRUST_S
         return future
 
     @property

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 
@@ -56,6 +57,28 @@ async def test_what_blocked_the_loop_for_long_goes_to_the_thread_from_then_on(
     monkeypatch.setattr(runtime, "BRIEF_S", -1.0)  # everything takes longer than that
     assert await worker.brief(threading.get_ident) == threading.get_ident()
     assert await worker.brief(threading.get_ident) != threading.get_ident()
+
+
+async def test_a_rare_long_call_is_forgiven_and_a_slow_disk_is_asked_again_after_a_while(
+    worker: ThreadWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr(runtime, "time", SimpleNamespace(monotonic=lambda: clock.now))
+
+    def lasting(seconds: float) -> int:
+        clock.now += seconds
+        return threading.get_ident()
+
+    async def here(seconds: float) -> bool:
+        return await worker.brief(lasting, seconds) == threading.get_ident()
+
+    for _ in range(3):
+        assert await here(0.015)
+        assert all([await here(0.0002) for _ in range(100)])
+    assert not all([await here(0.005) for _ in range(10)])
+    assert not await here(0.0002)
+    clock.now += runtime.DISTRUST_S
+    assert await here(0.0002)
 
 
 async def test_an_error_of_a_brief_call_is_raised_where_it_is_awaited(worker: ThreadWorker) -> None:
