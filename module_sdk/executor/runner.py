@@ -55,10 +55,16 @@ class Runner:
 
     def _load(self, ref: str) -> Caller:
         source, digest = self._setup.sources[ref]
+        if source.file and digest and code_digest(source.file) != digest:  # it may not even be Python now
+            raise _changed(source.file, ref)
         module = find_module(load(source), ref)
         if code_digest(module.file) != digest or module.contract.code_digest != digest:
-            raise CodeChanged(
-                f"{module.file} was changed after {ref} was put on the mesh: start it again, and give it a new version "
-                "if its ports or params are others now"
-            )
+            raise _changed(module.file, ref)
         return Caller(module)
+
+
+def _changed(file: str, ref: str) -> CodeChanged:
+    return CodeChanged(
+        f"{file} was changed or removed after {ref} was put on the mesh: start it again, and give it a new version if its "
+        "ports or params are others now"
+    )

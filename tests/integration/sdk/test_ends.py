@@ -177,6 +177,18 @@ async def test_a_file_that_was_changed_since_it_was_served_is_not_run(house: Hou
     assert "authored.py" in failed.error.message
 
 
+@pytest.mark.parametrize("now", ["def half(:", "from module_sdk import module\n", None])
+async def test_a_file_that_was_saved_meanwhile_is_no_mistake_of_the_step(
+    house: House, tmp_path: Path, now: str | None
+) -> None:
+    file = tmp_path / "saved.py"
+    if now is not None:
+        file.write_text(now)
+    house.processes._sources["t.same@0.1.0"] = (Source(file=str(file)), "sha256:other")
+    failed = await house.failed(await house.assign("t.same", {"rows": [house.table()]}))
+    assert (failed.error.code, failed.error.error_class) == ("code-changed", ErrorClass.TRANSIENT)
+
+
 async def test_a_file_whose_import_hangs_ends_with_the_timeout(open_house: Open, tmp_path: Path) -> None:
     house = await open_house(settings=Settings(prepare_s=0.2))
     hangs = tmp_path / "hangs.py"
