@@ -106,7 +106,7 @@ def _storage(data: Path | None, now: float, *, served: bool) -> Iterator[Check]:
     if not (folder.exists and folder.is_folder and folder.writable):
         return
     yield storage.check_room(folder)
-    yield storage.check_tokens(folder)
+    yield storage.check_secrets(folder)
     yield storage.check_database(storage.database_in(folder.path))
     yield storage.check_leftovers(storage.leftovers_in(folder.path, now), served=served)
     yield storage.check_logs(storage.log_bytes_in(folder.path))

@@ -1,4 +1,4 @@
-"""The data folder: its disk, its owner, the database, the object store, logs and tokens. Facts, and pure checks of them."""
+"""The data folder: its disk, its owner, the database, the object store, logs and secrets. Facts, and pure checks of them."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 
 from plugmesh.cli.amounts import bytes_text, seconds_text
 from plugmesh.cli.doctor.check import Check, ok, problem, warning
+from plugmesh.outgoing.webhook_key import WEBHOOK_KEY
 from plugmesh.private_file import SHARED
 from plugmesh.token_file import JOIN_TOKEN, TOKEN
 
@@ -19,13 +20,14 @@ DATABASE, OBJECTS, RUN = "state.db", "objects", "run"
 LEAST_FREE_BYTES, ENOUGH_FREE_BYTES = 256 * 1024 * 1024, 2 * 1024**3
 MOST_WAL_BYTES = 512 * 1024 * 1024
 MOST_LOG_BYTES = 1024**3
+_SECRETS = (TOKEN, JOIN_TOKEN, WEBHOOK_KEY)
 OLD_S = 3600.0
 CHECK_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """The data folder as it lies on the disk; `tokens` are the modes of its secret files."""
+    """The data folder as it lies on the disk; `secrets` are the modes of its secret files."""
 
     path: Path
     exists: bool = True
@@ -34,7 +36,7 @@ class Folder:
     owner: int = 0
     user: int = 0
     free_bytes: int = 0
-    tokens: Mapping[str, int] = field(default_factory=dict)
+    secrets: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,13 +91,18 @@ def check_room(folder: Folder) -> Check:
     return ok("disk", found)
 
 
-def check_tokens(folder: Folder) -> Check:
+def check_secrets(folder: Folder) -> Check:
     """Whether others can read the secrets."""
-    for name, mode in folder.tokens.items():
+    for name, mode in folder.secrets.items():
         if mode & SHARED:
-            todo = f"chmod 600 {folder.path / name}, and `plugmesh token rotate` if somebody may have seen it"
-            return problem("tokens", f"{name} can be read by others (mode {mode:03o})", todo)
-    return ok("tokens", f"{', '.join(folder.tokens)}: yours alone" if folder.tokens else "none, or none needed")
+            instead = (
+                "replace it (remove it; receivers need the new one)"
+                if name == WEBHOOK_KEY
+                else "`plugmesh token rotate`"
+            )
+            todo = f"chmod 600 {folder.path / name}, and {instead} if somebody may have seen it"
+            return problem("secrets", f"{name} can be read by others (mode {mode:03o})", todo)
+    return ok("secrets", f"{', '.join(folder.secrets)}: yours alone" if folder.secrets else "none so far")
 
 
 def check_database(database: Database) -> Check:
@@ -150,7 +157,7 @@ def folder_at(path: Path) -> Folder:
         owner=status.st_uid,
         user=os.geteuid(),
         free_bytes=shutil.disk_usage(path).free,
-        tokens={name: (path / name).stat().st_mode & 0o777 for name in (TOKEN, JOIN_TOKEN) if (path / name).exists()},
+        secrets={name: (path / name).stat().st_mode & 0o777 for name in _SECRETS if (path / name).exists()},
     )
 
 
