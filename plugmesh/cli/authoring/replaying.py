@@ -30,7 +30,7 @@ from module_sdk.testing import Reported, run
 from module_sdk.trace import place_of_error
 from plugmesh.cli.authoring.comparing import compare, differences
 from plugmesh.cli.authoring.printing import Printer
-from plugmesh.cli.authoring.trial import Broken, load_modules
+from plugmesh.cli.authoring.trial import exit_code, load_modules
 from plugmesh.cli.exits import ExitCode
 from plugmesh.cli.terminal_text import plain
 from plugmesh.contracts.data import DataRef, FileRef, Reference
@@ -38,7 +38,7 @@ from plugmesh.contracts.module import ModuleContract, ModuleKind
 from plugmesh.data.reference import rename, resolve
 from plugmesh.data.schema import schema_of
 from plugmesh.data.table import read_table
-from plugmesh.errors import Conflict, NotFound, PlugmeshError
+from plugmesh.errors import Conflict
 from plugmesh.join import join
 from plugmesh.objects.open import open_store
 from plugmesh.objects.port import ObjectStore
@@ -78,17 +78,8 @@ def main() -> int:
     die_with_parent(os.getppid())
     sys.path.insert(0, replay.path)
     printer = Printer(replay.as_json)
-    try:
-        with tempfile.TemporaryDirectory(prefix="plugmesh-replay-") as folder:
-            return _run(replay, Path(folder), printer)
-    except PlugmeshError as error:
-        print(plain(f"plugmesh: {error}"), file=sys.stderr)
-        return ExitCode.NOT_FOUND if isinstance(error, NotFound) else ExitCode.USAGE
-    except Broken as error:
-        print(plain(str(error)), file=sys.stderr)
-        return ExitCode.RUN_FAILED
-    finally:
-        printer.close()
+    with tempfile.TemporaryDirectory(prefix="plugmesh-replay-") as folder:
+        return exit_code(lambda: _run(replay, Path(folder), printer), printer)
 
 
 def _run(replay: Replay, folder: Path, printer: Printer) -> int:
@@ -134,8 +125,16 @@ def _check(replay: Replay, module: Module[..., Any]) -> None:
 
 
 async def _objects_of(url: str) -> str:
-    """Where the mesh keeps its objects, as it tells whoever joins."""
-    joined = await join(url, SystemRuntime(), timeout_s=JOIN_S)
+    """Where the mesh keeps its objects, as it tells whoever joins. Raises `NotReachable`, `Unauthorized`."""
+    file = local_file(url, os.environ, JOIN_TOKEN)
+    token = str if file is None else partial(read_token, file)
+    try:
+        joined = await join(url, SystemRuntime(), timeout_s=JOIN_S, token=token)
+    except Unauthorized as error:
+        raise Unauthorized(
+            "this mesh tells only those who show its join token where its objects are: say so with --objects URL, or set "
+            "PLUGMESH_DATA to its data folder, if that is on this machine"
+        ) from error
     try:
         return joined.objects_url
     finally:

@@ -10,7 +10,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -69,9 +69,15 @@ def main() -> int:
 
 def _run(trial: Trial) -> int:
     printer = Printer(trial.as_json)
+    return exit_code(
+        lambda: max([_try(trial, one, printer) for one in load_modules(trial.file, trial.module)]), printer
+    )
+
+
+def exit_code(work: Callable[[], int], printer: Printer) -> int:
+    """The exit code of `work`. What is wrong with the file or with what it was given is said on stderr."""
     try:
-        modules = load_modules(trial.file, trial.module)
-        codes = [_try(trial, module, printer) for module in modules]
+        return work()
     except PlugmeshError as error:
         print(plain(f"plugmesh: {error}"), file=sys.stderr)
         return ExitCode.NOT_FOUND if isinstance(error, NotFound) else ExitCode.USAGE
@@ -80,7 +86,6 @@ def _run(trial: Trial) -> int:
         return ExitCode.RUN_FAILED
     finally:
         printer.close()
-    return max(codes)
 
 
 class Broken(Exception):
