@@ -214,6 +214,10 @@ def _end_all(walk: Walk, reason: str, *, stop_live: bool) -> None:
     for step in list(run.steps.values()):
         if step.live:
             walk.effects.append(Stop(step.id, step.epoch, step.instance or "", reason))
+        if step.live and not stop_live:
+            walk.change(
+                AttemptChange(step.id, step.epoch, AttemptState.FAILED, walk.at, step.instance, "the run timed out")
+            )
         if not step.live or not stop_live:
             walk.move(step, StepState.CANCELLED, reason=reason)
     for node in run.plan.nodes:
