@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -38,11 +39,12 @@ from plugmesh.contracts.module import ModuleContract, ModuleKind
 from plugmesh.data.reference import rename, resolve
 from plugmesh.data.schema import schema_of
 from plugmesh.data.table import read_table
-from plugmesh.errors import Conflict
+from plugmesh.errors import Conflict, Unauthorized
 from plugmesh.join import join
 from plugmesh.objects.open import open_store
 from plugmesh.objects.port import ObjectStore
 from plugmesh.runtime import SystemRuntime
+from plugmesh.token_file import JOIN_TOKEN, local_file, read_token
 
 JOIN_S = 10.0
 _REFERENCE: TypeAdapter[Any] = TypeAdapter(Reference)
