@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import tempfile
 from collections.abc import Iterable, Mapping
@@ -56,7 +57,7 @@ def replay(
             raise NotFound(
                 f"step {step} of {run} is at attempt {document['epoch']}; what attempt {epoch} got is not kept"
             )
-        found = file if file is not None else find_file(document["module"], _candidates(document, objects))
+        found = file if file is not None else find_file(document["module"], _known(document, objects), _near())
         if not found.is_file():
             raise NotFound(f"there is no file {found}")
         session.say(f"{document['module']}@{document['version']} from {found}, as in {run} {step}")
@@ -80,23 +81,33 @@ def replay(
     raise typer.Exit(code if code >= 0 else ExitCode.RUN_FAILED)
 
 
-def find_file(module: str, candidates: Iterable[Path]) -> Path:
-    """The first file in which the module's name stands. Raises `NotFound`."""
-    for path in candidates:
-        try:
-            text = path.read_text("utf-8") if path.stat().st_size <= _LARGEST_BYTES else ""
-        except (OSError, ValueError):
-            continue
-        if f'"{module}"' in text or f"'{module}'" in text:
-            return path
+def find_file(module: str, known: Iterable[Path], near: Iterable[Path]) -> Path:
+    """The first file that has the module: of those `known` to serve one, its name is enough; one that only lies `near`
+    must declare it, since it is going to be run, and may be anything. Raises `NotFound`."""
+    name = rf"[\"']{re.escape(module)}[\"']"
+    declares = rf"^\s*(?:from|import)\s+module_sdk\b.*^\s*@(?:\w+\.)?module\(\s*{name}"
+    for pattern, paths in ((name, known), (declares, near)):
+        for path in paths:
+            if re.search(pattern, _text_of(path), re.MULTILINE | re.DOTALL):
+                return path
     raise NotFound(f"no file here has the module {module}: say which one it is with --file FILE.py")
 
 
-def _candidates(document: Mapping[str, Any], objects: str) -> Iterable[Path]:
+def _text_of(path: Path) -> str:
+    try:
+        return path.read_text("utf-8") if path.stat().st_size <= _LARGEST_BYTES else ""
+    except (OSError, ValueError):
+        return ""
+
+
+def _known(document: Mapping[str, Any], objects: str) -> Iterable[Path]:
     where = str((document.get("error") or {}).get("where") or "")
     if where:
         yield Path(where.rpartition(":")[0])
     yield from _served_here(objects)
+
+
+def _near() -> Iterable[Path]:
     yield from sorted(Path().glob("*.py"))
     yield from sorted(Path().glob("*/*.py"))
     yield from sorted((server_path() / "modules").rglob("*.py"))
