@@ -203,6 +203,8 @@ def _run_timed_out(walk: Walk, event: RunTimedOut) -> None:
     if walk.run.state is State.CANCELLING:
         return  # it ends as cancelled, once its attempts have stopped
     reason = "the run's own time is over"
+    for step in [step for step in walk.run.steps.values() if step.live]:
+        walk.change(AttemptChange(step.id, step.epoch, AttemptState.FAILED, walk.at, step.instance, reason))
     walk.change(RunChange(State.TIMED_OUT, walk.at, reason=reason))
     _end_all(walk, reason, stop_live=False)
     walk.effects.append(Ended())
@@ -214,10 +216,6 @@ def _end_all(walk: Walk, reason: str, *, stop_live: bool) -> None:
     for step in list(run.steps.values()):
         if step.live:
             walk.effects.append(Stop(step.id, step.epoch, step.instance or "", reason))
-        if step.live and not stop_live:
-            walk.change(
-                AttemptChange(step.id, step.epoch, AttemptState.FAILED, walk.at, step.instance, "the run timed out")
-            )
         if not step.live or not stop_live:
             walk.move(step, StepState.CANCELLED, reason=reason)
     for node in run.plan.nodes:

@@ -201,7 +201,7 @@ def test_a_run_out_of_time_ends_at_once_and_stops_its_attempts() -> None:
     assert run.state.value == "timed_out"
     assert any(isinstance(effect, Stop) for effect in outcome.effects)
     (attempt,) = [change for change in outcome.changes if isinstance(change, AttemptChange)]
-    assert (attempt.epoch, attempt.instance, attempt.reason) == (1, "i", "the run timed out")
+    assert (attempt.epoch, attempt.instance, attempt.reason) == (1, "i", "the run's own time is over")
     assert not run.steps
 
 
