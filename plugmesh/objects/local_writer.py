@@ -26,8 +26,14 @@ class LocalFolder:
         return f"{self.objects}/{key}"
 
     def check_room(self, more_bytes: int) -> None:
-        """Raises `StoreFull` if `more_bytes` would leave less than the watermark."""
-        status = os.statvfs(self.root)
+        """Raises `StoreFull` if `more_bytes` would leave less than the watermark, `ObjectMissing` if the store is gone."""
+        try:
+            status = os.statvfs(self.root)
+        except FileNotFoundError:
+            raise ObjectMissing(
+                f"the object store {self.root} was removed while it is in use: put the folder back where it was, or start "
+                "the server again"
+            ) from None
         free = status.f_bavail * status.f_frsize
         if free - more_bytes < self.keep_free_bytes:
             raise StoreFull(

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.pool import NullPool, StaticPool
 
-from plugmesh.errors import ConfigurationError, Conflict
+from plugmesh.errors import ConfigurationError, Conflict, StateUnavailable
 
 _DRIVERS = {"sqlite": "sqlite+pysqlite", "postgresql": "postgresql+psycopg", "mysql": "mysql+pymysql"}
 _SYNCHRONOUS = {"full": "FULL", "normal": "NORMAL"}
@@ -30,6 +30,7 @@ class Database:
         self.in_memory = self.is_sqlite and self.url.database in (None, "", ":memory:")
         self._lock = self._lock_file() if self.is_sqlite and not self.in_memory else None
         self.engine = self._make_engine()
+        self._file: tuple[int, int] | None = None
 
     @property
     def exclusive(self) -> bool:
@@ -38,7 +39,26 @@ class Database:
 
     def connect(self) -> sa.Connection:
         """A connection of its own, for one thread."""
-        return self.engine.connect()
+        connection = self.engine.connect()
+        if self._lock is not None and self._file is None:
+            self._file = self._find_file()
+        return connection
+
+    def check_there(self) -> None:
+        """Raises `StateUnavailable` if the file was removed or replaced since it was opened: what SQLite goes on to write
+        would be gone with this process."""
+        if self._file is not None and self._find_file() != self._file:
+            raise StateUnavailable(
+                f"the database {self.url.database} was removed or replaced while this server has it open, so nothing is "
+                "accepted any more: put it back where it was, or stop the server and start it on another folder (--data)"
+            )
+
+    def _find_file(self) -> tuple[int, int]:
+        try:
+            status = os.stat(str(self.url.database))
+        except OSError:
+            return (0, 0)
+        return (status.st_dev, status.st_ino)
 
     def close(self) -> None:
         """Close all connections and give the lock back."""

@@ -48,7 +48,7 @@ class Writer:
 
     def __init__(self, database: Database, runtime: Runtime) -> None:
         self._runtime = runtime
-        self._exclusive = database.exclusive
+        self._exclusive, self._check_there = database.exclusive, database.check_there
         self.connection = database.connect()
         raw: Any = self.connection.connection.driver_connection
         self._raw = raw
@@ -100,6 +100,7 @@ class Writer:
 
         Raises what `body` raises, `StoreFull` for want of room, `StateUnavailable` when the file cannot be used.
         """
+        self._check_there()
         try:
             self._raw.execute(self._begin)
             result = body()

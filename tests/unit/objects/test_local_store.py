@@ -207,3 +207,12 @@ def test_short_reads_are_continued(store: LocalStore, monkeypatch: pytest.Monkey
     with monkeypatch.context() as patch:
         patch.setattr(os, "pread", lambda fd, length, offset: real(fd, min(length, 3), offset))
         assert bytes(store.read("k", 1)) == b"123456789"
+
+
+def test_a_store_that_was_removed_is_named_with_the_way_out(tmp_path: Path) -> None:
+    store = LocalStore(root := tmp_path / "store")
+    root.rename(tmp_path / "elsewhere")
+    with pytest.raises(ObjectMissing, match="was removed while it is in use: put the folder back"):
+        put(store, "k", b"x")
+    (tmp_path / "elsewhere").rename(root)
+    put(store, "k", b"x")

@@ -173,6 +173,18 @@ async def test_a_file_that_is_no_database_is_named_with_the_ways_out(tmp_path):
         await State.open(f"sqlite:///{tmp_path}/state.db", SystemRuntime())
 
 
+@pytest.mark.parametrize("other", [False, True])
+async def test_a_file_that_was_removed_or_replaced_takes_nothing_more_until_it_is_back(state, tmp_path, other):
+    await insert(state, submission())
+    (tmp_path / "state.db").rename(tmp_path / "elsewhere.db")
+    if other:
+        (tmp_path / "state.db").touch()
+    with pytest.raises(StateUnavailable, match="was removed or replaced while this server has it open"):
+        await state.acquire("me", 10.0)
+    (tmp_path / "elsewhere.db").rename(tmp_path / "state.db")
+    assert await state.acquire("me", 10.0)
+
+
 def test_the_migrations_make_the_tables_of_the_schema(tmp_path):
     database = Database(f"sqlite:///{tmp_path}/state.db")
     with database.connect() as connection:
