@@ -122,10 +122,11 @@ class Mesh:
 
 
 def data_folder(path: str) -> Path:
-    """The data folder, made where needed. Raises `ConfigurationError`."""
+    """The data folder, made where needed, and then for this user alone. Raises `ConfigurationError`."""
     data = Path(path).expanduser().resolve()
     try:
-        (data / RUN).mkdir(parents=True, exist_ok=True)
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (data / RUN).mkdir(exist_ok=True)
     except OSError as error:
         raise ConfigurationError(
             f"the data folder {data} cannot be used ({error.strerror}): choose another with --data"

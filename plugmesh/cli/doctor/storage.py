@@ -33,6 +33,7 @@ class Folder:
     exists: bool = True
     is_folder: bool = True
     writable: bool = True
+    mode: int = 0o700
     owner: int = 0
     user: int = 0
     free_bytes: int = 0
@@ -75,9 +76,18 @@ def check_folder(folder: Folder, *, asked: bool) -> Check:
             "start the mesh as its owner, or give it to you: chown" if folder.owner != folder.user else "chmod u+rwx it"
         )
         return problem(part, f"{folder.path} cannot be written by you (its owner is user {folder.owner})", todo)
+    return _check_reach(part, folder)
+
+
+def _check_reach(part: str, folder: Folder) -> Check:
     if folder.owner != folder.user:
         todo = "start the mesh as one user always: files of another cannot be removed later"
         return warning(part, f"{folder.path} belongs to user {folder.owner}, you are {folder.user}", todo)
+    if folder.mode & SHARED:
+        found = (
+            f"others on this machine can look into {folder.path} (mode {folder.mode:03o}): params and data are there"
+        )
+        return warning(part, found, f"chmod 700 {folder.path}, unless they shall")
     return ok(part, str(folder.path))
 
 
@@ -154,6 +164,7 @@ def folder_at(path: Path) -> Folder:
         path,
         is_folder=path.is_dir(),
         writable=os.access(path, os.R_OK | os.W_OK | os.X_OK),
+        mode=status.st_mode & 0o777,
         owner=status.st_uid,
         user=os.geteuid(),
         free_bytes=shutil.disk_usage(path).free,

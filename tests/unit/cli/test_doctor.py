@@ -35,6 +35,7 @@ GIB = 1024**3
         (storage.check_folder(replace(FOLDER, is_folder=False), asked=True), "problem", "--data"),
         (storage.check_folder(replace(FOLDER, writable=False, owner=5, user=6), asked=True), "problem", "chown"),
         (storage.check_folder(replace(FOLDER, owner=5, user=6), asked=True), "warning", "one user"),
+        (storage.check_folder(replace(FOLDER, mode=0o755), asked=True), "warning", "chmod 700"),
         (storage.check_folder(FOLDER, asked=True), "ok", ""),
         (storage.check_room(replace(FOLDER, free_bytes=10**6)), "problem", "plugmesh data gc"),
         (storage.check_room(replace(FOLDER, free_bytes=GIB)), "warning", "plugmesh data ls"),

@@ -71,3 +71,10 @@ def test_a_folder_in_use_names_the_process_that_uses_it(tmp_path: Path) -> None:
         Database(f"sqlite:///{tmp_path}/state.db")
     first.close()
     Database(f"sqlite:///{tmp_path}/state.db").close()
+
+
+def test_a_new_data_folder_is_for_its_user_alone_and_one_that_is_there_stays_as_it_is(tmp_path: Path) -> None:
+    assert data_folder(str(tmp_path / "deep" / "mesh")).stat().st_mode & 0o777 == 0o700
+    (tmp_path / "mine").mkdir(mode=0o755)
+    (tmp_path / "mine").chmod(0o755)
+    assert data_folder(str(tmp_path / "mine")).stat().st_mode & 0o777 == 0o755
