@@ -193,10 +193,10 @@ FLOWS = (
     ),
     _flow(
         "bad-retention",
-        "Kept longer than its run",
-        "Something is to be kept longer than the run that it belongs to. This is a warning.",
-        "All that a run left goes with the run.",
-        "Raise `runs` under `retention:`, or leave the longer time out.",
+        "Cannot be kept so",
+        "Something is to be kept longer than the run that it belongs to (a warning), or `data_bytes` is no number of bytes.",
+        "All that a run left goes with the run; or the unit of the bytes is unknown.",
+        "Raise `runs` under `retention:`, or leave the longer time out. Write bytes as `512 MiB`, `2 GB` or a number.",
     ),
     _flow(
         "bad-kind",

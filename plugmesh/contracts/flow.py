@@ -78,12 +78,14 @@ class Retention(Contract):
     """How long what a run left is kept after its end, in seconds; `None`: as long as the mesh's settings say.
 
     `runs_s` ends all of it; `data_s` (outputs), `logs_s` and `events_s` can only end earlier.
+    `data_bytes`: so much may the outputs of all runs of the flow take up; the oldest go first.
     """
 
     runs_s: float | None = Field(default=None, gt=0)
     data_s: float | None = Field(default=None, gt=0)
     logs_s: float | None = Field(default=None, gt=0)
     events_s: float | None = Field(default=None, gt=0)
+    data_bytes: int | None = Field(default=None, gt=0, lt=2**63)
 
 
 class Flow(Versioned):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import sqlalchemy as sa
 
@@ -17,6 +17,8 @@ WINDOW = 2_000
 """Runs that one question looks at."""
 _STEPS = 1_000
 _SLICE = 500
+FlowName: TypeAlias = tuple[str, str]
+"""Namespace and name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,11 +160,22 @@ def kept_runs(reader: Reader, after: str, limit: int) -> list[Kept]:
     return [Kept(*row) for row in reader.rows(query)]
 
 
-def oldest_kept(reader: Reader, after: tuple[float, str], limit: int) -> list[Kept]:
-    """Those whose data is not marked, those that ended first first."""
+def kept_of_flows(reader: Reader) -> list[tuple[FlowName, int, int]]:
+    """Each flow with bytes of data that is not marked: how many, and the newest revision that a kept run is of."""
+    data = run_data.c
+    query = sa.select(data.namespace, data.flow, sa.func.sum(data.bytes), sa.func.max(run.c.revision))
+    query = query.join(run, run.c.id == data.run).where(data.data_marked_at.is_(None), run.c.revision.is_not(None))
+    rows = reader.rows(query.group_by(data.namespace, data.flow))
+    return [((str(space), str(name)), int(size), int(revision)) for space, name, size, revision in rows]
+
+
+def oldest_kept(reader: Reader, after: tuple[float, str], limit: int, flow: FlowName | None = None) -> list[Kept]:
+    """Those (of one flow) whose data is not marked, those that ended first first."""
     at, last = after
     later = sa.and_(run_data.c.ended_at >= at, sa.or_(run_data.c.ended_at > at, run_data.c.run > last))
     query = _kept().where(run_data.c.data_marked_at.is_(None), later)
+    if flow is not None:
+        query = query.where(run_data.c.namespace == flow[0], run_data.c.flow == flow[1])
     rows = reader.rows(query.order_by(run_data.c.ended_at, run_data.c.run).limit(limit))
     return [Kept(*row) for row in rows]
 

@@ -7,11 +7,20 @@ from collections.abc import Callable, Collection, Sequence
 from plugmesh.contracts.flow import Retention
 from plugmesh.contracts.run import shard_of
 from plugmesh.runtime import Runtime
-from plugmesh.state.retention import Kept, flow_retention, kept_bytes, kept_runs, lent, oldest_kept
+from plugmesh.state.retention import (
+    FlowName,
+    Kept,
+    flow_retention,
+    kept_bytes,
+    kept_of_flows,
+    kept_runs,
+    lent,
+    oldest_kept,
+)
 from plugmesh.state.store import State
 from plugmesh.state.sweeping import drop_events, expire_run, forget_run, mark_data, mark_logs, mark_released
 from plugmesh.state.writes import Writer
-from scheduler.sweep.decide import Due, RetentionSettings, ages_of, due, oldest_to_go
+from scheduler.sweep.decide import NO_RETENTION, Due, RetentionSettings, ages_of, due, oldest_to_go
 from scheduler.sweep.guarded import guarded
 from scheduler.sweep.measuring import Holds
 from scheduler.sweep.objects import SweptObjects
@@ -57,12 +66,22 @@ class Expiring:
             self._after = after
 
     async def by_size(self, holds: Holds, report: Report, now: float, *, dry_run: bool) -> None:
-        """Mark the data of the oldest runs until no more is kept than may be."""
+        """Mark the data of the oldest runs until no more is kept than may be: of each flow, then of all."""
+        for flow, size, revision in await self._state.read(kept_of_flows):
+            most = (await self._flow_says(revision) or NO_RETENTION).data_bytes
+            if most is not None and size > most:
+                await self._shrink(size - most, flow, holds, report, now, dry_run=dry_run)
         limit = self._settings.retention_data_bytes
-        excess = 0 if limit is None else await self._state.read(kept_bytes) - limit
+        if limit is not None:
+            excess = await self._state.read(kept_bytes) - limit
+            await self._shrink(excess, None, holds, report, now, dry_run=dry_run)
+
+    async def _shrink(
+        self, excess: int, flow: FlowName | None, holds: Holds, report: Report, now: float, *, dry_run: bool
+    ) -> None:
         after = (float("-inf"), "")
         while excess > 0:
-            rows = await self._state.read(oldest_kept, after, _PAGE)
+            rows = await self._state.read(oldest_kept, after, _PAGE, flow)
             held = await self._held([row.run for row in rows], holds)
             ours = [row for row in rows if self._is_ours(row.run)]
             chosen = oldest_to_go(ours, excess, held | holds.pinned)

@@ -284,6 +284,17 @@ async def test_when_there_is_too_much_the_oldest_go_first(house):
     assert {key.split("/")[2] for key in house.there() if not key.endswith("jsonl")} == {"r-2", "r-3"}
 
 
+async def test_a_flow_says_how_much_its_runs_may_keep(house):
+    small = FLOW.model_copy(update={"name": "small", "retention": Retention(data_bytes=1500)})
+    for number in range(3):
+        await house.run(f"r-{number}", size=1000)
+        await house.run(f"s-{number}", size=1000, flow=small)
+        house.machine.ahead += 60
+    await house.sweep(0, rounds=3)
+    kept = {key.split("/")[2] for key in house.there() if not key.endswith("jsonl")}
+    assert kept == {"r-0", "r-1", "r-2", "s-2"}
+
+
 async def test_objects_that_nobody_refers_to_go_and_those_in_use_stay(house):
     own = await house.run("r-1")
     stray = house.put("data/default/r-1/a/0/lost-out")

@@ -58,7 +58,15 @@ def test_a_webhook_hears_of_every_end_unless_it_says_of_which() -> None:
         ),
         (f"notify: [{', '.join([HOOK] * (MOST_NOTIFY + 1))}]", "notify names 11 webhooks, 10 are possible"),
         ("retention: 5d", "retention must be a mapping"),
-        ("retention: {log: 5d}", '3:13: error: retention has no key "log"; there are: runs, data, logs, events'),
+        (
+            "retention: {log: 5d}",
+            '3:13: error: retention has no key "log"; there are: runs, data, logs, events, data_bytes',
+        ),
+        ("retention: {data_bytes: 0}", "data_bytes cannot be 0: it is a number of bytes above zero"),
+        (
+            "retention: {data_bytes: 1 XB}",
+            'data_bytes cannot be "1 XB": it is a number of bytes, or text such as 512 KiB',
+        ),
         ("retention: {runs: 0}", "runs must be more than zero"),
         ("retention: {events: soon}", "events must be a number of seconds, or text such as 500ms, 90s, 5m, 2h, 1d"),
     ],
@@ -75,6 +83,7 @@ def test_no_message_shows_an_address_which_may_be_a_secret() -> None:
 
 def test_retention_is_read_in_seconds() -> None:
     assert parsed(_flow("retention: {runs: 7d, logs: 1h}")).retention == Retention(runs_s=604800, logs_s=3600)
+    assert parsed(_flow("retention: {data_bytes: 2 MB}")).retention == Retention(data_bytes=2_000_000)
     assert parsed(_flow("retention: {}")).retention is None
 
 
