@@ -224,8 +224,9 @@ class RunState:
             step.started_at = at
         if step.state in STEP_TERMINAL:
             step.ended_at = at
-            if step.started_at is None and step.stats is not None:
-                step.started_at = at - step.stats.wall_s
+            if step.stats is not None:  # that it had started may have been heard with its end only, or not at all
+                begun = at - step.stats.wall_s
+                step.started_at = begun if step.started_at is None else min(step.started_at, begun)
 
     def _follow_element(self, step: Step, first: bool) -> None:
         mapped = self.maps[step.node]

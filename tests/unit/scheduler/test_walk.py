@@ -19,6 +19,7 @@ from scheduler.events import (
     AttemptFailed,
     AttemptLost,
     AttemptReturned,
+    AttemptStarted,
     Begin,
     CancelAsked,
     NoModule,
@@ -186,6 +187,17 @@ def test_an_attempt_that_a_cancel_ended_leaves_its_log_and_what_it_used() -> Non
     assert [(one.state, one.stats) for one in outcome.changes if isinstance(one, StepChange) and one.step == "a"] == [
         (StepState.CANCELLED, stats)
     ]
+
+
+@pytest.mark.parametrize(("told_at", "began"), [(None, 2.5), (3.0, 2.5), (2.25, 2.25)])
+def test_a_step_began_no_later_than_what_it_used_says(told_at: float | None, began: float) -> None:
+    run = begun(CHAIN)
+    assign(run, "a")
+    if told_at is not None:
+        advance(run, AttemptStarted(told_at, "a", 1, "i"))
+    step = run.steps["a"]
+    advance(run, AttemptDone(3.0, "a", 1, "i", OUT, AttemptStats(wall_s=0.5)))
+    assert (step.started_at, step.ended_at) == (began, 3.0)
 
 
 def test_a_cancel_with_nothing_running_ends_at_once() -> None:
