@@ -155,6 +155,7 @@ def test_flows_are_saved_compared_and_run_by_name(command: Command, shop: Path) 
     (shop / "second.yaml").write_text(FLOW.replace("price >=", "price >"))
     assert "revision 2" in command.cli("flows", "put", "second.yaml", "-m", "second").stdout
     assert "nodes changed: dear" in command.cli("flows", "diff", "shop/totals").stdout
+    assert [(one["name"], one["revision"]) for one in command.json("flows", "ls")["flows"]] == [("totals", 2)]
     assert [one["message"] for one in command.json("flows", "history", "shop/totals")["revisions"]][-1] == "first"
     assert command.cli("flows", "get", "shop/totals", "--revision", "1").stdout == FLOW
     command.cli("run", "shop/totals@1", "-i", "orders=orders.csv", "-p", "least=5", "-f")

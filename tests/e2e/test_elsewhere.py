@@ -94,6 +94,8 @@ def serve(mesh: RealMesh, name: str, *options: str) -> "subprocess.Popen[bytes]"
 def test_who_shows_no_token_or_a_wrong_one_is_told_what_to_do(
     mesh: RealMesh, without: Callable[..., None], tmp_path: Path
 ) -> None:
+    shown = [mesh.cli("token", "show", "--data", str(mesh.data), *which).stdout.strip() for which in ((), ("--join",))]
+    assert shown == tokens(mesh)
     without()
     assert "plugmesh token show" in mesh.cli("runs", code=2).stderr
     without(PLUGMESH_TOKEN="wrong" * 10)
