@@ -121,7 +121,7 @@ def ended(attempt: Held, exit: Exit) -> StepError:
         case Ending.TIMED_OUT:
             message = (
                 f"{module} ran longer than its {attempt.head.timeout_s:g} s and was ended: "
-                "give the node a larger timeout, or the module less to do"
+                "give the node a larger timeout, or the mesh a larger attempt_wall_s, or the module less to do"
             )
             return _stopped(exit, "Timeout", "timeout", message, ErrorClass.TRANSIENT)
         case Ending.MEMORY:

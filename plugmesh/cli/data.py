@@ -18,7 +18,7 @@ from plugmesh.cli.root import group
 from plugmesh.cli.routes import output_at
 from plugmesh.cli.session import Session
 from plugmesh.cli.terminal_text import brief
-from plugmesh.cli.transfer import save
+from plugmesh.cli.transfer import STDOUT, pour, save
 
 _BARS = "▁▂▃▄▅▆▇█"
 _TOP_SHOWN = 5
@@ -95,7 +95,9 @@ def download(
     *,
     out: Annotated[
         Path | None,
-        typer.Option("--out", "-o", metavar="FILE", help="Write to this file. [default: RUN-STEP-PORT.FORMAT]"),
+        typer.Option(
+            "--out", "-o", metavar="FILE", help="Write to this file; -: to stdout. [default: RUN-STEP-PORT.FORMAT]"
+        ),
     ] = None,
     format: Annotated[
         DataFormat | None, typer.Option(help="Format of a table. [default: by the file's ending, else parquet]")
@@ -114,6 +116,9 @@ def download(
         kind = format.value if format else ending if ending in set(DataFormat) else DataFormat.PARQUET.value
         target = out or Path(f"{run}-{step}-{port}.{kind}".replace("/", "_"))
         query = {"format": kind, "columns": columns, "formulas": "keep" if keep_formulas else None}
+        if target == STDOUT:
+            pour(session.client, output_at(run, step, port, "download"), **query)
+            return
         with session.transferring(target.name) as progress:
             save(session.client, output_at(run, step, port, "download"), target, progress, **query)
         size = target.stat().st_size

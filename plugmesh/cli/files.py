@@ -13,7 +13,7 @@ from plugmesh.cli.console import cells, table
 from plugmesh.cli.root import group
 from plugmesh.cli.routes import at
 from plugmesh.cli.session import Session
-from plugmesh.cli.transfer import resume, upload
+from plugmesh.cli.transfer import STDOUT, pour, resume, upload
 from plugmesh.errors import NotFound
 
 FileName = Annotated[str, typer.Argument(metavar="NAME", help="The file's name on the mesh.")]
@@ -55,7 +55,7 @@ def get(
     *,
     out: Annotated[
         Path | None,
-        typer.Option("--out", "-o", metavar="FILE", help="Write to this file; to one of its name otherwise."),
+        typer.Option("--out", "-o", metavar="FILE", help="Write to this file, or -: to stdout; else one of its name."),
     ] = None,
     version: Version = None,
     namespace: Namespace = None,
@@ -64,6 +64,9 @@ def get(
 ) -> None:
     """Fetch a file. What came before an interruption is kept, and the same command fetches the rest."""
     with Session(url, as_json) as session:
+        if out == STDOUT:
+            pour(session.client, at("files", name), version=version, namespace=namespace)
+            return
         target = out or Path(Path(name).name)
         target = target / Path(name).name if target.is_dir() else target
         with session.transferring(target.name) as progress:

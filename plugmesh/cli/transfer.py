@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,17 @@ def upload(client: MeshClient, name: str, path: Path, progress: Progress = silen
         return client.put(at("files", name), _pieces(path, size, progress), headers, namespace=namespace)
     except OSError as error:
         raise ConfigurationError(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+STDOUT = Path("-")
+
+
+def pour(client: MeshClient, path: str, **query: Any) -> None:
+    """Write the bytes at a path to stdout, for the next command of a pipe."""
+    with client.stream(path, **query) as answer:
+        for piece in answer.iter_bytes(PIECE_BYTES):
+            sys.stdout.buffer.write(piece)
+    sys.stdout.buffer.flush()
 
 
 def save(client: MeshClient, path: str, target: Path, progress: Progress = silent, **query: Any) -> None:

@@ -116,6 +116,8 @@ def test_data_is_looked_at_and_saved(command: Command, run: str, shop: Path) -> 
     assert command.json("data", "stats", run, "dear", "--columns", "price")["columns"][0]["nulls"] == 0
     assert "different" not in command.cli("data", "stats", run, "dear").stderr
     command.cli("data", "download", run, "dear", "--out", "dear.csv")
+    poured = command.cli("data", "download", run, "dear", "--out", "-", "--format", "csv").stdout
+    assert poured == (shop / "dear.csv").read_text()
     assert len((shop / "dear.csv").read_text().splitlines()) == 4
     assert "has no output" in command.cli("data", "rows", run, "dear", "nope", code=4).stderr
 
@@ -126,6 +128,7 @@ def test_files_are_put_listed_fetched_and_removed(command: Command, shop: Path) 
     assert [one["name"] for one in command.json("files", "ls", "kept")["files"]] == ["kept.csv"]
     versions = command.json("files", "versions", "kept.csv")["versions"]
     assert len(versions) == 2
+    assert command.cli("files", "get", "kept.csv", "--out", "-").stdout == (shop / "totals.yaml").read_text()
     command.cli("files", "get", "kept.csv", "--out", "back.csv", "--version", str(versions[-1]["version"]))
     assert (shop / "back.csv").read_bytes() == (shop / "orders.csv").read_bytes()
     assert "--yes" in command.cli("files", "rm", "kept.csv", code=2).stderr
