@@ -74,11 +74,16 @@ class Guard:
     async def _measured(self, scope: Scope, receive: Receive, send: Send) -> None:
         begun = self._runtime.now()
         status = 0
+        endless = False
 
         async def watched(message: Message) -> None:
-            nonlocal status
+            nonlocal status, endless
             if message["type"] == "http.response.start":
                 status = message["status"]
+                endless = b"content-length" not in {name for name, _ in message.get("headers", ())}
+            elif endless and message.get("more_body") and not self._is_admitted(scope):
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
+                raise ClientDisconnect  # for whoever makes the pieces it is the same
             await send(message)
 
         try:
@@ -108,6 +113,16 @@ class Guard:
         scope[SCHEME] = scheme
         self._names.check(scope, scheme, heads.get(b"host", b""), heads.get(b"origin"))
         scope[ACTOR] = _LOCAL if self._tokens is None else self._actor(self._tokens, scope, heads)
+
+    def _is_admitted(self, scope: Scope) -> bool:
+        """Whether who came in would come in now: a stream must not outlive its token."""
+        if self._tokens is None:
+            return True
+        heads = {name: value for name, value in scope["headers"] if name in _HEADERS}
+        try:
+            return self._actor(self._tokens, scope, heads) == scope[ACTOR]
+        except PlugmeshError:
+            return False
 
     def _actor(self, tokens: Tokens, scope: Scope, heads: _Heads) -> Actor:
         actor, detail = NOBODY, HOW_TO_SHOW

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from plugmesh.runtime import SystemRuntime
 from plugmesh.settings.settings import Settings
 from plugmesh.token_file import JOIN_TOKEN, TOKEN, ensure_token, read_token, replace_token
 from tests.integration.gateway.house import FLOW, URL, House
+from tests.waiting import wait_until
 
 SESSION = "/api/v1/session"
 
@@ -51,7 +53,7 @@ async def browser(house: House, tokens: Tokens) -> AsyncIterator[httpx2.AsyncCli
 
 @pytest.fixture
 def settings() -> Settings:
-    return Settings(sessions=2, session_s=100, trusted_proxies=("127.0.0.1",))
+    return Settings(sessions=2, session_s=100, recheck_s=0.2, trusted_proxies=("127.0.0.1",))
 
 
 def test_a_token_is_made_once_long_and_for_its_owner_only(tmp_path: Path) -> None:
@@ -94,6 +96,23 @@ async def test_a_replaced_token_is_in_force_soon_and_ends_all_sessions(
     for token, status in ((old, 401), (new, 200)):
         answer = await browser.get("/api/v1/runs", headers={"authorization": f"Bearer {token}"})
         assert answer.status_code == status
+
+
+@pytest.mark.parametrize("shown", ["header", "cookie"])
+async def test_a_stream_ends_when_the_token_that_opened_it_is_replaced(
+    tmp_path: Path, browser: httpx2.AsyncClient, clock: SetClock, house: House, shown: str
+) -> None:
+    token = read_token(tmp_path / TOKEN)
+    headers = {"authorization": f"Bearer {token}"} if shown == "header" else {}
+    if shown == "cookie":
+        assert (await browser.post(SESSION, json={"token": token})).status_code == 204
+    stream = asyncio.create_task(browser.get("/api/v1/events", headers=headers))  # answered as a whole, at its end
+    await wait_until(lambda: len(house.gateway.feed) == 1)
+    replace_token(tmp_path / TOKEN)
+    clock.time += LOOK_S
+    async with asyncio.timeout(10):
+        assert (await stream).status_code == 200
+    await wait_until(lambda: len(house.gateway.feed) == 0)
 
 
 async def test_a_replaced_token_that_others_can_read_is_not_used(
