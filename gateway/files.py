@@ -66,7 +66,11 @@ class Files:
         if await self._state.write(delete_file, namespace, name, key, self._runtime.wall()):
             return
         await find_newest(self._state, (namespace,), name)
-        raise _no_version(namespace, name, version or "")
+        if version is not None:
+            raise _no_version(namespace, name, version)
+        raise NotFound(
+            f"there was no file {name!r} to delete, and it was uploaded at the same time: delete it once more"
+        )
 
 
 async def find_newest(state: State, namespaces: tuple[str, ...], name: str) -> StoredFile:

@@ -119,8 +119,9 @@ class Guard:
         if self._tokens is None:
             return True
         heads = {name: value for name, value in scope["headers"] if name in _HEADERS}
+        before: Actor = scope[ACTOR]
         try:
-            return self._actor(self._tokens, scope, heads) == scope[ACTOR]
+            return self._actor(self._tokens, scope, heads) == before
         except PlugmeshError:
             return False
 

@@ -291,6 +291,14 @@ async def test_a_deleted_name_is_gone_and_its_bytes_stay_for_those_who_have_it(h
     assert bytes(house.objects.read(file["key"])) == b"1"
 
 
+async def test_a_name_that_comes_while_it_is_deleted_is_told_so(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    await put(house, "a", b"1")
+    monkeypatch.setattr("gateway.files.delete_file", lambda *_: False)  # as if the upload had come a moment later
+    answer = await house.client.delete(f"{FILES}/a")
+    assert answer.status_code == 404
+    assert "it was uploaded at the same time: delete it once more" in answer.json()["detail"]
+
+
 async def test_without_its_newest_version_a_name_points_at_the_one_before(house: House) -> None:
     versions = [(await put(house, "a", content))["version"] for content in (b"1", b"22")]
     assert (await house.client.delete(f"{FILES}/a?version={versions[1]}")).status_code == 204
