@@ -184,10 +184,16 @@ class Retention(Group):
     """Event rows of runs that have ended."""
     retention_data_bytes: Annotated[Bytes | None, OrNone, RUN_TIME] = None
     """Bytes of all outputs; the oldest go first."""
+    retention_logs_bytes: Annotated[Bytes | None, OrNone, RUN_TIME] = None
+    """Bytes of all logs of runs that have ended; the oldest go first."""
+    retention_runs: Annotated[Count | None, OrNone, RUN_TIME] = None
+    """Runs that have ended; those that ended first go first. Pinned ones stay beside them."""
     retention_file_versions: Annotated[Count | None, OrNone, RUN_TIME] = 100
     """Versions of each file."""
     retention_files_s: Annotated[Seconds | None, OrNone, RUN_TIME] = None
     """Versions of files that are not the newest."""
+    retention_files_bytes: Annotated[Bytes | None, OrNone, RUN_TIME] = None
+    """Bytes of all files; the oldest versions that are not the newest of their file, and that nothing uses, go first."""
     retention_grace_s: Annotated[Seconds, RUN_TIME] = 300.0
     """Time between marking and deleting, and between a run's end and looking at what it left: longer than any request
     takes to become a run."""

@@ -29,15 +29,24 @@ def deleted_files(reader: Reader, before: float, after: int, limit: int) -> list
     return [FileVersion(*row) for row in reader.rows(_versions().where(*where).order_by(file.c.key).limit(limit))]
 
 
-def surplus_files(reader: Reader, keep: int | None, created_before: float | None, limit: int) -> list[FileVersion]:
-    """Versions that are not deleted and not the newest, and beyond the first `keep`, or older than that."""
+def surplus_files(
+    reader: Reader, keep: int | None, created_before: float | None, limit: int, after: int = 0
+) -> list[FileVersion]:
+    """Versions that are not deleted and not the newest, and beyond the first `keep`, or older than that; oldest first,
+    behind the key `after`."""
     rank = sa.func.row_number().over(partition_by=(file.c.namespace, file.c.name), order_by=file.c.key.desc())
     ranked = _versions(rank.label("rank")).where(file.c.deleted_at.is_(None)).subquery()
     too_many = sa.false() if keep is None else ranked.c.rank > keep
     too_old = sa.false() if created_before is None else ranked.c.created_at < created_before
     columns = [column for column in ranked.c if column.name != "rank"]
-    query = sa.select(*columns).where(ranked.c.rank > 1, sa.or_(too_many, too_old)).order_by(ranked.c.key).limit(limit)
-    return [FileVersion(*row) for row in reader.rows(query)]
+    query = sa.select(*columns).where(ranked.c.rank > 1, ranked.c.key > after, sa.or_(too_many, too_old))
+    return [FileVersion(*row) for row in reader.rows(query.order_by(ranked.c.key).limit(limit))]
+
+
+def file_bytes(reader: Reader) -> int:
+    """Bytes of all versions that are not deleted."""
+    total = sa.func.coalesce(sa.func.sum(file.c.bytes), 0)
+    return int(reader.rows(sa.select(total).where(file.c.deleted_at.is_(None)))[0][0])
 
 
 def known_objects(reader: Reader, keys: Collection[str]) -> frozenset[str]:

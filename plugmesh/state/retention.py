@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import sqlalchemy as sa
 
@@ -19,6 +19,8 @@ _STEPS = 1_000
 _SLICE = 500
 FlowName: TypeAlias = tuple[str, str]
 """Namespace and name."""
+Part: TypeAlias = Literal["data", "logs"]
+"""What of a run is limited in bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,7 @@ class Measured:
 @dataclass(frozen=True, slots=True)
 class Kept:
     """One ended run and what is still there of it. `key` and `revision` are None when its row is gone; then only
-    objects are left."""
+    objects are left. `bytes` are those of its data."""
 
     run: str
     key: int | None
@@ -68,6 +70,13 @@ class Kept:
     logs_released_at: float | None
     events_gone_at: float | None
     revision: int | None
+    log_bytes: int = 0
+
+    def unmarked(self, part: Part) -> int:
+        """Bytes of that part, as long as it is not to go."""
+        if part == "data":
+            return self.bytes if self.data_marked_at is None else 0
+        return self.log_bytes if self.logs_marked_at is None else 0
 
 
 # -- questions -------------------------------------------------------------------------------------------------------
@@ -169,11 +178,13 @@ def kept_of_flows(reader: Reader) -> list[tuple[FlowName, int, int]]:
     return [((str(space), str(name)), int(size), int(revision)) for space, name, size, revision in rows]
 
 
-def oldest_kept(reader: Reader, after: tuple[float, str], limit: int, flow: FlowName | None = None) -> list[Kept]:
-    """Those (of one flow) whose data is not marked, those that ended first first."""
+def oldest_kept(
+    reader: Reader, after: tuple[float, str], limit: int, part: Part = "data", flow: FlowName | None = None
+) -> list[Kept]:
+    """Those (of one flow) of which that part is not marked, those that ended first first."""
     at, last = after
     later = sa.and_(run_data.c.ended_at >= at, sa.or_(run_data.c.ended_at > at, run_data.c.run > last))
-    query = _kept().where(run_data.c.data_marked_at.is_(None), later)
+    query = _kept().where(run_data.c[f"{part}_marked_at"].is_(None), later)
     if flow is not None:
         query = query.where(run_data.c.namespace == flow[0], run_data.c.flow == flow[1])
     rows = reader.rows(query.order_by(run_data.c.ended_at, run_data.c.run).limit(limit))
@@ -184,7 +195,7 @@ def _kept() -> sa.Select[Any]:
     data = run_data.c
     names = ("data_marked_at", "data_released_at", "logs_marked_at", "logs_released_at", "events_gone_at")
     columns = (data.run, run.c.key, data.namespace, data.flow, data.ended_at, data.bytes)
-    query = sa.select(*columns, *(data[name] for name in names), run.c.revision)
+    query = sa.select(*columns, *(data[name] for name in names), run.c.revision, data.log_bytes)
     return query.outerjoin(run, run.c.id == data.run)
 
 
@@ -200,10 +211,17 @@ def stale_attempts(reader: Reader, key: int, limit: int) -> list[tuple[str, int]
     return [(str(name), int(epoch)) for name, epoch in reader.rows(query.limit(limit))]
 
 
-def kept_bytes(reader: Reader) -> int:
-    """Bytes of data that is not marked."""
-    total = sa.func.coalesce(sa.func.sum(run_data.c.bytes), 0)
-    return int(reader.rows(sa.select(total).where(run_data.c.data_marked_at.is_(None)))[0][0])
+def kept_bytes(reader: Reader, part: Part = "data") -> int:
+    """Bytes of that part of all ended runs that are not marked."""
+    total = sa.func.coalesce(sa.func.sum(run_data.c["bytes" if part == "data" else "log_bytes"]), 0)
+    return int(reader.rows(sa.select(total).where(run_data.c[f"{part}_marked_at"].is_(None)))[0][0])
+
+
+def first_of_newest(reader: Reader, count: int) -> tuple[float, str] | None:
+    """End and id of the run that ended first of the `count` that ended last; None if there are not more than those."""
+    newest = sa.select(run.c.ended_at, run.c.id).where(run.c.ended_at.is_not(None))
+    rows = reader.rows(newest.order_by(run.c.ended_at.desc(), run.c.id.desc()).offset(count - 1).limit(2))
+    return (float(rows[0][0]), str(rows[0][1])) if len(rows) == 2 else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from plugmesh.contracts.flow import Retention
-from plugmesh.state.retention import Kept
+from plugmesh.state.file_versions import FileVersion
+from plugmesh.state.retention import Kept, Part
+
+_One = TypeVar("_One")
 
 
 class RetentionSettings(Protocol):
@@ -28,9 +31,15 @@ class RetentionSettings(Protocol):
     @property
     def retention_data_bytes(self) -> int | None: ...
     @property
+    def retention_logs_bytes(self) -> int | None: ...
+    @property
+    def retention_runs(self) -> int | None: ...
+    @property
     def retention_file_versions(self) -> int | None: ...
     @property
     def retention_files_s(self) -> float | None: ...
+    @property
+    def retention_files_bytes(self) -> int | None: ...
     @property
     def retention_grace_s(self) -> float: ...
     @property
@@ -63,6 +72,8 @@ class Due:
 
 
 NOTHING_DUE = Due()
+AT_ONCE = Ages(0.0, 0.0, 0.0, 0.0)
+"""The ages of a run that is one too many."""
 
 
 def ages_of(settings: RetentionSettings, flow: Retention | None) -> Ages:
@@ -101,15 +112,28 @@ def due(kept: Kept, ages: Ages, *, now: float, grace_s: float, pinned: bool, hel
     )
 
 
-def oldest_to_go(rows: Iterable[Kept], excess_bytes: int, protected: Collection[str]) -> list[Kept]:
-    """The first of `rows` (oldest first) whose data makes up `excess_bytes`; runs that keep nothing are left alone."""
-    chosen: list[Kept] = []
-    for row in rows:
+def oldest_to_go(
+    rows: Iterable[Kept], excess_bytes: int, protected: Collection[str], part: Part = "data"
+) -> list[Kept]:
+    """The first of `rows` (oldest first) whose data (or logs) makes up `excess_bytes`; runs that keep nothing are left
+    alone."""
+    return _making_up(excess_bytes, ((row, row.unmarked(part)) for row in rows if row.run not in protected))
+
+
+def versions_to_go(versions: Iterable[FileVersion], excess_bytes: int, protected: Collection[str]) -> list[FileVersion]:
+    """The first of `versions` (oldest first, none the newest of its file) that make up `excess_bytes`; `protected` are
+    objects that deleting would not free."""
+    return _making_up(excess_bytes, ((one, one.bytes) for one in versions if one.object not in protected))
+
+
+def _making_up(excess_bytes: int, sizes: Iterable[tuple[_One, int]]) -> list[_One]:
+    chosen: list[_One] = []
+    for one, size in sizes:
         if excess_bytes <= 0:
             break
-        if row.bytes and row.data_marked_at is None and row.run not in protected:
-            chosen.append(row)
-            excess_bytes -= row.bytes
+        if size:
+            chosen.append(one)
+            excess_bytes -= size
     return chosen
 
 

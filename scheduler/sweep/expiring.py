@@ -10,6 +10,8 @@ from plugmesh.runtime import Runtime
 from plugmesh.state.retention import (
     FlowName,
     Kept,
+    Part,
+    first_of_newest,
     flow_retention,
     kept_bytes,
     kept_of_flows,
@@ -20,7 +22,7 @@ from plugmesh.state.retention import (
 from plugmesh.state.store import State
 from plugmesh.state.sweeping import drop_events, expire_run, forget_run, mark_data, mark_logs, mark_released
 from plugmesh.state.writes import Writer
-from scheduler.sweep.decide import NO_RETENTION, Due, RetentionSettings, ages_of, due, oldest_to_go
+from scheduler.sweep.decide import AT_ONCE, NO_RETENTION, Due, RetentionSettings, ages_of, due, oldest_to_go
 from scheduler.sweep.guarded import guarded
 from scheduler.sweep.measuring import Holds
 from scheduler.sweep.objects import SweptObjects
@@ -56,9 +58,11 @@ class Expiring:
     async def by_age(self, holds: Holds, report: Report, now: float, *, whole: bool, dry_run: bool) -> None:
         """One pass over ended runs, or the next part of one."""
         after, pages = ("", 0) if whole else (self._after, 0)
+        most = self._settings.retention_runs
+        first = None if most is None else await self._state.read(first_of_newest, most)
         while whole or pages < PAGES:
             rows = await self._state.read(kept_runs, after, _PAGE)
-            await self._page([row for row in rows if self._is_ours(row.run)], holds, report, now, dry_run)
+            await self._page([row for row in rows if self._is_ours(row.run)], holds, report, now, dry_run, first=first)
             after, pages = (rows[-1].run if len(rows) == _PAGE else ""), pages + 1
             if not after:
                 break
@@ -66,36 +70,60 @@ class Expiring:
             self._after = after
 
     async def by_size(self, holds: Holds, report: Report, now: float, *, dry_run: bool) -> None:
-        """Mark the data of the oldest runs until no more is kept than may be: of each flow, then of all."""
+        """Mark data and logs of the oldest runs until no more is kept than may be: of each flow, then of all."""
         for flow, size, revision in await self._state.read(kept_of_flows):
             most = (await self._flow_says(revision) or NO_RETENTION).data_bytes
             if most is not None and size > most:
-                await self._shrink(size - most, flow, holds, report, now, dry_run=dry_run)
-        limit = self._settings.retention_data_bytes
-        if limit is not None:
-            excess = await self._state.read(kept_bytes) - limit
-            await self._shrink(excess, None, holds, report, now, dry_run=dry_run)
+                await self._shrink(size - most, "data", holds, report, now, flow=flow, dry_run=dry_run)
+        limits: dict[Part, int | None] = {
+            "data": self._settings.retention_data_bytes,
+            "logs": self._settings.retention_logs_bytes,
+        }
+        for part, limit in limits.items():
+            if limit is not None:
+                excess = await self._state.read(kept_bytes, part) - limit
+                await self._shrink(excess, part, holds, report, now, dry_run=dry_run)
 
     async def _shrink(
-        self, excess: int, flow: FlowName | None, holds: Holds, report: Report, now: float, *, dry_run: bool
+        self,
+        excess: int,
+        part: Part,
+        holds: Holds,
+        report: Report,
+        now: float,
+        *,
+        dry_run: bool,
+        flow: FlowName | None = None,
     ) -> None:
         after = (float("-inf"), "")
         while excess > 0:
-            rows = await self._state.read(oldest_kept, after, _PAGE, flow)
-            held = await self._held([row.run for row in rows], holds)
+            rows = await self._state.read(oldest_kept, after, _PAGE, part, flow)
             ours = [row for row in rows if self._is_ours(row.run)]
-            chosen = oldest_to_go(ours, excess, held | holds.pinned)
-            excess -= sum(row.bytes for row in chosen)
-            await self._mark(chosen, [], report, now, dry_run)
+            held = await self._held([row.run for row in ours], holds) if part == "data" else frozenset()
+            chosen = oldest_to_go(ours, excess, held | holds.pinned, part)
+            excess -= sum(row.unmarked(part) for row in chosen)
+            data, logs = (chosen, []) if part == "data" else ([], chosen)
+            await self._mark(data, logs, report, now, dry_run)
             if len(rows) < _PAGE:
                 return
             after = (rows[-1].ended_at, rows[-1].run)
 
-    async def _page(self, rows: Sequence[Kept], holds: Holds, report: Report, now: float, dry_run: bool) -> None:
+    async def _page(
+        self,
+        rows: Sequence[Kept],
+        holds: Holds,
+        report: Report,
+        now: float,
+        dry_run: bool,
+        *,
+        first: tuple[float, str] | None,
+    ) -> None:
+        """`first`: what ended before that run is one too many."""
         held = await self._held([row.run for row in rows], holds)
         found: list[tuple[Kept, Due]] = []
         for row in rows:
-            ages = ages_of(self._settings, await self._flow_says(row.revision))
+            surplus = first is not None and (row.ended_at, row.run) < first
+            ages = AT_ONCE if surplus else ages_of(self._settings, await self._flow_says(row.revision))
             limits = {"now": now, "grace_s": self._settings.retention_grace_s}
             found.append((row, due(row, ages, **limits, pinned=row.run in holds.pinned, held=row.run in held)))
         for row, wanted in found:  # deleting needs no room; marking does

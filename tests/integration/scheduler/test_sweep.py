@@ -60,8 +60,11 @@ class Settings:
     retention_logs_s: float | None = 20 * DAY
     retention_events_s: float | None = 5 * DAY
     retention_data_bytes: int | None = None
+    retention_logs_bytes: int | None = None
+    retention_runs: int | None = None
     retention_file_versions: int | None = 100
     retention_files_s: float | None = None
+    retention_files_bytes: int | None = None
     retention_grace_s: float = GRACE_S
     sweep_every_s: float = 300.0
 
@@ -282,6 +285,41 @@ async def test_when_there_is_too_much_the_oldest_go_first(house):
     house.settings.retention_data_bytes = 2500
     await house.sweep(0, rounds=3)
     assert {key.split("/")[2] for key in house.there() if not key.endswith("jsonl")} == {"r-2", "r-3"}
+
+
+async def test_when_there_are_too_many_logs_the_oldest_go_first(house):
+    for number in range(4):
+        await house.run(f"r-{number}")
+        house.machine.ahead += 60
+    await house.pin("r-0")
+    house.settings.retention_logs_bytes = 25
+    await house.sweep(0, rounds=3)
+    assert {key.split("/")[2] for key in house.there() if key.endswith("jsonl")} == {"r-0", "r-3"}
+    assert len(house.there()) == 4 + 2
+
+
+async def test_when_there_are_too_many_runs_those_that_ended_first_go_whole(house):
+    for number in range(5):
+        await house.run(f"r-{number}")
+        house.machine.ahead += 60
+    await house.pin("r-0")
+    house.settings.retention_runs = 2
+    await house.sweep(0, rounds=4)
+    assert {key.split("/")[2] for key in house.there()} == {"r-0", "r-3", "r-4"}
+    assert [run for run in range(5) if await house.stored(f"r-{run}")] == [0, 3, 4]
+
+
+async def test_when_files_take_up_too_much_old_versions_that_nothing_uses_go_first(house):
+    stored = [await house.file(name, number) for number in range(3) for name in ("a", "b")]
+    used = {"f": FileRef(name="a", key=stored[0].object, bytes=100, hash="h")}
+    await house.run("r-1", ended=False, inputs=used)
+    house.settings.retention_files_bytes = 350
+    await house.sweep(0, rounds=3)
+    left = {f"files/default/{name}" for name in ("a-0", "a-2", "b-2")}
+    assert house.there("files/") == left
+    house.settings.retention_files_bytes = 1
+    await house.sweep(0, rounds=3)
+    assert house.there("files/") == left
 
 
 async def test_a_flow_says_how_much_its_runs_may_keep(house):

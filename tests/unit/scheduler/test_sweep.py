@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 from plugmesh.contracts.flow import Retention
 from plugmesh.data.named import named_in
 from plugmesh.objects.keys import lender_of
+from plugmesh.state.file_versions import FileVersion
 from plugmesh.state.retention import Kept
 from plugmesh.steady_clock import SteadyClock
-from scheduler.sweep.decide import NOTHING_DUE, Ages, Due, ages_of, due, oldest_to_go
+from scheduler.sweep.decide import NOTHING_DUE, Ages, Due, ages_of, due, oldest_to_go, versions_to_go
 from scheduler.sweep.places import is_log, lenders
 
 DAY = 86_400.0
@@ -40,8 +41,11 @@ class Settings:
     retention_logs_s: float | None = 30 * DAY
     retention_events_s: float | None = 30 * DAY
     retention_data_bytes: int | None = None
+    retention_logs_bytes: int | None = None
+    retention_runs: int | None = None
     retention_file_versions: int | None = 100
     retention_files_s: float | None = None
+    retention_files_bytes: int | None = None
     retention_grace_s: float = 300.0
     sweep_every_s: float = 300.0
 
@@ -133,6 +137,19 @@ def test_for_room_the_oldest_go_first_and_no_more_than_needed(rows, excess, prot
     if chosen:
         assert sum(row.bytes for row in chosen[:-1]) < excess
     assert sum(row.bytes for row in chosen) >= min(excess, sum(row.bytes for row in free))
+
+
+def test_logs_go_for_room_by_their_own_size():
+    rows = [fresh(run=f"run-{n}", bytes=1000, log_bytes=n) for n in range(4)]
+    assert [row.run for row in oldest_to_go(rows, 3, {"run-1"}, "logs")] == ["run-2", "run-3"]
+    marked = [replace(row, logs_marked_at=1.0) for row in rows]
+    assert oldest_to_go(marked, 3, set(), "logs") == []
+
+
+def test_versions_that_are_used_are_passed_over_for_room():
+    versions = [FileVersion(n, f"files/d/{n}", 10, 0.0, None) for n in range(4)]
+    assert versions_to_go(versions, 11, {"files/d/1"}) == [versions[0], versions[2]]
+    assert versions_to_go(versions, 0, set()) == []
 
 
 def test_whose_an_object_is():
