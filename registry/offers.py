@@ -30,13 +30,17 @@ def mismatch(offer: Offer, contract: ModuleContract) -> str | None:
     return None
 
 
+def contract_in(data: memoryview) -> ModuleContract:
+    """The contract in these bytes. Raises `ContractRefused` if it is too large, `ValidationError` if it is none."""
+    if len(data) > CONTRACT_LIMIT_BYTES:
+        raise ContractRefused(f"it has {len(data)} bytes, the limit is {CONTRACT_LIMIT_BYTES}")
+    return ModuleContract.model_validate_json(bytes(data))
+
+
 def _read(store: ObjectStore, offer: Offer) -> ModuleContract | str:
     key = contract_key(offer.digest)
     try:
-        data = store.read(key)
-        if len(data) > CONTRACT_LIMIT_BYTES:
-            raise ContractRefused(f"it has {len(data)} bytes, the limit is {CONTRACT_LIMIT_BYTES}")
-        contract = ModuleContract.model_validate_json(bytes(data))
+        contract = contract_in(store.read(key))
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         return f"its contract {key} cannot be read at {'.'.join(map(str, first['loc']))!r}: {first['msg']}"

@@ -121,8 +121,9 @@ def test_authorize_asks_who_what_and_where() -> None:
     join, nobody = Actor("join", Scope.JOIN), Actor("nobody", Scope.NOBODY)
     authorize(join, Action.JOIN, Resource(Kind.MESH))
     authorize(nobody, Action.PING, Resource(Kind.HEALTH))
-    with pytest.raises(Unauthorized, match="write flow 'daily'"):
+    with pytest.raises(Unauthorized, match="write flow 'daily'") as refused:
         authorize(join, Action.WRITE, Resource(Kind.FLOW, "sales", "daily"))
+    assert refused.value.code == "unauthorized"
     with pytest.raises(Unauthenticated, match="PLUGMESH_TOKEN"):
         authorize(nobody, Action.JOIN, Resource(Kind.MESH))
 

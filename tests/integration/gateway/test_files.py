@@ -144,6 +144,8 @@ async def test_a_range_is_a_part(house: House, asked: str, status: int, content:
     await house.client.put(f"{FILES}/a", content=b"0123456789")
     answer = await house.client.get(f"{FILES}/a", headers={"range": asked})
     assert (answer.status_code, answer.headers.get("content-range")) == (status, shown)
+    if status == 416:
+        assert answer.json()["code"] == "bad-range"
     if content is not None:
         assert answer.content == content
         assert answer.headers["content-length"] == str(len(content))

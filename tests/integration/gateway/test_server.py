@@ -172,8 +172,9 @@ async def test_a_port_in_use_says_what_to_do(served: Served) -> None:
 
 
 def test_an_address_that_is_not_ours_says_what_to_do() -> None:
-    with pytest.raises(ConfigurationError, match="--host"):
+    with pytest.raises(ConfigurationError, match="--host") as refused:
         bind("192.0.2.1", 0)
+    assert refused.value.code == "configuration"
 
 
 async def test_the_default_is_this_machine_only(served: Served, free_port: Callable[[], int]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from contextlib import AsyncExitStack, suppress
 
 import httpx2
@@ -37,6 +38,8 @@ async def test_a_request_that_never_becomes_whole_ends(house: House, data: bytes
     async with served(house, settings) as port, raw(port, data) as (reader, _):
         answer = await reader.read()  # until the gateway closes
         assert answer.startswith(b"HTTP/1.1 408 ") == (data != b"")
+        if data:
+            assert json.loads(answer.partition(b"\r\n\r\n")[2])["code"] == "request-timeout"
         assert await health(port) == 200
 
 

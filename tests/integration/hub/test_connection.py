@@ -140,8 +140,9 @@ async def test_a_close_of_the_peer_ends_receive_with_its_words(house: House) -> 
     await client.send(b"before")
     await client.close(1001, "going home")
     assert await ours.receive() == b"before"
-    with pytest.raises(LinkLost, match="1001: going home"):
+    with pytest.raises(LinkLost, match="1001: going home") as lost:
         await ours.receive()
+    assert lost.value.code == "link-lost"
     assert not ours.send_soon(b"too late")
 
 

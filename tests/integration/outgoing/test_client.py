@@ -85,8 +85,9 @@ async def test_a_name_that_turns_private_is_refused_at_the_next_connection():
     async with receiving(ok) as receiver:
         client = Client(lambda: HERE, resolve=resolve)
         await client.request("GET", receiver.url(host="hooks.example"), timeout_s=10)
-        with pytest.raises(AddressRefused, match=r"10\.0\.0\.1"):
+        with pytest.raises(AddressRefused, match=r"10\.0\.0\.1") as refused:
             await client.request("GET", receiver.url(host="hooks.example"), timeout_s=10)
+        assert refused.value.code == "address-refused"
         await client.aclose()
 
 
@@ -170,15 +171,17 @@ async def test_what_is_no_http_is_unreadable(client):
         return b"220 mail.example ESMTP\r\n"
 
     async with receiving(noise) as receiver:
-        with pytest.raises(AnswerUnreadable, match="HTTP"):
+        with pytest.raises(AnswerUnreadable, match="HTTP") as failed:
             await client.request("GET", receiver.url(), timeout_s=10)
+    assert failed.value.code == "answer-unreadable"
 
 
 async def test_nobody_there_is_not_reachable(client):
     async with receiving(ok) as receiver:
         url = receiver.url()
-    with pytest.raises(NotReachable):
+    with pytest.raises(NotReachable) as failed:
         await client.request("GET", url, timeout_s=10)
+    assert failed.value.code == "not-reachable"
 
 
 async def test_proxies_of_the_environment_are_ignored(client, monkeypatch):

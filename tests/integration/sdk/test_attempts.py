@@ -91,6 +91,7 @@ async def test_an_exception_says_where_it_was_raised(shared_house: House) -> Non
     failed = await shared_house.failed(await shared_house.assign("t.raises", {"rows": [shared_house.table()]}))
     error = failed.error
     assert (error.type, error.message, error.error_class) == ("ValueError", "no good", ErrorClass.FATAL)
+    assert error.code == "module-failed"
     assert "authored.py:" in error.where
     assert 'raise ValueError("no good")' in error.traceback
     assert "module_sdk" not in error.traceback

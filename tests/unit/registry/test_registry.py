@@ -13,12 +13,13 @@ from plugmesh.conformance.waiting import wait_until
 from plugmesh.contracts.instance import Beat, Offer, Registration
 from plugmesh.contracts.messages import Refused, decode_dispatch
 from plugmesh.contracts.module import InputPort, ModuleContract, contract_key
-from plugmesh.errors import ObjectMissing, StateUnavailable
+from plugmesh.errors import ContractRefused, ObjectMissing, StateUnavailable
 from plugmesh.hub.directory import Seat
 from plugmesh.hub.hub import Hub
 from plugmesh.objects.port import Stored, Writer
 from plugmesh.state.modules import ModuleSwitch
 from registry.liveness import Liveness
+from registry.offers import CONTRACT_LIMIT_BYTES, contract_in
 from registry.registry import Member, MemberChange, Registry
 from tests.unit.registry.manual_clock import ManualClock
 
@@ -221,6 +222,17 @@ async def test_a_corrupt_contract_harms_nobody_else(world: World, data: bytes) -
     await world.join(bad, world.objects.put(contract()))
     assert world.member().offers == {"a.b": ("1.0.0",)}
     assert [refusal.module for refusal in world.member().refused] == ["c.d"]
+
+
+async def test_a_contract_that_is_too_large_is_refused(world: World) -> None:
+    large = Offer(name="c.d", version="1.0.0", digest="sha256:" + "1" * 64)
+    data = b" " * (CONTRACT_LIMIT_BYTES + 1)
+    world.objects.objects[contract_key(large.digest)] = data
+    await world.join(large, world.objects.put(contract()))
+    assert "the limit is 1048576" in world.member().refused[0].difference
+    with pytest.raises(ContractRefused) as refused:
+        contract_in(memoryview(data))
+    assert refused.value.code == "contract-refused"
 
 
 async def test_a_contract_of_another_module_is_refused(world: World) -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plugmesh.contracts.data import ValueRef
-from plugmesh.contracts.flow import Flow
+from plugmesh.contracts.flow import Flow, Node
 from plugmesh.contracts.messages import AttemptStats, LogRef
 from plugmesh.contracts.run import RUN_TERMINAL, STEP_GOOD, STEP_TERMINAL, AttemptState, RunState, StepState
 from plugmesh.state.records import StepRow, StoredRun
@@ -27,10 +27,11 @@ from scheduler.events import (
     TimeCame,
 )
 from scheduler.graph import MAP_WINDOW
+from scheduler.plan import compile_plan
 from scheduler.restore import restore_run
 from scheduler.runstate import InvalidTransition
 from scheduler.runstate import RunState as Run
-from scheduler.walk import advance
+from scheduler.walk import MOST_LOSSES, advance
 from scheduler.work import step_row
 from tests.unit.scheduler.walking import FATAL, OUT, TRANSIENT, Driver, flow_of, flows, new_run
 
@@ -50,6 +51,11 @@ def assign(run: Run, step: str, instance: str = "i") -> None:
 
 def done(run: Run, step: str, epoch: int = 1, instance: str = "i") -> Outcome:
     return advance(run, AttemptDone(3.0, step, epoch, instance, OUT))
+
+
+def error_codes(outcome: Outcome) -> list[str]:
+    changes = (change for change in outcome.changes if isinstance(change, StepChange))
+    return [change.error.code for change in changes if change.error is not None]
 
 
 def test_roots_become_ready_when_the_run_begins() -> None:
@@ -122,6 +128,15 @@ def test_a_lost_attempt_costs_no_retry_and_is_superseded() -> None:
     assert run.steps["a"].failures == 0
     assert run.steps["a"].losses == 1
     assert Supersede("a", 1, "i") in outcome.effects
+
+
+def test_a_step_that_loses_its_instance_again_and_again_fails() -> None:
+    run = begun(CHAIN)
+    for epoch in range(1, MOST_LOSSES + 1):
+        assign(run, "a", f"i-{epoch}")
+        outcome = advance(run, AttemptLost(3.0, "a", epoch, "gone"))
+    assert error_codes(outcome) == ["attempts-lost"]
+    assert run.state.value == "failed"
 
 
 def test_a_returned_attempt_costs_nothing() -> None:
@@ -222,7 +237,8 @@ def test_a_parked_step_fails_when_its_patience_ends() -> None:
     advance(run, NoModule(2.0, "a", "no live instance serves test.step", until=9.0))
     advance(run, TimeCame(8.9, "a"))
     assert run.steps["a"].state is StepState.PARKED
-    advance(run, TimeCame(9.0, "a"))
+    outcome = advance(run, TimeCame(9.0, "a"))
+    assert error_codes(outcome) == ["parked-too-long"]
     assert run.state.value == "failed"
     assert "no live instance" in str(run.reason)
 
@@ -246,9 +262,22 @@ def test_a_failed_element_fails_the_node_once_the_others_have_ended() -> None:
     assign(run, "a.1")
     advance(run, AttemptFailed(3.0, "a.0", 1, "i", FATAL, jitter=0.0))
     assert run.state.value == "running"
-    done(run, "a.1")
+    outcome = done(run, "a.1")
+    assert error_codes(outcome) == ["map-failed"]
     assert run.state.value == "failed"
     assert run.status(1) is StepState.SKIPPED
+
+
+def test_a_map_over_no_list_fails_its_node() -> None:
+    node = Node(module="test.step", map="${params.of}")
+    run = Run(
+        "r-1",
+        0,
+        compile_plan(Flow(name="test", nodes={"a": node}, params={"of": {"default": "x"}})),
+        params={"of": "x"},
+    )
+    assert error_codes(advance(run, Begin(1.0))) == ["map-invalid"]
+    assert run.state.value == "failed"
 
 
 def test_results_are_freed_when_every_reader_has_ended() -> None:

@@ -66,8 +66,9 @@ async def test_a_run_and_its_rows_are_written_in_one_transaction(state):
 
 async def test_an_older_term_writes_nothing(state):
     await state.acquire("me", 10.0)
-    with pytest.raises(OwnershipLost):
+    with pytest.raises(OwnershipLost) as lost:
         await state.commit(commit_of(submission(), term=0))
+    assert lost.value.code == "ownership-lost"
     assert await state.read(Reader.run, "r-1") is None
 
 
