@@ -17,6 +17,8 @@ from plugmesh.contracts.flow import Flow, Source
 from plugmesh.contracts.run import StepState
 from plugmesh.errors import FlowInvalid, NotFound, ObjectMissing
 from plugmesh.flows.substitute import Scope, fill_map, scope_of
+from plugmesh.outgoing.url import masked
+from plugmesh.state.notifications import notifications_of
 from plugmesh.state.reads import Reader
 from plugmesh.state.records import AttemptRow, StepRow, StoredFile, StoredRun
 from plugmesh.state.runs import element_counts, list_steps
@@ -28,6 +30,7 @@ _FLOWS_REMEMBERED = 256
 _OF_ATTEMPT = frozenset(
     {StepState.ASSIGNED.value, StepState.RUNNING.value, StepState.SUCCEEDED.value, StepState.FAILED.value}
 )
+_OF_WEBHOOK = ("id", "state", "attempts", "next_at", "status", "error")
 _NOTHING_MORE: Mapping[str, Any] = {"stats": None, "progress": None, "artifacts": ()}
 
 
@@ -62,6 +65,7 @@ class Views:
         document["outputs"] = _outputs(
             shape, {step["id"]: step for step in document["steps"]}, _json(stored.outputs) or {}
         )
+        document["webhooks"] = _webhooks(reader, stored)
         return to_json(document)
 
     def steps(self, reader: Reader, run: str, states: Sequence[str], after: str, limit: int) -> dict[str, Any]:
@@ -299,6 +303,12 @@ def _attempts(row: StepRow | None, ended: list[AttemptRow]) -> list[dict[str, An
         own = AttemptRow(*who, row.reason, row.error, row.log, at, row.stats)
         found.append(attempt_document(own))
     return found
+
+
+def _webhooks(reader: Reader, run: StoredRun) -> list[dict[str, Any]]:
+    """What became of the webhooks: they are there in the moment in which the run ends."""
+    rows = notifications_of(reader, run.id) if run.ended_at is not None else ()
+    return [{"url": masked(row.url)} | {name: getattr(row, name) for name in _OF_WEBHOOK} for row in rows]
 
 
 def _artifact(reference: Any) -> dict[str, Any]:

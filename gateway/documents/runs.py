@@ -164,6 +164,18 @@ class FlowOutput(Document):
     items: list[OutputSummary] = Field(default=[], description="Of a mapped node: one for each element")
 
 
+class RunWebhook(Document):
+    """What became of calling one webhook at the run's end."""
+
+    id: str = Field(description="Of the notification: `POST /notifications/{notification}/retry` tries it again")
+    url: str = Field(description="Without the values of its query")
+    state: Literal["pending", "delivered", "failed"]
+    attempts: int
+    next_at: float | None = Field(description="When it is called next (Unix seconds)")
+    status: int | None = Field(description="Of the last answer")
+    error: str | None = Field(description="Why the last try failed")
+
+
 class ShownRun(ListedRun):
     """A run with its steps. `steps_left_out` is there when it has more than are shown: ask for them page by page."""
 
@@ -174,6 +186,17 @@ class ShownRun(ListedRun):
         steps=[_STEP],
         nodes={},
         outputs={"report": {"step": "load", "port": "out", "kind": "table", "rows": 1200, "bytes": 38400}},
+        webhooks=[
+            {
+                "id": f"{_RUN_ID}.0",
+                "url": "https://hooks.example.com/plugmesh",
+                "state": "delivered",
+                "attempts": 1,
+                "next_at": None,
+                "status": 204,
+                "error": None,
+            }
+        ],
     )
 
     params: dict[str, JsonValue]
@@ -184,6 +207,7 @@ class ShownRun(ListedRun):
     )
     steps_left_out: int | None = None
     outputs: dict[str, FlowOutput]
+    webhooks: list[RunWebhook] = Field(description="Those that its end concerns; none before the end")
 
 
 class CancelledRun(Document):

@@ -147,9 +147,23 @@ def _notes(run: Mapping[str, Any], steps: Sequence[Step]) -> list[Text]:
         run_id = one_line(run["id"])
         notes.append(Text(f"look at it:       plugmesh show {run_id} --step {failed}", style="dim"))
         notes.append(Text(f"run it here:      plugmesh replay {run_id} {failed} --pdb", style="dim"))
+    notes += _webhook_notes(run)
     notes += [Text(line, style="magenta") for line in waiting_lines({"steps": list(steps)})]
     left = len(notes) - NOTES_SHOWN
     return notes if left <= 0 else [*notes[:NOTES_SHOWN], Text(f"… and {left:,} more notes", style="dim")]
+
+
+def _webhook_notes(run: Mapping[str, Any]) -> list[Text]:
+    """One line a webhook: whether it was heard, and if not why."""
+    notes: list[Text] = []
+    for hook in run.get("webhooks") or ():
+        tries = f"{hook['attempts']:,} {'try' if hook['attempts'] == 1 else 'tries'}"
+        words = [f"webhook {hook['state']}, {tries}: {hook['url']}"]
+        words += [str(hook["error"])] if hook.get("error") and hook["state"] != "delivered" else []
+        words += [f"next try {clock(hook['next_at'])}"] if hook["state"] == "pending" and hook.get("next_at") else []
+        words += [f"again: plugmesh notifications retry {hook['id']}"] if hook["state"] == "failed" else []
+        notes.append(Text(brief("; ".join(words)), style="yellow" if hook["state"] == "failed" else ""))
+    return notes
 
 
 def progress_text(progress: Mapping[str, Any]) -> str:

@@ -74,6 +74,9 @@ async def test_no_secret_is_shown_or_logged(house: House, caplog: pytest.LogCapt
         run = await house.finished(notify=[{"url": receiver.url(f"{SECRET_PATH}?token=hunter2")}])
         (row,) = await settled(house, run)
     assert row["url"] == f"http://127.0.0.1:{receiver.port}/services/T0000/***?***"
+    (told,) = (await house.ask("GET", f"/runs/{run}"))["webhooks"]
+    assert told == {name: row[name] for name in ("id", "url", "state", "attempts", "next_at", "status", "error")}
+    assert (told["state"], told["attempts"], told["status"]) == ("failed", 1, 403)
     shown = [await house.client.get(f"/api/v1/{path}") for path in (f"runs/{run}", "notifications", "settings", "runs")]
     everything = "".join(answer.text for answer in shown) + (await house.client.get("/metrics")).text + caplog.text
     for secret in ("hunter2", SECRET_PATH.rpartition("/")[2], key_of(house)):

@@ -95,6 +95,33 @@ def test_a_run_shows_progress_lost_attempts_and_artifacts(mesh: Mesh) -> None:
     assert "report.html" in mesh.cli("artifacts", "run-1").stdout
 
 
+def test_a_run_says_what_became_of_its_webhooks(mesh: Mesh) -> None:
+    one = {
+        "id": "run-1.0",
+        "url": "https://a.example/x",
+        "state": "delivered",
+        "attempts": 1,
+        "next_at": None,
+        "error": None,
+    }
+    other = {
+        **one,
+        "id": "run-1.1",
+        "url": "https://b.example/",
+        "state": "failed",
+        "attempts": 12,
+        "error": "answered 503",
+    }
+    mesh.answers["GET /runs/run-1"] = {**RUN, "webhooks": [one, other]}
+    mesh.answers["GET /runs/run-1/steps"] = {"steps": STEPS, "next_cursor": None}
+    said = " ".join(mesh.cli("show", "run-1").stdout.split())
+    assert "webhook delivered, 1 try: https://a.example/x" in said
+    assert (
+        "webhook failed, 12 tries: https://b.example/; answered 503; again: plugmesh notifications retry run-1.1"
+        in said
+    )
+
+
 def test_a_wide_run_is_summed_up_by_node_unless_all_steps_are_asked_for(mesh: Mesh) -> None:
     steps = [{"id": f"each.{n}", "state": "succeeded", "epoch": 1, "outputs": {}} for n in range(2500)]
     mesh.answers["GET /runs/run-1"] = {**RUN, "state": "running", "steps": steps}
