@@ -1,4 +1,8 @@
-"""What a walk asks for: done once its changes are committed."""
+"""What a walk asks for: done once its changes are committed.
+
+Nobody changes one. They are not frozen all the same: a frozen one takes three times as long to make, and each step
+needs a dozen.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +12,14 @@ from scheduler.changes import Change, Outputs
 from scheduler.runstate import Step
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Ready:
     """A step waits for an instance."""
 
     step: Step
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Wake:
     """Send `TimeCame` for the step at the Unix time `at`."""
 
@@ -23,7 +27,7 @@ class Wake:
     at: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Stop:
     """Cancel an attempt that is out there."""
 
@@ -33,7 +37,7 @@ class Stop:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Supersede:
     """Kill an attempt that is no longer current, at once."""
 
@@ -42,7 +46,7 @@ class Supersede:
     instance: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Discard:
     """These outputs of an attempt will never be read."""
 
@@ -51,7 +55,7 @@ class Discard:
     outputs: Outputs
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Ended:
     """The run is in a terminal state."""
 
@@ -59,7 +63,7 @@ class Ended:
 Effect = Ready | Wake | Stop | Supersede | Discard | Ended
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Outcome:
     """What an event changed, and what is to be done once that is committed."""
 

@@ -1,4 +1,8 @@
-"""What can happen to a run: the inputs of the walk. `at` is Unix time, in seconds."""
+"""What can happen to a run: the inputs of the walk. `at` is Unix time, in seconds.
+
+Nobody changes one. They are not frozen all the same: a frozen one takes three times as long to make, and each step
+needs a dozen.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +14,14 @@ from plugmesh.contracts.run import Progress, StepError
 from scheduler.changes import Outputs
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Begin:
     """The run may start."""
 
     at: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Assigned:
     """Placement chose an instance and a version for a ready step."""
 
@@ -27,7 +31,7 @@ class Assigned:
     version: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Unassignable:
     """A ready step cannot be sent to anyone: its params or inputs cannot be filled in."""
 
@@ -36,7 +40,7 @@ class Unassignable:
     error: StepError
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class NoModule:
     """No live module fits a ready step; it parks until `until`."""
 
@@ -46,7 +50,7 @@ class NoModule:
     until: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ModuleFound:
     """A module that may fit a parked step is there."""
 
@@ -54,7 +58,7 @@ class ModuleFound:
     step: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class AttemptStarted:
     """User code of an attempt runs."""
 
@@ -64,7 +68,7 @@ class AttemptStarted:
     instance: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class AttemptProgressed:
     """An attempt says how far it is."""
 
@@ -75,7 +79,7 @@ class AttemptProgressed:
     progress: Progress
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class AttemptDone:
     """An attempt has outputs to offer."""
 
@@ -89,7 +93,7 @@ class AttemptDone:
     artifacts: tuple[FileRef, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class AttemptFailed:
     """An attempt ended with an error. `jitter` in [0, 1) draws the delay of a retry."""
 
@@ -104,7 +108,7 @@ class AttemptFailed:
     artifacts: tuple[FileRef, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class AttemptReturned:
     """An attempt came back unstarted."""
 
@@ -115,7 +119,7 @@ class AttemptReturned:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class AttemptLost:
     """Nobody holds the attempt any more: its lease ended, or its instance is gone."""
 
@@ -125,7 +129,7 @@ class AttemptLost:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class TimeCame:
     """A waiting step's delay is over, or a parked step's patience."""
 
@@ -133,7 +137,7 @@ class TimeCame:
     step: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class CancelAsked:
     """A person wants the run to stop."""
 
@@ -142,7 +146,7 @@ class CancelAsked:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RunTimedOut:
     """The run's own time is over."""
 
