@@ -34,6 +34,7 @@ from gateway.routes.settings import SettingsRoutes
 from gateway.routes.steps import StepRoutes
 from gateway.routing import check_declared, operation_id
 from gateway.tokens import Tokens
+from gateway.unplugged import Unpluggeds
 from plugmesh import __version__
 from plugmesh.errors import PlugmeshError
 from plugmesh.figures import Figures
@@ -51,11 +52,13 @@ def create_app(
     tokens: Tokens | None = None,
     sweeper: Sweeping | None = None,
     wake_notifier: Callable[[], None] = lambda: None,
+    unplugged: Unpluggeds = tuple,
 ) -> FastAPI:
     """The application: with `hub`, instances can join at `/api/v1/mesh`.
 
     `figures` are those of further parts, for `/metrics`, `checks` further parts that `/readyz` asks; with `tokens`,
-    callers must show one. Raises `ConfigurationError` if a route declares no access.
+    callers must show one; `unplugged` tells which watched module files could not be plugged in.
+    Raises `ConfigurationError` if a route declares no access.
     """
     parts: list[Figures] = [partial(gateway_figures, gateway), partial(registry_figures, gateway.registry), *figures]
     if hub is not None:
@@ -79,7 +82,7 @@ def create_app(
     DataRoutes(gateway).declare(app)
     FileRoutes(gateway).declare(app)
     FlowRoutes(gateway).declare(app)
-    ModuleRoutes(gateway).declare(app)
+    ModuleRoutes(gateway, unplugged).declare(app)
     InstanceRoutes(gateway).declare(app)
     FeedRoutes(gateway).declare(app)
     RetentionRoutes(gateway, sweeper).declare(app)

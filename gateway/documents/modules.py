@@ -20,6 +20,11 @@ _SHOWN = {
     "title": "Filter rows",
     "doc": "Keep the rows for which an expression is true.",
 }
+_UNPLUGGED = {
+    "file": "/home/ann/modules/orders.py",
+    "reason": "plugmesh: /home/ann/modules/orders.py:3: SyntaxError: '(' was never closed",
+    "todo": "correct the file: it is tried again when it is saved",
+}
 EXAMPLE_CONTRACT = {
     "v": "1.0",
     "name": "table.filter",
@@ -64,12 +69,23 @@ class ShownModule(Document):
     doc: str
 
 
-class ModuleList(Document):
-    """Every module that was ever here, by name."""
+class UnpluggedFile(Document):
+    """A module file of a watched folder that could not be plugged in."""
 
-    model_config = example(modules=[_SHOWN])
+    model_config = example(**_UNPLUGGED)
+
+    file: str
+    reason: str = Field(description="The end of what its process said")
+    todo: str = Field(description="What to do, for a person")
+
+
+class ModuleList(Document):
+    """Every module that was ever here, by name; and the watched files whose modules are not here."""
+
+    model_config = example(modules=[_SHOWN], not_plugged_in=[_UNPLUGGED])
 
     modules: list[ShownModule]
+    not_plugged_in: list[UnpluggedFile] = Field(description="Of this server's watched folders")
 
 
 class OneModule(Document):

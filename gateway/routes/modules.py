@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import FastAPI, Path, Query
@@ -27,6 +28,7 @@ from gateway.documents.problem import problems
 from gateway.module_docs import module_page
 from gateway.parameters import ModuleName as Name
 from gateway.routing import API, actor_of, json_body
+from gateway.unplugged import Unpluggeds
 from plugmesh.contracts.module import ModuleContract
 from plugmesh.state.modules import module_users
 
@@ -54,8 +56,9 @@ class SwitchRequest(BaseModel):
 class ModuleRoutes:
     """Endpoints about modules."""
 
-    def __init__(self, gateway: Gateway) -> None:
+    def __init__(self, gateway: Gateway, unplugged: Unpluggeds = tuple) -> None:
         self._gateway = gateway
+        self._unplugged = unplugged
         self._modules = gateway.modules
 
     def declare(self, app: FastAPI) -> None:
@@ -90,8 +93,9 @@ class ModuleRoutes:
     @access(Action.LIST, Kind.MODULE)
     async def list_modules(self, request: Request) -> Response:
         """Every module that was ever here: versions, kind, texts, who disabled it, and `live`, the number of instances
-        that can be given work for it."""
-        return Json({"modules": self._modules.all()})
+        that can be given work for it. `not_plugged_in` are the files of watched folders that could not be plugged in."""
+        files = [asdict(file) for file in self._unplugged()]
+        return Json({"modules": self._modules.all(), "not_plugged_in": files})
 
     @access(Action.READ, Kind.MODULE)
     async def get(self, name: Name, version: ThisVersion = None) -> Response:

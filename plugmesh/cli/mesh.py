@@ -13,6 +13,7 @@ from gateway.core import Gateway
 from gateway.reader.pool import Reader
 from gateway.routes.health import Check
 from gateway.tokens import Tokens
+from gateway.unplugged import Unpluggeds
 from plugmesh.bus.embedded import HubBus
 from plugmesh.cli.attempt_defaults import AttemptSettings
 from plugmesh.cli.upkeep import Upkeep
@@ -84,8 +85,11 @@ class Mesh:
         upkeep = Upkeep.of(gateway, engine, objects, settings=settings, data=data, url=url)
         return cls(state, objects, hub, bus, registry, engine, gateway, upkeep)
 
-    def app(self, modules: Check, tokens: Tokens | None) -> FastAPI:
-        """The web application; `modules` says whether the palette is there. With `tokens`, callers must show one."""
+    def app(self, modules: Check, tokens: Tokens | None, unplugged: Unpluggeds = tuple) -> FastAPI:
+        """The web application; `modules` says whether the palette is there, `unplugged` which files are not in it.
+
+        With `tokens`, callers must show one.
+        """
         checks = {"modules": modules, "scheduler": self._scheduler}
         engine = partial(engine_figures, self.engine, self.gateway.runtime)
         figures = (self.state.figures, self.objects.figures, engine, self.upkeep.figures)
@@ -98,6 +102,7 @@ class Mesh:
             figures=figures,
             sweeper=upkeep.sweeper,
             wake_notifier=upkeep.notifier.wake,
+            unplugged=unplugged,
         )
 
     async def _scheduler(self) -> str | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from plugmesh.cli.record import Kept, Record, Spec
@@ -24,6 +25,14 @@ STEADY_S = 30.0
 KILL_AFTER_S = 5.0
 """Beyond the time that a process has to finish its steps."""
 _SHOWN_LINES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Why the last process did not join: the end of what it said. `is_final`: it is not tried again as it is."""
+
+    words: str
+    is_final: bool
 
 
 class Service:
@@ -55,6 +64,7 @@ class Service:
         self._wanted: Spec | None = None
         self._title = name
         self._broken: Spec | None = None
+        self._trouble: Trouble | None = None
         self._current: Running | None = None
         self._leaving: list[Running] = []
         self._written: tuple[Kept, ...] = ()
@@ -76,10 +86,17 @@ class Service:
             return self._current is None
         return self.serving and self._current is not None and self._current.kept.spec == self._wanted
 
+    @property
+    def trouble(self) -> Trouble | None:
+        """Why what is wanted is not served, since a process of it has ended before it joined."""
+        return self._trouble if self._wanted is not None else None
+
     def want(self, spec: Spec | None, title: str = "") -> None:
         """From now on a process of `spec` is wanted; `None`: none at all. `title` is what people call it."""
         if self._stopping:
             return
+        if spec != self._wanted:
+            self._trouble = None
         self._wanted = spec
         self._title = title or self._title
         self._wake.set()
@@ -155,12 +172,15 @@ class Service:
 
     def _did_not_join(self, running: Running, now: float) -> None:
         code = running.exit_code
-        if not self._retry and code is not None and code >= 0:
+        words = running.last_words() or f"it ended with {code}"
+        final = not self._retry and code is not None and code >= 0
+        if running.kept.spec == self._wanted:
+            self._trouble = Trouble(words, final)
+        if final:
             self._broken = running.kept.spec
             later = "it is tried again when the file changes"
         else:
             later = f"trying again in {self._delay(now):.1g} s"
-        words = running.last_words() or f"it ended with {code}"
         self._say(f"not plugged in: {self._title} ({later}):\n{_indented(words)}")
 
     def _died(self, running: Running, now: float) -> None:
@@ -179,6 +199,7 @@ class Service:
         current = self._current
         if current is not None and not current.joined and self._has_joined(current.process.pid):
             current.joined = True
+            self._trouble = None
             how = "joined again" if current.adopted else "plugged in"
             self._say(f"{how}: {self._title} (process {current.process.pid})")
 

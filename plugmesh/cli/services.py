@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from gateway.unplugged import Unplugged
 from plugmesh import __version__
 from plugmesh.cli.children import builtins_command, builtins_source, file_command
 from plugmesh.cli.folder import ModulesFolder
@@ -15,6 +16,8 @@ from plugmesh.cli.service import Service
 from plugmesh.runtime import Runtime
 
 BUILTINS = "builtins"
+_WHEN_SAVED = "correct the file (another contract needs another version): it is tried again when it is saved"
+_BY_ITSELF = "it is tried again by itself; if that does not help, see what its process said, and the machine's memory"
 _log = logging.getLogger(__name__)
 
 
@@ -42,6 +45,7 @@ class Services:
         self._say = say
         self._drain_s = drain_s
         self._running: dict[Service, asyncio.Task[None]] = {}
+        self._files: dict[Service, Path] = {}
         self._watching: list[asyncio.Task[None]] = []
         self._stop = asyncio.Event()
 
@@ -69,6 +73,16 @@ class Services:
     def settled(self) -> bool:
         """Everything that can be served is."""
         return all(service.settled for service in self._running)
+
+    def unplugged(self) -> list[Unplugged]:
+        """The files of the watched folders that could not be plugged in, by their paths."""
+        found = []
+        for service, file in sorted(self._files.items(), key=lambda one: one[1]):
+            trouble = service.trouble
+            if trouble is not None:
+                todo = _WHEN_SAVED if trouble.is_final else _BY_ITSELF
+                found.append(Unplugged(str(file), trouble.words, todo))
+        return found
 
     async def stop(self) -> None:
         """Let all processes finish what they do, and end them. A second call does not wait any longer."""
@@ -112,6 +126,7 @@ class Services:
         return self._open(self._folder / "modules", name, retry=False)
 
     def _want_file(self, service: Service, file: Path, source: str) -> None:
+        self._files[service] = file
         service.want(self._spec(file_command(file, self._slots, self._drain_s, self._token_file), source), file.name)
 
     def _spec(self, command: tuple[str, ...], source: str = "") -> Spec:

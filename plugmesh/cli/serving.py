@@ -199,7 +199,7 @@ class Server:
 
     async def _web(self) -> None:
         await serve(
-            self._mesh.app(self._palette, self._tokens),
+            self._mesh.app(self._palette, self._tokens, self._services.unplugged),
             self._settings.host,
             self._settings.port,
             self._runtime,
@@ -258,7 +258,7 @@ def _watched(settings: Settings) -> list[Path]:
 
 
 def _url(host: str, port: int) -> str:
-    name = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "[::1]"}.get(host, host)  # noqa: S104  only compared
+    name = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)  # noqa: S104  only compared
     return f"http://[{name}]:{port}" if ":" in name and not name.startswith("[") else f"http://{name}:{port}"
 
 

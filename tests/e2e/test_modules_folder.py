@@ -40,6 +40,11 @@ def versions(mesh: RealMesh, name: str) -> list[str]:
     return next((module["live_versions"] for module in found if module["name"] == name), [])
 
 
+def not_plugged_in(mesh: RealMesh) -> list[dict[str, str]]:
+    found: list[dict[str, str]] = (mesh.ask("/api/v1/modules") or {})["not_plugged_in"]
+    return found
+
+
 def until(mesh: RealMesh, predicate: Callable[[], object]) -> None:
     wait_until_sync(predicate, 30, message=mesh.said())
 
@@ -60,8 +65,16 @@ def test_a_file_with_an_error_is_named_with_its_line_and_plugged_in_once_it_is_r
     (folder / "broken.py").write_text(BROKEN)
     until(mesh, lambda: "not plugged in: broken.py" in mesh.said())
     assert 'broken.py", line 3' in mesh.said()
+    (file,) = not_plugged_in(mesh)
+    assert (file["file"], "SyntaxError" in file["reason"]) == (str(folder / "broken.py"), True)
+    assert (mesh.ask("/readyz") or {})["ready"]
+    checks = mesh.json("doctor", "--data", str(mesh.data))["checks"]
+    (check,) = [check for check in checks if check["part"] == "module files"]
+    assert "broken.py:3: SyntaxError: '(' was never closed" in check["found"]
+    assert (check["verdict"], "correct the file" in check["todo"]) == ("warning", True)
     (folder / "broken.py").write_text(greet("is.broken"))
     until(mesh, lambda: "is.broken" in mesh.module_names())
+    until(mesh, lambda: not_plugged_in(mesh) == [])
 
 
 def test_an_error_in_a_changed_file_parks_its_steps_until_the_file_is_right(mesh: RealMesh, folder: Path) -> None:
@@ -84,6 +97,8 @@ def test_another_contract_under_the_same_version_is_refused_with_the_difference(
     until(mesh, lambda: "not plugged in: fourth.py" in mesh.said())
     assert "is.fourth@0.1.0 is refused" in mesh.said()
     assert "Give it a new version" in mesh.said()
+    (file,) = [file for file in not_plugged_in(mesh) if file["file"] == str(folder / "fourth.py")]
+    assert "is.fourth@0.1.0 is refused" in file["reason"]
 
 
 def test_a_changed_file_takes_over_while_the_step_of_the_one_before_finishes(mesh: RealMesh, folder: Path) -> None:

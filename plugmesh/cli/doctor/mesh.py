@@ -18,6 +18,7 @@ from plugmesh.errors import PlugmeshError
 MOST_SKEW_S = 5.0
 _RUNS_LOOKED_AT = 20
 _LISTED = 5
+_GAVE_UP = "plugmesh: "
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,7 @@ class Served:
     clock_ahead_s: float | None = None
     refused: str = ""
     instances: Sequence[Mapping[str, Any]] = ()
+    unplugged: Sequence[Mapping[str, str]] = ()
     waiting: Sequence[str] = ()
     looked_at: int = 0
 
@@ -51,6 +53,7 @@ def checks_of(served: Served, ours: str) -> Iterator[Check]:
     yield check_hub(served)
     yield check_versions(served, ours)
     yield check_instances(served)
+    yield check_files(served)
     yield check_waiting(served)
 
 
@@ -110,6 +113,22 @@ def check_instances(served: Served) -> Check:
     return ok("instances", f"{len(usable)} with {sum(one['slots'] for one in usable)} slots")
 
 
+def check_files(served: Served) -> Check:
+    """The module files of the folders that the server watches."""
+    if not served.unplugged:
+        return ok("module files", "every file of the watched folders is plugged in")
+    found = "; ".join(f"{one['file']}: {_gist(one['reason'])}" for one in served.unplugged[:_LISTED])
+    more = f"; and {len(served.unplugged) - _LISTED} more" if len(served.unplugged) > _LISTED else ""
+    return warning("module files", f"not plugged in: {found}{more}", served.unplugged[0]["todo"])
+
+
+def _gist(said: str) -> str:
+    """What a process said when it gave up, of all that it said."""
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    last = lines[-1] if lines else ""
+    return next((line.removeprefix(_GAVE_UP) for line in reversed(lines) if line.startswith(_GAVE_UP)), last)
+
+
 def check_hub(served: Served) -> Check:
     """Whether those who serve modules hold their connections to the hub."""
     apart = [one for one in served.instances if not one.get("connected", True)]
@@ -152,13 +171,21 @@ def served_at(client: MeshClient, now: float) -> Served:
     known = {"version": health.get("version", ""), "ready": ready, "clock_ahead_s": _ahead(headers.get("date"), now)}
     try:
         instances = client.get("/instances")["instances"]
+        unplugged = client.get("/modules").get("not_plugged_in", ())
         open_runs = list(client.pages("/runs", "runs", _RUNS_LOOKED_AT, state="running"))
         waiting = [
             f"{run['id']}: {line}" for run in open_runs for line in waiting_lines(client.get(at("runs", run["id"])))
         ]
     except PlugmeshError as error:
         return Served(client.url, **known, refused=str(error))
-    return Served(client.url, **known, instances=instances, waiting=waiting, looked_at=len(open_runs))
+    return Served(
+        client.url,
+        **known,
+        instances=instances,
+        unplugged=unplugged,
+        waiting=waiting,
+        looked_at=len(open_runs),
+    )
 
 
 def _ahead(date: str | None, now: float) -> float | None:

@@ -8,7 +8,7 @@ from tests.waiting import wait_until
 
 
 async def test_a_module_that_was_plugged_in_is_listed(house: House) -> None:
-    assert (await house.client.get("/api/v1/modules")).json() == {"modules": []}
+    assert (await house.client.get("/api/v1/modules")).json() == {"modules": [], "not_plugged_in": []}
     await house.plug_in(contract_of(doc="Makes a table."))
     await house.plug_in(contract_of(version="1.1.0"), "i-2")
     (module,) = (await house.client.get("/api/v1/modules")).json()["modules"]

@@ -103,6 +103,18 @@ def test_a_mesh_that_wants_a_token_is_not_asked_further() -> None:
     assert "PLUGMESH_TOKEN" in checks[-1].todo
 
 
+def test_a_watched_file_that_is_not_plugged_in_is_named_with_what_its_process_said_last() -> None:
+    said = "12:00 trying\nplugmesh: /m/a.py:3: SyntaxError: '(' was never closed\n    @module('is.broken'\n"
+    files = [
+        {"file": "/m/a.py", "reason": said, "todo": "correct it"},
+        {"file": "/m/b.py", "reason": "x\nkilled", "todo": "w"},
+    ]
+    check = mesh.check_files(replace(SERVED, unplugged=files))
+    assert "/m/a.py: /m/a.py:3: SyntaxError: '(' was never closed; /m/b.py: killed" in check.found
+    assert (check.verdict, check.todo) == (Verdict.WARNING, "correct it")
+    assert mesh.check_files(SERVED).verdict is Verdict.OK
+
+
 def test_nothing_more_is_said_of_a_mesh_that_is_away() -> None:
     assert len(list(mesh.checks_of(replace(SERVED, error="x", is_away=True), "1.0"))) == 1
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from plugmesh.cli.record import MARK, Kept, Record, Spec
-from plugmesh.cli.service import Service
+from plugmesh.cli.service import Service, Trouble
 from plugmesh.runtime import SystemRuntime
 from tests.waiting import wait_until
 
@@ -174,6 +174,35 @@ async def test_a_file_with_an_error_is_not_tried_again_before_it_changes(bench: 
     bench.everybody_joins = True
     service.want(spec(source="2"))
     await bench.serving(service)
+
+
+async def test_why_a_file_is_not_plugged_in_is_known_until_it_is(bench: Bench) -> None:
+    bench.everybody_joins = False
+    service = bench.serve(spec(BROKEN))
+    await wait_until(lambda: service.trouble == Trouble("orders.py:3: no", is_final=True))
+    service.want(spec(source="2"))
+    assert service.trouble is None
+    bench.everybody_joins = True
+    await bench.serving(service)
+    assert service.trouble is None
+
+
+async def test_a_process_that_is_killed_before_it_joins_is_trouble_that_may_pass(bench: Bench) -> None:
+    bench.everybody_joins = False
+    service = bench.serve(spec("import os; os.kill(os.getpid(), 9)"))
+    await wait_until(lambda: service.trouble is not None)
+    assert service.trouble == Trouble("it ended with -9", is_final=False)
+    bench.everybody_joins = True
+    service.want(spec(source="2"))
+    await bench.serving(service)
+
+
+async def test_a_file_that_is_taken_away_is_no_trouble(bench: Bench) -> None:
+    bench.everybody_joins = False
+    service = bench.serve(spec(BROKEN))
+    await wait_until(lambda: service.trouble is not None)
+    service.want(None)
+    assert service.trouble is None
 
 
 async def test_the_built_in_modules_are_tried_again(bench: Bench) -> None:
