@@ -48,6 +48,6 @@ class Unreadable(PlugmeshError):
 
 
 class Busy(PlugmeshError):
-    """All reader processes are busy; try again in a moment."""
+    """No reader process could answer now: all are busy, or somebody ended the one that was at work. Try again."""
 
     code = "busy"

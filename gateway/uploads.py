@@ -21,6 +21,9 @@ from plugmesh.state.store import State
 PIECE_BYTES = 1024 * 1024
 UNKNOWN_TYPE = "application/octet-stream"
 _NAMESPACE = re.compile(NAME_PATTERN)
+_UNSEEN = frozenset({"Cc", "Cf", "Cn", "Cs", "Me", "Mn", "Zl", "Zp", "Zs"})
+_BLANKS = "\u115f\u1160\u2800\u3164\uffa0"
+"""Letters and symbols that are shown as nothing."""
 _MEDIA_TYPE = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9!#$&^_.+-]{0,99}/[a-zA-Z0-9][a-zA-Z0-9!#$&^_.+-]{0,99}")
 
 
@@ -37,7 +40,15 @@ def check_name(name: str) -> str:
         raise BadRequest(f"a file's name holds no /, \\ or ..: {normal[:60]!r}")
     if any(unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"} for character in normal):
         raise BadRequest(f"a file's name holds no control characters: {normal[:60]!r}")
+    if not any(_can_be_seen(character) for character in normal):
+        codes = " ".join(f"U+{ord(character):04X}" for character in normal[:8])
+        raise BadRequest(f"a file's name has at least one character that can be seen; this one is {codes}")
     return normal
+
+
+def _can_be_seen(character: str) -> bool:
+    """By itself: not a space, a mark on another character, or one that only directs how others are shown."""
+    return unicodedata.category(character) not in _UNSEEN and character not in _BLANKS
 
 
 def check_namespace(namespace: str) -> str:

@@ -20,7 +20,7 @@ from module_sdk.files import File
 from module_sdk.params import ValuePort
 from module_sdk.signature import PortParameter, Style
 from module_sdk.workspace import FileWriter, Workspace
-from plugmesh.contracts.data import VALUE_LIMIT_BYTES, FileRef, ValueRef, value_bytes
+from plugmesh.contracts.data import VALUE_LIMIT_BYTES, FileRef, ValueRef, non_finite, value_bytes
 from plugmesh.contracts.module import OutputPort, PortKind
 from plugmesh.data.types import parse_type
 from plugmesh.errors import DataMismatch, LimitExceeded
@@ -253,6 +253,12 @@ class Caller:
             raise self._wrong(
                 f"it returned {_what(value)} for the output {port.name!r}, expected a JSON value", port.name
             ) from error
+        if (odd := non_finite(value)) is not None:
+            raise self._wrong(
+                f"it returned {_what(value)} for the output {port.name!r} with {odd} in it, which JSON has no number for: "
+                "return None or text in its place",
+                port.name,
+            )
         if size > VALUE_LIMIT_BYTES:
             raise LimitExceeded(
                 f"{self.ref}: the value at output {port.name!r} has {size} bytes of JSON, over the limit of "

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -12,6 +14,7 @@ from pydantic_core import to_json
 
 from gateway.reader import wire
 
+_FROM_OUTSIDE = frozenset({signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT})
 _PROGRAM = Path(__file__).with_name("process.py")
 
 
@@ -57,6 +60,19 @@ class Child:
         kind, length = wire.HEADER.unpack(await self._stdout.readexactly(wire.HEADER.size))
         self.started = True
         return kind, await self._stdout.readexactly(length)
+
+    def cpu_s(self) -> float | None:
+        """CPU time that it has used; None when that cannot be known (any more)."""
+        try:
+            fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+            return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        except (OSError, ValueError, IndexError):
+            return None
+
+    @property
+    def was_ended_by_somebody(self) -> bool:
+        """Whether a signal ended it that no crash and no limit of its own sends."""
+        return -(self._process.returncode or 0) in _FROM_OUTSIDE
 
     async def ended(self) -> str:
         """How it ended, in words."""

@@ -21,6 +21,10 @@ START_S = 20.0
 """A new process may take so much longer for its first answer: it imports Arrow, perhaps on a busy machine."""
 
 
+_HARDLY = 0.2
+"""A process that used a smaller part of the time as CPU time was not kept at work by its data."""
+
+
 class ReaderFailure(PlugmeshError):
     """What a reader process reported: its code is that of the error there."""
 
@@ -64,7 +68,8 @@ class Reader:
         return self._waiting
 
     async def ask(self, **request: Any) -> bytes:
-        """One JSON answer. Raises `ReaderFailure`, `Unreadable` (it crashed or took too long), `Busy`."""
+        """One JSON answer. Raises `ReaderFailure`, `Unreadable` (it crashed or took too long), `Busy` (also when somebody
+        stopped or ended the process)."""
         await self._acquire(self._slots)
         try:
             child = await self._child()
@@ -142,7 +147,7 @@ class Reader:
 
     async def _bounded(self, child: Child, answer: Any) -> tuple[bytes, bytes]:
         limit_s = self._settings.reader_timeout_s
-        begun = self._runtime.now()
+        begun, used_s = self._runtime.now(), child.cpu_s()
         try:
             async with asyncio.timeout(limit_s if child.started else limit_s + START_S):
                 found: tuple[bytes, bytes] = await answer
@@ -150,6 +155,11 @@ class Reader:
                 return found
         except TimeoutError:
             self.failures += 1
+            if has_hardly_run(used_s, child.cpu_s(), limit_s):
+                raise Busy(
+                    f"the reader process hardly ran for {limit_s:g} s, and was ended: somebody stopped it, or the machine "
+                    "has too much to do: try again in a moment"
+                ) from None
             raise Unreadable(
                 f"decoding made no progress for {limit_s:g} s and was stopped: ask for fewer rows or columns, "
                 "or raise reader_timeout_s in the gateway's settings"
@@ -157,6 +167,11 @@ class Reader:
         except (EOFError, OSError):
             self.failures += 1
             how = await child.ended()
+            if child.was_ended_by_somebody:
+                raise Busy(
+                    f"the reader process was ended from outside ({how}), by somebody or because the machine's memory was "
+                    "full: try again in a moment"
+                ) from None
             raise Unreadable(
                 f"the reader process died over this data ({how}): the data is damaged, or needs more than "
                 f"{self._settings.reader_memory_bytes:,} bytes of memory; ask for fewer rows or columns"
@@ -184,6 +199,11 @@ class Reader:
         self._ending.add(ending)
         ending.add_done_callback(self._ending.discard)
         await asyncio.shield(ending)  # whoever waits may be cancelled: the process must be ended all the same
+
+
+def has_hardly_run(before_s: float | None, after_s: float | None, waited_s: float) -> bool:
+    """Whether so little CPU time was used in `waited_s` that the question itself cannot be what took so long."""
+    return before_s is not None and after_s is not None and after_s - before_s < waited_s * _HARDLY
 
 
 def _is_last(payload: bytes) -> bool:

@@ -144,7 +144,7 @@ ANSWERS = (
         "busy",
         "Busy now",
         "There is no room for one more connection or one more look at data at this moment.",
-        "Too many clients are connected, or all reader processes are at work.",
+        "Too many clients are connected, all reader processes are at work, or one was stopped or ended from outside.",
         "Try again after `Retry-After` seconds. `reader_processes` and `connections` can be raised.",
         503,
     ),

@@ -8,6 +8,7 @@ one column to a table refers to the other columns where they already are.
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, JsonValue
@@ -98,3 +99,15 @@ def referenced_keys(reference: DataRef | FileRef | ValueRef | SpilledRef) -> set
 def value_bytes(value: Any) -> int:
     """Length in bytes of `value` as compact JSON."""
     return len(ValueRef(value=value).model_dump_json(include={"value"})) - len('{"value":}')
+
+
+def non_finite(value: JsonValue) -> str | None:
+    """The first number in `value` that JSON cannot hold: `NaN`, `Infinity` or `-Infinity`; None if there is none."""
+    left = [value]
+    while left:
+        one = left.pop()
+        if isinstance(one, float) and not math.isfinite(one):
+            return "NaN" if math.isnan(one) else "Infinity" if one > 0 else "-Infinity"
+        if isinstance(one, dict | list):
+            left.extend(reversed(list(one.values() if isinstance(one, dict) else one)))
+    return None

@@ -13,6 +13,8 @@ from plugmesh.errors import DataMismatch, ObjectCorrupt
 if TYPE_CHECKING:
     import pyarrow as pa
 
+_NAME_SHOWN = 100
+
 
 def make_schema_ipc(schema: pa.Schema) -> str:
     """`schema` as an encapsulated IPC message in base64, the way a `DataRef` carries it."""
@@ -35,16 +37,21 @@ def find_columns(present: Iterable[str], wanted: Sequence[str]) -> None:
     known = set(names)
     for name in wanted:
         if name not in known:
-            raise DataMismatch(f"there is no column {name!r}{did_you_mean(name, names)}")
+            raise DataMismatch(f"there is no column {cut(name)!r}{did_you_mean(name, names)}")
 
 
 def did_you_mean(name: str, names: Sequence[str]) -> str:
     """`; did you mean 'price'?`, or else the names that there are."""
     near = difflib.get_close_matches(name, names, 1)
-    return f"; did you mean {near[0]!r}?" if near else f"; the columns are: {listed(names)}"
+    return f"; did you mean {cut(near[0])!r}?" if near else f"; the columns are: {listed(names)}"
 
 
 def listed(names: Sequence[str], shown: int = 20) -> str:
-    """Names for a message, not too many of them."""
+    """Names for a message, not too many of them, and none of them too long."""
     more = f" and {len(names) - shown} more" if len(names) > shown else ""
-    return (", ".join(names[:shown]) or "none") + more
+    return (", ".join(cut(name) for name in names[:shown]) or "none") + more
+
+
+def cut(name: str) -> str:
+    """A name for a message: its first 100 characters."""
+    return name if len(name) <= _NAME_SHOWN else name[: _NAME_SHOWN - 1] + "…"

@@ -77,6 +77,13 @@ def check_host(name: str) -> str:
     return name
 
 
+def check_listened(address: str) -> str:
+    """An address to listen on. Nothing at all would mean every one of this machine's."""
+    if not address.strip():
+        raise ValueError("an address to listen on is needed: write 127.0.0.1, or 0.0.0.0 to listen on all of them")
+    return address.strip()
+
+
 def check_origin(origin: str) -> str:
     """A web origin as a browser sends it."""
     origin = origin.lower().rstrip("/")
@@ -123,6 +130,7 @@ Seconds = Annotated[float, BeforeValidator(read_seconds), Field(gt=0, le=_MOST_S
 SecondsOrZero = Annotated[float, BeforeValidator(read_seconds), Field(ge=0, le=_MOST_S, allow_inf_nan=False)]
 Count = Annotated[int, BeforeValidator(read_count), Field(ge=1, le=2**31 - 1)]
 Port = Annotated[int, BeforeValidator(read_count), Field(ge=0, le=65535)]
+Address = Annotated[str, AfterValidator(check_listened)]
 Texts = Annotated[tuple[str, ...], BeforeValidator(read_list)]
 Hosts = Annotated[tuple[Annotated[str, AfterValidator(check_host)], ...], BeforeValidator(read_list)]
 Origin = Annotated[str, AfterValidator(check_origin)]

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from plugmesh.settings.kinds import (
     OPTION,
     RUN_TIME,
+    Address,
     Bytes,
     Count,
     Hosts,
@@ -42,7 +43,7 @@ class Group(BaseModel):
 class Server(Group):
     """The server: where it listens, and what it starts."""
 
-    host: Annotated[str, OPTION] = "127.0.0.1"
+    host: Annotated[Address, OPTION] = "127.0.0.1"
     """Address to listen on. Anything but this machine's own (127.0.0.1, ::1) turns tokens on."""
     port: Annotated[Port, OPTION] = 8720
     """Port to listen on; 0: any free one."""

@@ -398,7 +398,7 @@ PARTS = (
         "a retention that cannot be",
         "flow: f\nretention: {log: 5d, data: forever}\n" + NODES,
         (
-            '2:13: retention has no key "log"; there are: runs, data, logs, events (did you mean '
+            '2:13: retention has no key "log"; there are: runs, data, logs, events, data_bytes (did you mean '
             "'logs'?)\n"
             "2:28: data must be a number of seconds, or text such as 500ms, 90s, 5m, 2h, 1d, not "
             '"forever"'

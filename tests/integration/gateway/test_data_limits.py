@@ -16,6 +16,7 @@ import pyarrow.parquet
 import pytest
 
 from gateway.reader.child import Child
+from gateway.reader.pool import has_hardly_run
 from plugmesh.contracts.data import DataRef, FileRef, Reference
 from plugmesh.settings.settings import Settings
 from tests.integration.gateway.house import House
@@ -72,6 +73,27 @@ async def test_a_reader_that_crashes_over_a_question_is_a_problem_and_the_next_q
     assert (answer.status_code, answer.json()["code"]) == (422, "unreadable-data")
     assert "the reader process died over this data (signal 11)" in answer.json()["detail"]
     assert (await get(house, run, "/stats")).status_code == 200
+
+
+async def test_a_reader_that_somebody_kills_convicts_no_data(house: House) -> None:
+    run = await house.finished(house.put_table("runs/t/1", TABLE))
+    pid = await busy_reader(house, run)
+    asking = asyncio.ensure_future(get(house, run, "/stats"))
+    await wait_until(lambda: house.gateway.reader.idle == 0)
+    os.kill(pid, signal.SIGKILL)
+    answer = await asking
+    assert (answer.status_code, answer.json()["code"], answer.headers["retry-after"]) == (503, "busy", "1")
+    assert "the reader process was ended from outside (signal 9)" in answer.json()["detail"]
+    assert (await get(house, run, "/stats")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("before_s", "after_s", "hardly"), [(1.0, 1.0, True), (1.0, 6.9, True), (1.0, 31.0, False), (1.0, None, False)]
+)
+def test_a_reader_that_computed_all_the_time_was_not_stopped(
+    before_s: float, after_s: float | None, hardly: bool
+) -> None:
+    assert has_hardly_run(before_s, after_s, 30.0) is hardly
 
 
 async def test_who_stops_asking_twice_does_not_keep_a_process_from_being_ended(

@@ -230,6 +230,8 @@ async def test_a_file_needs_a_name(house: House) -> None:
         ("a%5Cb", "holds no /, \\ or .."),
         ("a%00b", "holds no control characters"),
         ("a%07b", "holds no control characters"),
+        ("%E2%80%8B%E2%80%AE%EF%B8%8F", "one character that can be seen; this one is U+200B U+202E U+FE0F"),
+        ("%E3%85%A4%E2%A0%80", "one character that can be seen; this one is U+3164 U+2800"),
         ("x" * 300, "has 1 to 255 characters, not 300"),
         ("%20a", "begins and ends with something that can be seen"),
         ("%ff", "is UTF-8 text, percent-encoded"),

@@ -53,6 +53,8 @@ def returns(*, what: str) -> Any:
 def values(*, what: str) -> Any:
     if what == "huge":
         return 10**5000
+    if what == "nan":
+        return {"mean": [1.0, float("nan")]}
     deep: Any = 1
     for _ in range(170):
         deep = [deep]

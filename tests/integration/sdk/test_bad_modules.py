@@ -74,6 +74,12 @@ async def test_a_value_that_nobody_could_read_again_is_refused(house: House, wha
     assert words in error.message
 
 
+async def test_a_value_with_a_number_that_json_cannot_hold_is_refused(house: House) -> None:
+    error = await error_of(house, "b.values", what="nan")
+    assert (error.code, error.port) == ("wrong-return", "out")
+    assert "with NaN in it, which JSON has no number for: return None or text in its place" in error.message
+
+
 async def test_wrong_columns_and_types_say_what_was_expected_and_found(house: House) -> None:
     missing = await error_of(house, "b.returns", what="columns")
     assert (missing.column, missing.expected) == ("n", "int64")

@@ -1,13 +1,14 @@
 import itertools
+from typing import Any
 
 import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plugmesh.contracts.data import DataRef, FileRef, SpilledRef, ValueRef, referenced_keys
+from plugmesh.contracts.data import DataRef, FileRef, SpilledRef, ValueRef, non_finite, referenced_keys
 from plugmesh.data.reference import attach, concat, drop, rename, resolve, select, spill
-from plugmesh.data.schema import schema_of
+from plugmesh.data.schema import find_columns, schema_of
 from plugmesh.data.table import read_table, write_table
 from plugmesh.errors import DataMismatch, ObjectCorrupt, ObjectMissing
 from plugmesh.objects.local import LocalStore
@@ -145,3 +146,23 @@ def test_damaged_or_missing_spilled_reference_is_an_error(store: LocalStore) -> 
     store.delete("damaged")
     with pytest.raises(ObjectMissing):
         resolve(store, spilled)
+
+
+def test_long_names_are_cut_in_messages() -> None:
+    with pytest.raises(DataMismatch) as caught:
+        find_columns(["x" * 5000, "y" * 5000], ["z" * 5000])
+    assert "x" * 99 + "…, " in str(caught.value)
+    assert len(str(caught.value)) < 400
+
+
+@pytest.mark.parametrize(
+    ("value", "found"),
+    [
+        ({"a": [1.5, {"b": float("nan")}]}, "NaN"),
+        ([float("inf"), float("nan")], "Infinity"),
+        (float("-inf"), "-Infinity"),
+        ({"a": [1.5, None, "NaN", True]}, None),
+    ],
+)
+def test_numbers_that_json_cannot_hold_are_found_wherever_they_are(value: Any, found: str | None) -> None:
+    assert non_finite(value) == found

@@ -53,6 +53,8 @@ def test_values_are_read_from_text_and_from_json(name: str, text: Any, value: An
         ("allowed_origins", "x.example", "https://host"),
         ("trusted_proxies", "proxy", "10.0.0.0/8"),
         ("host", 5, "valid string"),
+        ("host", "", "an address to listen on is needed: write 127.0.0.1, or 0.0.0.0"),
+        ("host", " ", "an address to listen on is needed"),
     ],
 )
 def test_a_wrong_value_is_told_with_its_name_and_what_would_be_right(name: str, value: Any, said: str) -> None:
