@@ -257,6 +257,7 @@ class Attempt:
             peak_memory_bytes=peak_bytes,
             rows_in=rows_in,
             rows_out=made.rows,
+            rows_passed=made.rows_passed,
             rows_failed=0 if self._reports is None else self._reports.rows_failed,
             bytes_read=bytes_read,
             bytes_written=made.bytes_written,

@@ -29,6 +29,7 @@ class Written:
     written: dict[str, tuple[str, ...]] = field(default_factory=dict)
     passed: dict[str, tuple[str, ...]] = field(default_factory=dict)
     rows: int = 0
+    rows_passed: int = 0
     bytes_written: int = 0
     bytes_passed: int = 0
 
@@ -68,6 +69,7 @@ class Outputs:
         whole = not given.partial or declared.passes == source
         ref = given.ref if whole else select(given.ref, given.columns)
         written.rows += ref.rows
+        written.rows_passed += ref.rows
         written.bytes_passed += given.bytes if not given.partial else bytes_of(ref)
         written.passed[port] = given.columns
         return given.reference if whole else self._unbind(declared, ref)
@@ -133,6 +135,7 @@ class Outputs:
         written.passed[port] = tuple(name for name in order if name not in made)
         written.bytes_written += 0 if ref is None else bytes_of(ref)
         written.bytes_passed += bytes_of(composed, written.passed[port])
+        written.rows_passed += composed.rows if written.passed[port] else 0
         return composed
 
     def _partner(

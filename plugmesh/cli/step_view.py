@@ -50,9 +50,10 @@ def _facts(step: Mapping[str, Any]) -> list[tuple[str, str]]:
     if stats:
         told = stats.get("read") is not None  # by the attempt itself: its process was not ended
         failed = stats.get("rows_failed") or 0
+        passed = f", {stats['rows_passed']:,} of them passed on" if stats.get("rows_passed") else ""
         without = f", {rows_text(failed)} could not be used" if failed else ""
         found += [
-            ("rows", f"{stats.get('rows_in', 0):,} → {stats.get('rows_out', 0):,}{without}" if told else ""),
+            ("rows", f"{stats.get('rows_in', 0):,} → {stats.get('rows_out', 0):,}{passed}{without}" if told else ""),
             ("bytes", _bytes(stats) if told else ""),
             ("columns", _columns(stats)),
             ("used", _used(stats)),

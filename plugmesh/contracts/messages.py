@@ -154,6 +154,7 @@ DispatchMessage = Annotated[AnyDispatch, Field(discriminator="type")]
 class AttemptStats(Contract):
     """What an attempt used. `read` and `written` list columns per port; bytes are those of the references.
 
+    `rows_passed` are those rows of the outputs of which columns are an input's own: passed on by reference, not written.
     `rows_failed` are the rows that the module left out because they could not be used (`ctx.reject`).
     """
 
@@ -162,6 +163,7 @@ class AttemptStats(Contract):
     peak_memory_bytes: int = 0
     rows_in: int = 0
     rows_out: int = 0
+    rows_passed: int = 0
     rows_failed: int = 0
     bytes_read: int = 0
     bytes_written: int = 0

@@ -22,7 +22,7 @@ async def test_a_table_that_is_handed_through_keeps_its_reference(shared_house: 
     done = await shared_house.done(await shared_house.assign("t.same", {"rows": [ref]}))
     assert done.outputs == {"out": ref}
     assert done.stats is not None
-    assert (done.stats.rows_in, done.stats.rows_out, done.stats.bytes_written) == (3, 3, 0)
+    assert (done.stats.rows_in, done.stats.rows_out, done.stats.rows_passed, done.stats.bytes_written) == (3, 3, 3, 0)
     assert done.log is None
 
 
@@ -40,6 +40,7 @@ async def test_only_the_new_column_is_written_and_only_declared_ones_are_handed_
     assert done.stats.read == {"rows": ("x",)}
     assert done.stats.written == {"out": ("double",)}
     assert done.stats.passed == {"out": ("x", "y")}
+    assert done.stats.rows_passed == 3
 
 
 async def test_renaming_dropping_and_copying_columns_writes_nothing(shared_house: House) -> None:
@@ -113,6 +114,8 @@ async def test_error_classes_and_exits_are_told_apart(shared_house: House) -> No
 async def test_a_stream_is_read_and_written_batch_by_batch(shared_house: House) -> None:
     done = await shared_house.done(await shared_house.assign("t.batches", {"rows": [shared_house.table()]}))
     assert shared_house.read(done.outputs["out"]).to_pydict() == {"x": [1, 2, 3]}
+    assert done.stats is not None
+    assert (done.stats.rows_out, done.stats.rows_passed) == (3, 0)
 
 
 async def test_a_stream_that_loses_rows_breaks_its_promise(shared_house: House) -> None:

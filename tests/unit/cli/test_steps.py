@@ -1,8 +1,12 @@
 """Runs and steps in words."""
 
+from io import StringIO
+
 import pytest
+from rich.console import Console
 
 from plugmesh.cli.session import problem_line
+from plugmesh.cli.step_view import step_view
 from plugmesh.cli.steps import duration, failed_steps, output_text, result, run_line, waiting_lines
 
 
@@ -63,3 +67,12 @@ def test_a_run_that_failed_by_its_steps_names_them() -> None:
     steps = [{"id": "a", "state": "failed"}, {"id": "b", "state": "cancelled"}]
     assert failed_steps({"state": "failed", "steps": steps}) == ["a"]
     assert failed_steps({"state": "timed_out", "steps": steps}) == [], "then the run has a reason of its own"
+
+
+def test_a_step_says_how_many_rows_it_passed_on_and_left_out() -> None:
+    stats = {"rows_in": 9, "rows_out": 8, "rows_passed": 7, "rows_failed": 1, "read": {}, "wall_s": 1.0}
+    out = StringIO()
+    Console(width=120, file=out).print(
+        step_view({"id": "a", "run": "r-1", "module": "m.m", "state": "succeeded", "stats": stats})
+    )
+    assert "9 → 8, 7 of them passed on, 1 row could not be used" in out.getvalue()
