@@ -17,7 +17,9 @@ from gateway.unplugged import Unpluggeds
 from plugmesh.bus.embedded import HubBus
 from plugmesh.cli.attempt_defaults import AttemptSettings
 from plugmesh.cli.upkeep import Upkeep
-from plugmesh.errors import ConfigurationError
+from plugmesh.errors import ConfigurationError, StoreFull
+from plugmesh.objects.local import DEFAULT_KEEP_FREE_BYTES
+from plugmesh.objects.local_writer import LocalFolder
 from plugmesh.hub.hub import Hub
 from plugmesh.objects.measured import MeasuredStore
 from plugmesh.objects.open import open_store
@@ -124,6 +126,16 @@ class Mesh:
         await self.hub.close()
         await self.bus.close()
         await self.state.close()
+
+
+def no_room(data: Path, keep_free_bytes: int = DEFAULT_KEEP_FREE_BYTES) -> str | None:
+    """Why nothing can be written into the object store of an opened mesh, what that means, and what to do; None if
+    there is room."""
+    try:
+        LocalFolder(data / OBJECTS, keep_free_bytes).check_room(0)
+    except StoreFull as error:
+        return f"{error}. Until then no module can join and nothing can be uploaded or computed; deleting is possible"
+    return None
 
 
 def data_folder(path: str) -> Path:

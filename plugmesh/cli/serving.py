@@ -18,7 +18,7 @@ from gateway.tokens import Tokens
 from plugmesh.cli.banner import banner
 from plugmesh.cli.exits import ExitCode
 from plugmesh.cli.logs import NOTICES, configure_logging, set_log_level
-from plugmesh.cli.mesh import RUN, Mesh, data_folder
+from plugmesh.cli.mesh import RUN, Mesh, data_folder, no_room
 from plugmesh.cli.options import ServerOptions
 from plugmesh.cli.services import Services
 from plugmesh.errors import ConfigurationError, Conflict, PlugmeshError, StateUnavailable
@@ -117,6 +117,7 @@ class Server:
         self._web_stop = asyncio.Event()
         self._ready_by = runtime.now() + PALETTE_S
         self._was_settled = False
+        self._no_room = no_room(data)
         self.url = _url(settings.host, listener.getsockname()[1])
         self._services = Services(
             data / RUN,
@@ -132,6 +133,8 @@ class Server:
     async def run(self, folders: list[Path]) -> int:
         """Serve to the end; the exit code. Raises what broke."""
         self._handle_signals()
+        if self._no_room is not None:
+            _say(self._no_room)
         self._services.start(folders, builtins=self._settings.builtins)  # they need longer to start than the rest
         self._mesh.registry.watch(self._members_changed)
         await self._mesh.start()
@@ -215,7 +218,8 @@ class Server:
         return None if self._was_settled else "the server's own modules are not there yet: see its log"
 
     async def _welcome(self, folders: list[Path]) -> None:
-        while await self._palette() and self._runtime.now() < self._ready_by:
+        ready_by = self._ready_by if self._no_room is None else 0.0  # no module can join: nothing to wait for
+        while await self._palette() and self._runtime.now() < ready_by:
             await self._runtime.sleep(0.02)
         modules = [contract.name for contract in self._mesh.registry.modules()]
         live = sorted({name for name in modules if self._mesh.registry.live_versions(name)})

@@ -8,12 +8,22 @@ from plugmesh.cli.banner import banner
 from plugmesh.cli.children import builtins_command, builtins_source, file_command
 from plugmesh.cli.client import MeshClient, Refusal
 from plugmesh.cli.exits import EXIT_CODES, ExitCode
-from plugmesh.cli.mesh import data_folder
+from plugmesh.cli.mesh import OBJECTS, data_folder, no_room
 from plugmesh.cli.options import DEFAULT_URL, ServerOptions
 from plugmesh.cli.session import exit_code
 from plugmesh.errors import ConfigurationError, FlowInvalid, NotFound, NotReachable, PlugmeshError
 from plugmesh.join import DEFAULT_URL as JOIN_URL
 from plugmesh.runtime import SystemRuntime
+
+
+def test_a_disk_without_room_is_told_with_what_it_means(tmp_path: Path) -> None:
+    (tmp_path / OBJECTS).mkdir()
+    assert no_room(tmp_path, keep_free_bytes=0) is None
+    said = no_room(tmp_path, keep_free_bytes=1 << 60)
+    assert said is not None
+    assert (
+        "must stay free (keep_free_bytes of the object store): make room on that disk. Until then no module can" in said
+    )
 
 
 def test_options_survive_the_way_to_the_server_process() -> None:
