@@ -18,9 +18,9 @@ from plugmesh.bus.embedded import HubBus
 from plugmesh.cli.attempt_defaults import AttemptSettings
 from plugmesh.cli.upkeep import Upkeep
 from plugmesh.errors import ConfigurationError, StoreFull
+from plugmesh.hub.hub import Hub
 from plugmesh.objects.local import DEFAULT_KEEP_FREE_BYTES
 from plugmesh.objects.local_writer import LocalFolder
-from plugmesh.hub.hub import Hub
 from plugmesh.objects.measured import MeasuredStore
 from plugmesh.objects.open import open_store
 from plugmesh.runtime import Runtime
