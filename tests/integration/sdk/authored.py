@@ -13,7 +13,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from module_sdk import Context, DataError, File, TransientError, module
+from module_sdk import ConnectionFailed, Context, DataError, FatalError, File, TransientError, module
 
 
 @module("t.same")
@@ -47,6 +47,10 @@ def raises(rows: pa.Table, *, how: str = "value") -> pa.Table:
         raise DataError("bad rows")
     if how == "transient":
         raise TransientError("later")
+    if how == "connection":
+        raise ConnectionFailed("nobody answers")
+    if how == "fatal":
+        raise FatalError("no use")
     if how == "exit":
         sys.exit(3)
     raise ValueError("no good")

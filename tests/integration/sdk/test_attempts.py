@@ -104,8 +104,12 @@ async def test_error_classes_and_exits_are_told_apart(shared_house: House) -> No
     transient = await shared_house.failed(await shared_house.assign("t.raises", rows, params={"how": "transient"}))
     exited = await shared_house.failed(await shared_house.assign("t.raises", rows, params={"how": "exit"}))
     wrong = await shared_house.failed(await shared_house.assign("t.raises", rows, params={"how": 1, "colour": "red"}))
-    assert data.error.error_class is ErrorClass.DATA
-    assert transient.error.error_class is ErrorClass.TRANSIENT
+    assert (data.error.error_class, data.error.code) == (ErrorClass.DATA, "data")
+    assert (transient.error.error_class, transient.error.code) == (ErrorClass.TRANSIENT, "transient")
+    away = await shared_house.failed(await shared_house.assign("t.raises", rows, params={"how": "connection"}))
+    assert (away.error.error_class, away.error.code) == (ErrorClass.CONNECTION, "connection")
+    fatal = await shared_house.failed(await shared_house.assign("t.raises", rows, params={"how": "fatal"}))
+    assert (fatal.error.error_class, fatal.error.code) == (ErrorClass.FATAL, "fatal")
     assert "sys.exit(3)" in exited.error.message
     assert wrong.error.code == "invalid-params"
     assert "colour" in wrong.error.message

@@ -22,16 +22,32 @@ def _seen(path: Path) -> Iterator[str]:
     tree = ast.parse(path.read_text(encoding="utf-8"))
     tables = _speaks_of_codes(tree)
     for part in tree.body:
+        found = [text.partition(": ")[:2] for text in _texts(part)]
+        named = {code: (code, ": ") in found for code, _ in found if code in CODES}
+        if not named:
+            continue
         whole = _speaks_of_codes(part) if isinstance(part, ast.FunctionDef | ast.AsyncFunctionDef) else tables
-        for text in _texts(part):
-            code, colon, _ = text.partition(": ")
-            if code in CODES and (whole or colon):
+        compared = set(_compared(part))
+        for code, explained in named.items():
+            # A code of one word is also a word: it counts where it is compared, or is one of the cases.
+            if explained or (whole and ("-" in code or code in compared)):
                 yield code
 
 
 def _speaks_of_codes(part: ast.AST) -> bool:
     names = (getattr(node, "attr", getattr(node, "id", getattr(node, "arg", ""))) for node in ast.walk(part))
     return "code" in set(_texts(part)) or any(str(name).endswith(("code", "codes")) for name in names)
+
+
+def _compared(part: ast.AST) -> Iterator[str]:
+    """The texts that stand beside a comparison, and those of the cases of a decorator."""
+    for node in ast.walk(part):
+        if isinstance(node, ast.Compare):
+            for side in (node.left, *node.comparators):
+                among = side.elts if isinstance(side, ast.Tuple | ast.List | ast.Set) else [side]
+                yield from (one.value for one in among if isinstance(one, ast.Constant) and isinstance(one.value, str))
+    for decorator in getattr(part, "decorator_list", ()):
+        yield from _texts(decorator)
 
 
 def _texts(part: ast.AST) -> Iterator[str]:

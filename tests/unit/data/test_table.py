@@ -298,8 +298,9 @@ def test_flipped_byte_is_found_when_asked(store: LocalStore) -> None:
     data = bytearray(store.read("flipped"))
     data[-100] ^= 1
     overwrite(store, "flipped", bytes(data))
-    with pytest.raises(ObjectCorrupt, match="object flipped, column 'y': its bytes have hash"):
+    with pytest.raises(ObjectCorrupt, match="object flipped, column 'y': its bytes have hash") as found:
         read_table(store, ref, verify=True)
+    assert found.value.code == "object-corrupt"
     assert read_table(store, ref, ["x"], verify=True).num_rows == 10_000
 
 

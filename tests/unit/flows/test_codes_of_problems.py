@@ -18,6 +18,7 @@ NODES = "nodes: {n: {module: m}}"
 @pytest.mark.parametrize(
     ("text", "code"),
     [
+        ("# only a comment", "empty"),
         ("flow: f\x00", "bad-character"),
         ("flow: f\nnodes: {n: {module: m, params: {p: .inf}}}", "bad-scalar"),
         ("flow: f\n\tnodes: {}", "syntax"),

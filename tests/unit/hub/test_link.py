@@ -53,8 +53,9 @@ class Scripted:
 )
 async def test_a_newer_major_version_is_an_error_to_whoever_waits(answer: str) -> None:
     hub = Scripted(answer)
-    with pytest.raises(ProtocolMismatch, match="protocol"):
+    with pytest.raises(ProtocolMismatch, match="protocol") as refused:
         await join("http://127.0.0.1:1", hub.runtime, connect=hub.dial)
+    assert refused.value.code == "protocol-mismatch"
     assert hub.dialled == 1
 
 

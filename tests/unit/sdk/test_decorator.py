@@ -215,6 +215,7 @@ def _declare(**options: Any) -> Any:
 def test_a_declaration_that_does_not_fit_names_the_place(options: dict[str, Any], words: list[str]) -> None:
     with pytest.raises(ContractError) as caught:
         _declare(**options)
+    assert caught.value.code == "contract"
     message = str(caught.value)
     assert "test_decorator.py:" in message
     for word in words:

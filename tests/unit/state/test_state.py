@@ -170,8 +170,9 @@ def test_a_url_that_cannot_be_served_is_refused(url, tmp_path, monkeypatch):
 
 async def test_a_file_that_is_no_database_is_named_with_the_ways_out(tmp_path):
     (tmp_path / "state.db").write_bytes(b"not a database at all" * 100)
-    with pytest.raises(StateUnavailable, match=r"file is not a database.*another folder"):
+    with pytest.raises(StateUnavailable, match=r"file is not a database.*another folder") as refused:
         await State.open(f"sqlite:///{tmp_path}/state.db", SystemRuntime())
+    assert refused.value.code == "state-unavailable"
 
 
 @pytest.mark.parametrize("other", [False, True])
