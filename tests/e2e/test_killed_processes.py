@@ -118,6 +118,7 @@ def test_a_mesh_that_is_stopped_lets_steps_finish_and_leaves_nobody(mesh: RealMe
     assert len(begun(gate)) == 1
 
 
+@pytest.mark.full
 def test_a_second_signal_ends_the_mesh_without_waiting_for_its_steps(mesh: RealMesh) -> None:
     (mesh.folder / "modules").mkdir()
     mesh.stop()
@@ -145,6 +146,7 @@ def test_open_runs_go_on_after_a_stop_and_a_start(mesh: RealMesh) -> None:
     mesh.finish(run)
 
 
+@pytest.mark.full
 def test_two_meshes_live_beside_each_other(make_mesh: MakeMesh) -> None:
     one, two = make_mesh("--no-builtins"), make_mesh("--no-builtins")
     (one.folder / "hello.py").write_text(greet("only.one"))
@@ -153,6 +155,7 @@ def test_two_meshes_live_beside_each_other(make_mesh: MakeMesh) -> None:
     assert two.module_names() == set()
 
 
+@pytest.mark.full
 def test_a_server_whose_engine_fails_ends_with_a_message_and_the_next_one_goes_on(mesh: RealMesh) -> None:
     builtins = mesh.builtins()
     mesh.stop()

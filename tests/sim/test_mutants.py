@@ -62,7 +62,7 @@ def test_the_copy_passes_as_it_is(copy: Path) -> None:
 @pytest.mark.parametrize(
     ("patch", "check"),
     [
-        ("no-lease-expiry.patch", "progress"),
+        pytest.param("no-lease-expiry.patch", "progress", marks=pytest.mark.full),
         ("attempt-epoch-ignored.patch", "visible"),
         pytest.param("accepted-after-cancel.patch", "cancelled", marks=pytest.mark.full),
         pytest.param("memory-kept-after-failed-commit.patch", "transitions", marks=pytest.mark.full),
