@@ -9,7 +9,7 @@ from typing import Any
 import hypothesis
 import pytest
 
-QUICK_SIM_SEEDS = 10
+QUICK_SIM_SEEDS = 6
 FULL_SIM_SEEDS = 200
 
 hypothesis.settings.register_profile(

@@ -29,10 +29,10 @@ def run_page(tmp_path: Path, free_port: Callable[[], int]) -> RunPage:
 
 
 def pages() -> Iterator[Any]:
-    """All pages; how-tos start a mesh each, which takes seconds: they are for the full suite."""
+    """All pages; how-tos and the quickstart start a mesh each, which takes seconds: they are for the full suite."""
     for path in PAGES:
         name = str(path.relative_to(ROOT))
-        slow = path.parent.name == "howto"
+        slow = path.parent.name == "howto" or path.name == "quickstart.md"
         yield pytest.param(path, id=name, marks=[pytest.mark.full] if slow else [])
 
 
