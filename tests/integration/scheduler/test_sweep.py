@@ -2,7 +2,6 @@
 
 import os
 import time
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -13,6 +12,7 @@ from plugmesh.contracts.run import Submission, shard_of
 from plugmesh.errors import Conflict
 from plugmesh.objects.local import LocalStore
 from plugmesh.runtime import SystemRuntime
+from plugmesh.settings.settings import Settings
 from plugmesh.state.file_versions import deleted_files, surplus_files
 from plugmesh.state.pins import pin_run, unpin_run
 from plugmesh.state.reads import Reader
@@ -53,27 +53,19 @@ class Machine(SystemRuntime):
             raise Crash(name)
 
 
-@dataclass
-class Settings:
-    retention_runs_s: float | None = 30 * DAY
-    retention_data_s: float | None = 10 * DAY
-    retention_logs_s: float | None = 20 * DAY
-    retention_events_s: float | None = 5 * DAY
-    retention_data_bytes: int | None = None
-    retention_logs_bytes: int | None = None
-    retention_runs: int | None = None
-    retention_file_versions: int | None = 100
-    retention_files_s: float | None = None
-    retention_files_bytes: int | None = None
-    retention_grace_s: float = GRACE_S
-    sweep_every_s: float = 300.0
+SETTINGS: dict[str, float] = {
+    "retention_data_s": 10 * DAY,
+    "retention_logs_s": 20 * DAY,
+    "retention_events_s": 5 * DAY,
+    "retention_grace_s": GRACE_S,
+}
 
 
 class House:
     """A database and a store, in which runs are written as a scheduler would."""
 
     def __init__(self, folder) -> None:
-        self.folder, self.machine, self.settings = folder, Machine(), Settings()
+        self.folder, self.machine, self.settings = folder, Machine(), Settings(**SETTINGS)
         self.shards: dict[int, int] = {}
         self.looked_at: set[str] = set()
 
@@ -282,7 +274,7 @@ async def test_when_there_is_too_much_the_oldest_go_first(house):
     for number in range(4):
         await house.run(f"r-{number}", size=1000)
         house.machine.ahead += 60
-    house.settings.retention_data_bytes = 2500
+    house.settings.change("retention_data_bytes", 2500)
     await house.sweep(0, rounds=3)
     assert {key.split("/")[2] for key in house.there() if not key.endswith("jsonl")} == {"r-2", "r-3"}
 
@@ -292,7 +284,7 @@ async def test_when_there_are_too_many_logs_the_oldest_go_first(house):
         await house.run(f"r-{number}")
         house.machine.ahead += 60
     await house.pin("r-0")
-    house.settings.retention_logs_bytes = 25
+    house.settings.change("retention_logs_bytes", 25)
     await house.sweep(0, rounds=3)
     assert {key.split("/")[2] for key in house.there() if key.endswith("jsonl")} == {"r-0", "r-3"}
     assert len(house.there()) == 4 + 2
@@ -303,7 +295,7 @@ async def test_when_there_are_too_many_runs_those_that_ended_first_go_whole(hous
         await house.run(f"r-{number}")
         house.machine.ahead += 60
     await house.pin("r-0")
-    house.settings.retention_runs = 2
+    house.settings.change("retention_runs", 2)
     await house.sweep(0, rounds=4)
     assert {key.split("/")[2] for key in house.there()} == {"r-0", "r-3", "r-4"}
     assert [run for run in range(5) if await house.stored(f"r-{run}")] == [0, 3, 4]
@@ -313,11 +305,11 @@ async def test_when_files_take_up_too_much_old_versions_that_nothing_uses_go_fir
     stored = [await house.file(name, number) for number in range(3) for name in ("a", "b")]
     used = {"f": FileRef(name="a", key=stored[0].object, bytes=100, hash="h")}
     await house.run("r-1", ended=False, inputs=used)
-    house.settings.retention_files_bytes = 350
+    house.settings.change("retention_files_bytes", 350)
     await house.sweep(0, rounds=3)
     left = {f"files/default/{name}" for name in ("a-0", "a-2", "b-2")}
     assert house.there("files/") == left
-    house.settings.retention_files_bytes = 1
+    house.settings.change("retention_files_bytes", 1)
     await house.sweep(0, rounds=3)
     assert house.there("files/") == left
 
@@ -367,7 +359,7 @@ async def test_versions_of_files_go_when_they_are_too_many_and_no_run_needs_them
     versions = [await house.file("orders", number) for number in range(4)]
     needed = FileRef(name="orders", key=versions[0].object, bytes=100, hash="h")
     await house.run("r-1", inputs={"x": needed}, ended=False)
-    house.settings.retention_file_versions = 2
+    house.settings.change("retention_file_versions", 2)
     await house.sweep(0, rounds=3)
     assert house.there("files/") == {versions[0].object, versions[2].object, versions[3].object}
     await house.end("r-1")
@@ -378,7 +370,7 @@ async def test_versions_of_files_go_when_they_are_too_many_and_no_run_needs_them
 async def test_the_newest_version_of_a_file_never_grows_old(house):
     for number in range(3):
         await house.file("orders", number)
-    house.settings.retention_files_s = DAY
+    house.settings.change("retention_files_s", DAY)
     await house.sweep(2, rounds=3)
     assert house.there("files/") == {"files/default/orders-2"}
 
@@ -422,7 +414,7 @@ async def test_killed_at_any_point_the_next_one_ends_it_and_what_is_held_stays(h
     await house.run("r-3")
     for number in range(2):
         await house.file("orders", number)
-    house.settings.retention_file_versions = 1
+    house.settings.change("retention_file_versions", 1)
     house.machine.crash_at = point
     died = False
     for days in (0, 0, 50, 0, 0, 0, 0):
@@ -520,7 +512,7 @@ async def test_a_run_that_cannot_be_looked_at_keeps_no_other_from_being_swept(ho
 async def test_a_file_version_that_is_being_read_stays(house):
     old = await house.file("f", 1)
     await house.file("f", 2)
-    house.settings.retention_file_versions = 1
+    house.settings.change("retention_file_versions", 1)
     house.looked_at = {old.object}
     await house.sweep(rounds=4)
     assert old.object in house.there("files/")

@@ -1,6 +1,6 @@
 """What a sweeper decides, for any rows, settings and clock."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from plugmesh.contracts.flow import Retention
 from plugmesh.data.named import named_in
 from plugmesh.objects.keys import lender_of
+from plugmesh.settings.settings import Settings
 from plugmesh.state.file_versions import FileVersion
 from plugmesh.state.retention import Kept
 from plugmesh.steady_clock import SteadyClock
@@ -32,22 +33,6 @@ kept = st.builds(
     events_gone_at=times,
     revision=st.none(),
 )
-
-
-@dataclass
-class Settings:
-    retention_runs_s: float | None = 30 * DAY
-    retention_data_s: float | None = 30 * DAY
-    retention_logs_s: float | None = 30 * DAY
-    retention_events_s: float | None = 30 * DAY
-    retention_data_bytes: int | None = None
-    retention_logs_bytes: int | None = None
-    retention_runs: int | None = None
-    retention_file_versions: int | None = 100
-    retention_files_s: float | None = None
-    retention_files_bytes: int | None = None
-    retention_grace_s: float = 300.0
-    sweep_every_s: float = 300.0
 
 
 def fresh(**changes) -> Kept:
