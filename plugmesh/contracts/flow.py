@@ -12,8 +12,11 @@ from pydantic import Field, JsonValue
 from plugmesh.contracts.base import Contract, Versioned
 from plugmesh.contracts.module import Limits, PortKind
 from plugmesh.contracts.notify import Notify
+from plugmesh.errors import ErrorClass
 
 DEFAULT_NAMESPACE = "default"
+PRIORITY_LIMIT = 100
+"""Priorities go from minus this to this."""
 PARAMS_LIMIT_BYTES = 32 * 1024
 """Params of one node, filled in, as JSON: they travel in a message of 64 KiB."""
 
@@ -44,14 +47,39 @@ class Source(Contract):
 
 
 class RetryPolicy(Contract):
-    """How often a step is tried when the module fails with a transient or connection error.
+    """How often a step is tried when the module fails with an error of one of the classes `on`.
 
-    The n-th delay is drawn from 0 to `min(max_delay_s, delay_s * 2**(n-1))` (full jitter).
+    The n-th delay is at most `min(max_delay_s, delay_s * 2**(n-1))` seconds, or `delay_s` with a `fixed` backoff; with
+    `jitter` it is drawn from 0 to that (full jitter). `total_s` bounds all tries of a step together, from when it
+    was first ready: no try begins later. Lost and returned attempts are no tries.
     """
 
     attempts: int = Field(default=3, ge=1, le=100)
+    backoff: Literal["exponential", "fixed"] = "exponential"
     delay_s: float = Field(default=1.0, ge=0, le=3600)
     max_delay_s: float = Field(default=30.0, ge=0, le=86400)
+    jitter: bool = True
+    on: tuple[ErrorClass, ...] = (ErrorClass.TRANSIENT, ErrorClass.CONNECTION)
+    total_s: float | None = Field(default=None, gt=0)
+
+
+class Rejects(Contract):
+    """How many rows a step may reject (send to its dead letters) and still succeed; `None`: any number."""
+
+    rows: int | None = Field(default=None, ge=0)
+    percent: float | None = Field(default=None, ge=0, le=100)
+
+
+class Concurrency(Contract):
+    """How many runs of a flow may be under way at a time.
+
+    `key` may contain `${params.…}`: each value that it takes is counted apart. When there are `limit` already, a new run
+    waits in line (`queue`), is cancelled (`cancel-new`), or takes the place of the others (`cancel-running`).
+    """
+
+    limit: int = Field(default=1, ge=1, le=10_000)
+    key: str | None = Field(default=None, max_length=200)
+    when_full: Literal["queue", "cancel-new", "cancel-running"] = "queue"
 
 
 class Node(Contract):
@@ -72,6 +100,7 @@ class Node(Contract):
     timeout_s: float | None = Field(default=None, gt=0)
     limits: Limits | None = None
     labels: dict[str, str] = {}
+    rejects: Rejects | None = None
 
 
 class Retention(Contract):
@@ -89,7 +118,11 @@ class Retention(Contract):
 
 
 class Flow(Versioned):
-    """A whole flow. Node names have no dots; `outputs` maps a name to the node output that it shows."""
+    """A whole flow. Node names have no dots; `outputs` maps a name to the node output that it shows.
+
+    `priority`: steps of runs with a higher one go first. `quarantine` says what becomes of a step whose module version
+    is quarantined: it waits (`park`), or the newest older version that fits is used (`previous`).
+    """
 
     namespace: str = DEFAULT_NAMESPACE
     name: str
@@ -102,6 +135,9 @@ class Flow(Versioned):
     park_s: float = Field(default=86_400.0, gt=0)
     notify: tuple[Notify, ...] = ()
     retention: Retention | None = None
+    priority: int = Field(default=0, ge=-PRIORITY_LIMIT, le=PRIORITY_LIMIT)
+    concurrency: Concurrency | None = None
+    quarantine: Literal["park", "previous"] = "park"
 
     @cached_property
     def digest(self) -> str:

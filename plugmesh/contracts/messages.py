@@ -12,6 +12,7 @@ from pydantic import Field, JsonValue, TypeAdapter, ValidationError
 
 from plugmesh.contracts.base import Contract, Versioned
 from plugmesh.contracts.data import MESSAGE_LIMIT_BYTES, FileRef, Reference
+from plugmesh.contracts.flow import Rejects
 from plugmesh.contracts.module import Limits
 from plugmesh.contracts.run import StepError
 from plugmesh.errors import InvalidMessage
@@ -53,7 +54,8 @@ class Assign(Versioned):
 
     `inputs` has a tuple of references per port (one, unless the port is variadic). `columns`, per table port, are
     the columns to hand over (`None`: all). `prefix` starts every object key that the attempt may write. `deadline`
-    is Unix time: past it the result is useless.
+    is Unix time: past it the result is useless. `root` is the first run of a line of reruns, by which sinks know effects
+    again (`None`: the run itself). `rejects` is how many rows the module may reject.
     """
 
     type: Literal["assign"] = "assign"
@@ -75,6 +77,8 @@ class Assign(Versioned):
     timeout_s: float | None = None
     limits: Limits | None = None
     deadline: float | None = None
+    root: str | None = None
+    rejects: Rejects | None = None
     trace: dict[str, str] | None = None
 
     @property
@@ -230,11 +234,13 @@ class Done(_FromInstance):
 
 
 class Failed(_FromInstance):
-    """The attempt ended without outputs. `convicting`: a supervisor saw its executor die of it (signal, memory, exit)."""
+    """The attempt ended without outputs. `convicting`: a supervisor saw its executor die of it (signal, memory, exit).
+    `rejected`: rows that it had rejected until then, with their reasons."""
 
     type: Literal["failed"] = "failed"
     error: StepError
     convicting: bool = False
+    rejected: Reference | None = None
     artifacts: tuple[FileRef, ...] = ()
     stats: AttemptStats | None = None
     log: LogRef | None = None

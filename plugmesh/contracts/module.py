@@ -14,6 +14,9 @@ from plugmesh.contracts.base import MODULE_PATTERN, NAME_PATTERN, Contract, Vers
 
 VERSION_PATTERN = r"^(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z.-]+)?$"
 
+REJECTED = "rejected"
+"""The output of every step for the rows that it could not use; no module may declare one of this name."""
+
 
 class ModuleKind(StrEnum):
     """What part a module plays in a flow."""

@@ -11,7 +11,7 @@ from pydantic import Field, JsonValue
 
 from plugmesh.contracts.base import Contract, Versioned
 from plugmesh.contracts.data import Reference
-from plugmesh.contracts.flow import DEFAULT_NAMESPACE, Flow
+from plugmesh.contracts.flow import DEFAULT_NAMESPACE, PRIORITY_LIMIT, Flow
 from plugmesh.contracts.notify import Notify
 from plugmesh.errors import ErrorClass
 
@@ -82,11 +82,29 @@ STEP_GOOD = frozenset({StepState.SUCCEEDED, StepState.CACHED, StepState.RECOVERE
 """States of a step whose outputs its successors may read."""
 
 RUN_NEXT: Mapping[RunState, frozenset[RunState]] = {
-    RunState.QUEUED: frozenset({RunState.RUNNING, RunState.CANCELLING, RunState.CANCELLED, RunState.TIMED_OUT}),
+    RunState.QUEUED: frozenset(
+        {
+            RunState.RUNNING,
+            RunState.PAUSED,
+            RunState.CANCELLING,
+            RunState.CANCELLED,
+            RunState.FAILED,
+            RunState.TIMED_OUT,
+        }
+    ),
     RunState.RUNNING: frozenset(
         {RunState.PAUSED, RunState.CANCELLING, RunState.SUCCEEDED, RunState.FAILED, RunState.TIMED_OUT}
     ),
-    RunState.PAUSED: frozenset({RunState.RUNNING, RunState.CANCELLING, RunState.FAILED, RunState.TIMED_OUT}),
+    RunState.PAUSED: frozenset(
+        {
+            RunState.QUEUED,
+            RunState.RUNNING,
+            RunState.CANCELLING,
+            RunState.SUCCEEDED,
+            RunState.FAILED,
+            RunState.TIMED_OUT,
+        }
+    ),
     RunState.CANCELLING: frozenset({RunState.CANCELLED}),
     **{state: frozenset() for state in RUN_TERMINAL},
 }
@@ -121,12 +139,47 @@ class StepError(Contract):
     found: str | None = None
 
 
+class Permit(Contract):
+    """What a run must hold to be under way, if its flow limits them: one of `limit` places in the line called `name`
+    (the flow and its key, filled in) of its namespace."""
+
+    name: str = Field(max_length=500)
+    limit: int = Field(ge=1)
+    when_full: Literal["queue", "cancel-new", "cancel-running"] = "queue"
+
+
+class Recovered(Contract):
+    """A step of an earlier run whose outputs a rerun uses as they are."""
+
+    step: str
+    version: str | None = None
+    outputs: dict[str, Reference] = {}
+
+
+class Rerun(Contract):
+    """What makes a run a rerun of another one.
+
+    `origin` is the run that it repeats, `root` the first one of that line, by whose id sinks know effects again.
+    `recovered` are steps that are not executed, parents before children; `skipped` are nodes that are left out. `feeds`
+    gives ports of steps (by step, then port) other references than their edges; `elements` says which elements of a
+    mapped node there are, where that is not all.
+    """
+
+    origin: str
+    root: str
+    recovered: tuple[Recovered, ...] = ()
+    skipped: tuple[str, ...] = ()
+    feeds: dict[str, dict[str, tuple[Reference, ...]]] = {}
+    elements: dict[str, tuple[int, ...]] = {}
+
+
 class Submission(Versioned):
     """A run to be created. Everything was validated; file versions are pinned; `inputs` are references.
 
     `notify` has the webhooks of the request and of the flow. `flow_revision` is the number of the saved flow's
     revision, where it was submitted by name. `request_hash` tells a repeated request from another one that uses
-    its idempotency key.
+    its idempotency key. `deadline` is Unix time: the run ends then, whether it has begun or not; `timeout_s` counts from
+    its beginning.
     """
 
     run: str
@@ -143,6 +196,10 @@ class Submission(Versioned):
     notify: tuple[Notify, ...] = ()
     flow_revision: int | None = None
     request_hash: str | None = Field(default=None, max_length=64)
+    priority: int = Field(default=0, ge=-PRIORITY_LIMIT, le=PRIORITY_LIMIT)
+    deadline: float | None = None
+    permit: Permit | None = None
+    rerun: Rerun | None = None
 
 
 class Receipt(Contract):
@@ -167,7 +224,7 @@ class Command(Versioned):
 
     command: str
     run: str
-    kind: Literal["cancel"]
+    kind: Literal["cancel", "pause", "resume"]
     actor: str = "local"
     at: float = 0.0
     reason: str = ""

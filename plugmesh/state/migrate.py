@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from plugmesh.errors import ConfigurationError
 
-HEAD = "0002"
+HEAD = "0003"
 """The newest revision; checked by a test against the folder of revisions."""
 
 

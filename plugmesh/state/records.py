@@ -133,6 +133,10 @@ class StoredRun:
     flow_revision: int | None = None
     notify: str | None = None
     data_gone_at: float | None = None
+    priority: int = 0
+    deadline: float | None = None
+    permit: str | None = None
+    rerun: str | None = None
     seq: int = 0
 
 

@@ -73,6 +73,10 @@ run = Table(
     Column("flow_revision", Integer),
     Column("notify", Text),
     Column("data_gone_at", Double),
+    Column("priority", Integer, nullable=False, server_default="0"),
+    Column("deadline", Double),
+    Column("permit", Text),
+    Column("rerun", Text),
     UniqueConstraint("namespace", "idempotency_key"),
 )
 _unfinished = run.c.ended_at.is_(None)
@@ -94,6 +98,19 @@ run_label = Table(
 )
 """The labels of runs once more, for lists that ask for one of them."""
 Index("run_label_run", run_label.c.run)
+
+permit = Table(
+    "permit",
+    metadata,
+    Column("namespace", String(100), primary_key=True),
+    Column("name", String(500), primary_key=True),
+    Column("place", Integer, primary_key=True, autoincrement=False),
+    Column("run", String(64), nullable=False, index=True),
+    Column("at", Double, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""The runs that are under way of flows that limit them. The places of a line are numbered from 0, so that two schedulers
+cannot give out the same one."""
 
 run_pin = Table(
     "run_pin",

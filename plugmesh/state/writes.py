@@ -15,7 +15,7 @@ from pydantic_core import PydanticSerializationError, to_json, to_jsonable_pytho
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 
 from plugmesh.contracts.flow import Flow
-from plugmesh.contracts.run import SHARDS, Command, RunState, Submission, shard_of
+from plugmesh.contracts.run import SHARDS, Command, Rerun, RunState, Submission, shard_of
 from plugmesh.errors import OwnershipLost
 from plugmesh.runtime import Runtime
 from plugmesh.state import schema
@@ -231,7 +231,7 @@ class Writer:
             "outputs": None if begun is None else begun.outputs,
             "idempotency_key": submission.idempotency_key,
             "actor": submission.actor,
-            "origin": None,
+            "origin": None if submission.rerun is None else submission.rerun.origin,
             "timeout_s": submission.timeout_s,
             "submitted_at": submission.submitted_at,
             "started_at": None if begun is None else begun.started_at,
@@ -240,6 +240,10 @@ class Writer:
             "flow_revision": submission.flow_revision,
             "notify": _json(submission.notify) if submission.notify else None,
             "data_gone_at": None,
+            "priority": submission.priority,
+            "deadline": submission.deadline,
+            "permit": None if submission.permit is None else submission.permit.model_dump_json(),
+            "rerun": None if submission.rerun is None else _rerun_json(submission.rerun),
         }
         key = int(self._execute(self._run_insert, values).fetchone()[0])
         if submission.labels:
@@ -318,6 +322,11 @@ def _command_values(command: Command, applied_at: float) -> dict[str, Any]:
         "at": command.at,
         "applied_at": applied_at,
     }
+
+
+def _rerun_json(rerun: Rerun) -> str:
+    """What reload has to know of a rerun; what was recovered and skipped is in the rows of its steps."""
+    return rerun.model_dump_json(exclude={"recovered", "skipped"}, exclude_none=True)
 
 
 def _json(values: Any) -> str:
