@@ -82,8 +82,9 @@ STEP_GOOD = frozenset({StepState.SUCCEEDED, StepState.CACHED, StepState.RECOVERE
 """States of a step whose outputs its successors may read."""
 
 RUN_NEXT: Mapping[RunState, frozenset[RunState]] = {
-    RunState.QUEUED: frozenset(
+    RunState.QUEUED: frozenset(  # queued again: it says anew what it waits for
         {
+            RunState.QUEUED,
             RunState.RUNNING,
             RunState.PAUSED,
             RunState.CANCELLING,

@@ -15,6 +15,11 @@ from plugmesh.errors import ConfigurationError, Conflict, StateUnavailable
 
 _DRIVERS = {"sqlite": "sqlite+pysqlite", "postgresql": "postgresql+psycopg", "mysql": "mysql+pymysql"}
 _SYNCHRONOUS = {"full": "FULL", "normal": "NORMAL"}
+_WALL = {
+    "sqlite": "SELECT (julianday('now') - 2440587.5) * 86400.0",
+    "postgresql": "SELECT CAST(extract(epoch FROM clock_timestamp()) AS double precision)",
+    "mysql": "SELECT CAST(unix_timestamp(now(6)) AS double)",
+}
 
 
 class Database:
@@ -43,6 +48,10 @@ class Database:
         if self._lock is not None and self._file is None:
             self._file = self._find_file()
         return connection
+
+    def wall(self, connection: sa.Connection) -> float:
+        """Unix time by the database's own clock: the one clock that all schedulers of a mesh have in common."""
+        return float(connection.exec_driver_sql(_WALL[self.url.get_backend_name()]).scalar_one())
 
     def check_there(self) -> None:
         """Raises `StateUnavailable` if the file was removed or replaced since it was opened: what SQLite goes on to write

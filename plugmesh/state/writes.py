@@ -47,7 +47,7 @@ class Writer:
     """The one writer of this process: a connection that only the writer thread uses."""
 
     def __init__(self, database: Database, runtime: Runtime) -> None:
-        self._runtime = runtime
+        self._runtime, self._database = runtime, database
         self._exclusive, self._check_there = database.exclusive, database.check_there
         self.connection = database.connect()
         raw: Any = self.connection.connection.driver_connection
@@ -122,12 +122,13 @@ class Writer:
     def acquire(self, owner: str, lease_s: float, held: Collection[int] = ()) -> list[Lease]:
         """Take every shard that is free or whose lease ran out, but those that are `held`; each gets a higher term.
 
-        When the database is exclusive to this process every shard of another owner counts as free.
+        When the database is exclusive to this process every shard of another owner counts as free. Else the database's
+        clock judges the leases: those of the schedulers may differ.
         """
         return self.transaction("acquire", lambda: self._acquire(owner, lease_s, held))
 
     def _acquire(self, owner: str, lease_s: float, held: Collection[int]) -> list[Lease]:
-        now = self._runtime.wall()
+        now = self._lease_clock()
         shard = schema.shard
         rows = self.connection.execute(sa.select(shard)).mappings().all()
         known = {int(row["id"]): row for row in rows}
@@ -140,10 +141,18 @@ class Writer:
             values = {"owner": owner, "term": term, "lease_until": now + lease_s}
             if row is None:
                 self.connection.execute(sa.insert(shard).values(id=number, **values))
-            else:
-                self.connection.execute(sa.update(shard).where(shard.c.id == number).values(**values))
+            elif not self._raise_term(number, int(row["term"]), values):
+                continue  # another scheduler was faster
             taken.append(Lease(number, term, None if row is None else row["position"]))
         return taken
+
+    def _raise_term(self, number: int, term: int, values: dict[str, Any]) -> bool:
+        shard = schema.shard
+        same = sa.and_(shard.c.id == number, shard.c.term == term)
+        return self.connection.execute(sa.update(shard).where(same).values(**values)).rowcount == 1
+
+    def _lease_clock(self) -> float:
+        return self._runtime.wall() if self._exclusive else self._database.wall(self.connection)
 
     def _free(self, row: sa.RowMapping, owner: str, now: float) -> bool:
         if row["owner"] in (None, owner):
@@ -154,7 +163,7 @@ class Writer:
         """Prolong leases (shard, term). Returns the shards that are no longer this owner's."""
 
         def body() -> list[int]:
-            until, lost = self._runtime.wall() + lease_s, []
+            until, lost = self._lease_clock() + lease_s, []
             for shard, term in leases:
                 values = {"b_id": shard, "b_owner": owner, "b_term": term, "b_until": until}
                 if self._execute(self._renew, values).rowcount != 1:
