@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import sqlite3
+from collections.abc import Callable
 
 import sqlalchemy as sa
 from sqlalchemy.pool import StaticPool
@@ -19,9 +20,9 @@ class SimDatabase:
 
     is_sqlite = True
     in_memory = True
-    exclusive = True
 
-    def __init__(self) -> None:
+    def __init__(self, wall: Callable[[], float], *, exclusive: bool = True) -> None:
+        self._wall, self.exclusive = wall, exclusive
         raw = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
         raw.deserialize(_migrated())
         raw.execute("PRAGMA foreign_keys=ON")
@@ -30,6 +31,10 @@ class SimDatabase:
 
     def connect(self) -> sa.Connection:
         return self.engine.connect()
+
+    def wall(self, connection: sa.Connection) -> float:
+        """The database's own clock, which nobody sets."""
+        return self._wall()
 
     def check_there(self) -> None:
         """It always is."""

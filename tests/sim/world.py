@@ -56,7 +56,7 @@ class World:
         self.broker = LogBroker(random.Random(seed + 1), self.plan.weather)
         self.book = Book(self.broker)
         self.switchboard = Switchboard(self.broker)
-        self.database = SimDatabase()
+        self.database = SimDatabase(lambda: EPOCH + self.loop.time())
         self.disk = Disk()
         self.beyond = Outside(die=self.plan.executor_dies)
         self.client = Client(self._server, random.Random(seed + 2), self.note, self.plan.answer_lost)
