@@ -1,18 +1,21 @@
-"""What is kept about modules besides their contracts: which a person has disabled, and what uses one."""
+"""What is kept about modules besides their contracts: which are disabled or quarantined, and what uses one."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, TypeAlias
 
 import sqlalchemy as sa
 
 from plugmesh.state.reads import Reader
-from plugmesh.state.schema import module_switch, revision, run, saved_flow, saved_revision
+from plugmesh.state.schema import conviction, module_switch, revision, run, saved_flow, saved_revision
 from plugmesh.state.writes import Writer
 
 EVERY_VERSION = "*"
+MESH = "mesh"
+"""The actor of what nobody has asked for: the mesh itself."""
+SwitchKind: TypeAlias = Literal["disabled", "quarantined"]
 
 MOST_REVISIONS = 1000
 """Flows of open runs that are looked through; a mesh with more says that the list is not whole."""
@@ -20,16 +23,19 @@ MOST_REVISIONS = 1000
 
 @dataclass(frozen=True, slots=True)
 class ModuleSwitch:
-    """A module that was disabled, in one version or (`*`) in all of them. `at` is Unix time."""
+    """A module that a person has disabled, in one version or (`*`) in all of them, or a version that the mesh has
+    quarantined. `at` is Unix time."""
 
     module: str
     version: str
     actor: str
     at: float
     reason: str = ""
+    kind: SwitchKind = "disabled"
 
     def __str__(self) -> str:
-        return f"disabled by {self.actor}" + (f": {self.reason}" if self.reason else "")
+        who = "quarantined" if self.kind == "quarantined" else f"disabled by {self.actor}"
+        return who + (f": {self.reason}" if self.reason else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,23 +52,24 @@ def disable_module(writer: Writer, switch: ModuleSwitch) -> None:
 
     def body() -> None:
         writer.connection.execute(_delete(switch.module, switch.version))
-        values = {"module": switch.module, "version": switch.version, "actor": switch.actor}
-        writer.connection.execute(sa.insert(module_switch).values(**values, reason=switch.reason, at=switch.at))
+        writer.connection.execute(sa.insert(module_switch).values(**asdict(switch)))
 
     writer.transaction("module_switch", body)
 
 
 def enable_module(writer: Writer, module: str, version: str) -> None:
-    """Forget the switch of one version; with `*`, all switches of the module."""
-    writer.transaction("module_switch", lambda: writer.connection.execute(_delete(module, version, all_of_it=True)))
+    """Forget the switch of one version, and what spoke against it until now; with `*`, of all of the module."""
+
+    def body() -> None:
+        for table in (module_switch, conviction):
+            writer.connection.execute(_delete(module, version, table, all_of_it=True))
+
+    writer.transaction("module_switch", body)
 
 
 def module_switches(reader: Reader) -> list[ModuleSwitch]:
-    """Everything that is disabled."""
-    rows = reader.documents(sa.select(module_switch))
-    return [
-        ModuleSwitch(**{name: row[name] for name in ("module", "version", "actor", "at", "reason")}) for row in rows
-    ]
+    """Everything that is disabled or quarantined."""
+    return [ModuleSwitch(**row) for row in reader.documents(sa.select(module_switch))]
 
 
 def module_users(reader: Reader, module: str, *, limit: int) -> Users:
@@ -119,6 +126,6 @@ def _references(flow: str, module: str) -> list[str]:
     return sorted(reference for reference in references if reference.partition("@")[0] == module)
 
 
-def _delete(module: str, version: str, *, all_of_it: bool = False) -> sa.Delete:
-    query = sa.delete(module_switch).where(module_switch.c.module == module)
-    return query if all_of_it and version == EVERY_VERSION else query.where(module_switch.c.version == version)
+def _delete(module: str, version: str, table: sa.Table = module_switch, *, all_of_it: bool = False) -> sa.Delete:
+    query = sa.delete(table).where(table.c.module == module)
+    return query if all_of_it and version == EVERY_VERSION else query.where(table.c.version == version)

@@ -85,6 +85,19 @@ class NotificationRow(NamedTuple):
     url: str
 
 
+class Conviction(NamedTuple):
+    """A step ended the process of the module version that ran it. `at` is Unix time, `trace` where its code was."""
+
+    module: str
+    version: str
+    run: str
+    step: str
+    epoch: int
+    reason: str
+    trace: str
+    at: float
+
+
 @dataclass(slots=True)
 class Commit:
     """One transaction of a scheduler. `positions` holds every shard it touches: term, and the new position or None
@@ -100,6 +113,7 @@ class Commit:
     attempts: list[AttemptRow] = field(default_factory=list)
     notifications: list[NotificationRow] = field(default_factory=list)
     commands: list[Command] = field(default_factory=list)
+    convictions: list[Conviction] = field(default_factory=list)
     at: float = 0.0
 
     def __bool__(self) -> bool:

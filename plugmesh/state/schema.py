@@ -248,8 +248,26 @@ module_switch = Table(
     Column("reason", Text, nullable=False),
     Column("actor", String(200), nullable=False),
     Column("at", Double, nullable=False),
+    Column("kind", String(16), nullable=False, server_default="disabled"),
 )
-"""Modules that a person has disabled; the version `*` stands for all of them."""
+"""Modules that a person has `disabled`, or the mesh has `quarantined`; the version `*` stands for all of them."""
+
+conviction = Table(
+    "conviction",
+    metadata,
+    Column("module", String(200), primary_key=True),
+    Column("version", String(64), primary_key=True),
+    Column("run", String(64), primary_key=True),
+    Column("step", String(250), nullable=False),
+    Column("epoch", Integer, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("trace", Text, nullable=False),
+    Column("at", Double, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""That a module version ended the process that ran it; a row for each run, of the last time. They go when the version is
+enabled again."""
+Index("conviction_run", conviction.c.run)
 
 setting = Table(
     "setting",

@@ -91,6 +91,7 @@ class Writer:
             dialect,
         )
         self._command = _upsert(command, dialect, columns["command"])
+        self._conviction = _upsert(schema.conviction, dialect, columns["conviction"])
 
     def _execute(self, statement: Statement, values: dict[str, Any]) -> Any:
         return self._raw.execute(statement.text, statement.values(values))
@@ -221,6 +222,8 @@ class Writer:
             self._notify(notification, batch.at)
         for command in batch.commands:
             self._execute(self._command, _command_values(command, batch.at))
+        for conviction in batch.convictions:
+            self._execute(self._conviction, conviction._asdict())
         return inserted
 
     def _insert_run(self, submission: Submission, at: float, begun: RunUpdate | None) -> int:

@@ -1,4 +1,4 @@
-"""Priorities, deadlines, permits and reruns."""
+"""Priorities, deadlines, permits and reruns; convictions and quarantine of modules."""
 
 from __future__ import annotations
 
@@ -29,3 +29,18 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     op.create_index("ix_permit_run", "permit", ["run"], unique=False)
+    op.add_column("module_switch", sa.Column("kind", sa.String(length=16), nullable=False, server_default="disabled"))
+    op.create_table(
+        "conviction",
+        sa.Column("module", sa.String(length=200), nullable=False),
+        sa.Column("version", sa.String(length=64), nullable=False),
+        sa.Column("run", sa.String(length=64), nullable=False),
+        sa.Column("step", sa.String(length=250), nullable=False),
+        sa.Column("epoch", sa.Integer(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("trace", sa.Text(), nullable=False),
+        sa.Column("at", sa.Double(), nullable=False),
+        sa.PrimaryKeyConstraint("module", "version", "run"),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("conviction_run", "conviction", ["run"], unique=False)
