@@ -8,7 +8,7 @@ from typing import Any
 
 from plugmesh.contracts.flow import Flow, Node, Source
 
-_SETTINGS = ("doc", "timeout_s", "park_s", "notify", "retention")
+_SETTINGS = ("doc", "timeout_s", "park_s", "priority", "concurrency", "quarantine", "notify", "retention")
 _LINES_COMPARED = 10_000
 """Comparing line by line takes far longer than proportionally; longer texts are only said to differ."""
 

@@ -31,7 +31,7 @@ def check_node_params(
         for key, value in (("params", node.params), ("map", node.map)):
             mapped = key == "params" and node.map is not None
             for path, text in texts_to_fill(value):
-                _check_text(text, flow, ("nodes", name, key, *path), report, mapped=mapped)
+                check_text(text, flow, ("nodes", name, key, *path), report, mapped=mapped)
         _check_map(flow, name, report)
         _check_size(name, node.params, report)
         if name in contracts:
@@ -47,6 +47,8 @@ def check_usage(flow: Flow, report: Report) -> None:
         for value in (node.params, node.map):
             for _, text in texts_to_fill(value):
                 used |= {(found.root, found.name) for found in _expressions(text)}
+    if flow.concurrency is not None and flow.concurrency.key is not None:
+        used |= {(found.root, found.name) for found in _expressions(flow.concurrency.key)}
     for kind, one, names in (("inputs", "input", flow.inputs), ("params", "param", flow.params)):
         for name in names:
             if (kind, name) not in used:
@@ -61,7 +63,8 @@ def _expressions(text: str) -> list[Expression]:
         return []
 
 
-def _check_text(text: str, flow: Flow, path: KeyPath, report: Report, *, mapped: bool) -> None:
+def check_text(text: str, flow: Flow, path: KeyPath, report: Report, *, mapped: bool = False) -> None:
+    """The expressions in a text: what they refer to must be there."""
     try:
         parts = parse_template(text)
     except BadExpression as error:

@@ -8,11 +8,12 @@ from typing import Any
 from pydantic import JsonValue
 
 from plugmesh.contracts.base import MODULE_PATTERN
-from plugmesh.contracts.flow import Node, RetryPolicy, Source
+from plugmesh.contracts.flow import Node, Source
 from plugmesh.contracts.module import VERSION_PATTERN, Limits
 from plugmesh.flows.expressions import BadExpression, whole_expression
 from plugmesh.flows.places import KeyPath
 from plugmesh.flows.problem import SCHEMA, Report
+from plugmesh.flows.retry import read_rejects, read_retry
 from plugmesh.flows.surface import (
     NAME,
     check_keys,
@@ -28,8 +29,7 @@ from plugmesh.limit_words import LIMIT_FIELDS, read_limit
 
 MAX_NODES = 20_000
 
-NODE_KEYS = ("module", "in", "params", "bind", "map", "after", "retry", "timeout", "limits", "labels")
-RETRY_KEYS = ("attempts", "delay", "max_delay")
+NODE_KEYS = ("module", "in", "params", "bind", "map", "after", "retry", "timeout", "rejects", "limits", "labels")
 
 _MODULE = re.compile(MODULE_PATTERN)
 _NUMBER = r"(?:0|[1-9][0-9]{0,8})"
@@ -164,24 +164,6 @@ def _read_after(value: Any, path: KeyPath, report: Report) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-def _read_retry(value: Any, path: KeyPath, report: Report) -> RetryPolicy | None:
-    fields = read_mapping(value, path, "retry", report)
-    check_keys(fields, RETRY_KEYS, path, "retry", report)
-    given: dict[str, Any] = {}
-    if "attempts" in fields:
-        attempts = fields["attempts"]
-        if type(attempts) is int and 1 <= attempts <= 100:
-            given["attempts"] = attempts
-        else:
-            message = f"attempts must be a whole number from 1 to 100, not {shown(attempts)}"
-            report.error(SCHEMA, "bad-retry", message, (*path, "attempts"))
-    for key, most_s in (("delay", 3600.0), ("max_delay", 86400.0)):
-        seconds = read_duration(fields.get(key), (*path, key), key, report, least="zero", most_s=most_s)
-        if seconds is not None:
-            given[f"{key}_s"] = seconds
-    return RetryPolicy(**given)
-
-
 def _read_timeout(value: Any, path: KeyPath, report: Report) -> float | None:
     return read_duration(value, path, "timeout", report)
 
@@ -215,8 +197,9 @@ _READERS = {
     "bind": _read_bind,
     "map": _read_map,
     "after": _read_after,
-    "retry": _read_retry,
+    "retry": read_retry,
     "timeout": _read_timeout,
+    "rejects": read_rejects,
     "limits": _read_limits,
     "labels": _read_labels,
 }

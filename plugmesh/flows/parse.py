@@ -8,6 +8,7 @@ from typing import Any, get_args
 
 from plugmesh.contracts.flow import DEFAULT_NAMESPACE, Flow, FlowInput, FlowParam, Source
 from plugmesh.contracts.module import PortKind
+from plugmesh.flows.concurrency import read_concurrency, read_priority
 from plugmesh.flows.document import check_document
 from plugmesh.flows.nodes import read_nodes
 from plugmesh.flows.notify import read_notify
@@ -18,6 +19,7 @@ from plugmesh.flows.retention import read_retention
 from plugmesh.flows.surface import (
     NAME,
     check_keys,
+    read_choice,
     read_duration,
     read_flag,
     read_mapping,
@@ -27,11 +29,15 @@ from plugmesh.flows.surface import (
 from plugmesh.flows.surface import read_text as read_text_value
 from plugmesh.flows.values import is_type, shown, type_name
 
-FLOW_KEYS = ("flow", "doc", "inputs", "params", "nodes", "outputs", "timeout", "park", "notify", "retention")
+FLOW_KEYS = (
+    "flow", "doc", "inputs", "params", "nodes", "outputs", "timeout", "park",
+    "priority", "concurrency", "quarantine", "notify", "retention",
+)  # fmt: skip
 INPUT_KEYS = ("kind", "optional", "doc")
 PARAM_KEYS = ("type", "default", "doc")
 PARAM_TYPES: tuple[str, ...] = get_args(FlowParam.model_fields["type"].annotation)
 KINDS: tuple[str, ...] = tuple(kind.value for kind in PortKind)
+QUARANTINES: tuple[str, ...] = get_args(Flow.model_fields["quarantine"].annotation)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +116,9 @@ def _parse(document: Any, report: Report, *, check: bool) -> Parsed:
     park_s = read_duration(document.get("park"), ("park",), "park", report)
     if park_s is not None:
         given["park_s"] = park_s
+    if document.get("quarantine") is not None:
+        chosen = read_choice(document["quarantine"], ("quarantine",), QUARANTINES, report, code="bad-quarantine")
+        given |= {} if chosen is None else {"quarantine": chosen}
     flow = Flow(
         namespace=namespace,
         name=name,
@@ -120,6 +129,8 @@ def _parse(document: Any, report: Report, *, check: bool) -> Parsed:
         outputs=_read_outputs(document.get("outputs"), report),
         timeout_s=read_duration(document.get("timeout"), ("timeout",), "timeout", report),
         notify=read_notify(document.get("notify"), ("notify",), report),
+        priority=read_priority(document.get("priority"), ("priority",), report),
+        concurrency=read_concurrency(document.get("concurrency"), ("concurrency",), report),
         retention=read_retention(document.get("retention"), ("retention",), report),
         **given,
     )

@@ -88,6 +88,16 @@ def read_flag(value: Any, path: KeyPath, what: str, report: Report) -> bool:
     return False
 
 
+def read_choice(value: Any, path: KeyPath, choices: tuple[str, ...], report: Report, *, code: str) -> str | None:
+    """`value` when it is one of `choices`; `None` when it is something else (which is reported with `code`)."""
+    if isinstance(value, str) and value in choices:
+        return value
+    hint = report.did_you_mean(value, choices) if isinstance(value, str) else ""
+    listed = f"{', '.join(choices[:-1])} or {choices[-1]}"
+    report.error(SCHEMA, code, f"{path[-1]} must be {listed}, not {shown(value)}", path, hint=hint)
+    return None
+
+
 def read_texts(value: Any, path: KeyPath, what: str, report: Report) -> dict[str, str]:
     """A mapping of texts, without expressions."""
     texts: dict[str, str] = {}

@@ -10,7 +10,7 @@ from plugmesh.contracts.module import ModuleContract
 from plugmesh.flows.binding import bind_inputs, bind_output
 from plugmesh.flows.edges import check_edges, check_outputs
 from plugmesh.flows.graph import find_cycles, predecessors
-from plugmesh.flows.node_params import check_node_params, check_usage
+from plugmesh.flows.node_params import check_node_params, check_text, check_usage
 from plugmesh.flows.parse import Parsed
 from plugmesh.flows.places import Places
 from plugmesh.flows.problem import COLUMNS, LIVE, REFERENCES, Problem, Report, merge
@@ -72,6 +72,8 @@ def validate(
     check_edges(flow, found, report, incomplete)
     check_outputs(flow, found, report)
     check_node_params(flow, found, report, incomplete)
+    if flow.concurrency is not None and flow.concurrency.key is not None:
+        check_text(flow.concurrency.key, flow, ("concurrency", "key"), report)
     check_usage(flow, report)
     _check_bound_columns(flow, found, report)
     if live:

@@ -75,10 +75,10 @@ SYNTAX = (
         "flow: f\nx: &x {module: shop.orders}\nnodes: {a: {<<: *x}}\n",
         (
             '2:1: a flow has no key "x"; there are: flow, doc, inputs, params, nodes, outputs, '
-            "timeout, park, notify, retention\n"
+            "timeout, park, priority, concurrency, quarantine, notify, retention\n"
             "3:12: node 'a' lacks its module (module: NAME)\n"
             "3:13: node 'a' has no key \"<<\"; there are: module, in, params, bind, map, after, retry, "
-            "timeout, limits, labels (merge keys are not part of YAML 1.2; an alias can stand for a "
+            "timeout, rejects, limits, labels (merge keys are not part of YAML 1.2; an alias can stand for a "
             "whole value)"
         ),
     ),
@@ -183,7 +183,7 @@ SYNTAX = (
         (
             "1:1: a flow needs at least one node (nodes: {name: {module: …}})\n"
             '3:1: a flow has no key "\\ufeffnodes"; there are: flow, doc, inputs, params, nodes, '
-            "outputs, timeout, park, notify, retention (did you mean 'nodes'?)"
+            "outputs, timeout, park, priority, concurrency, quarantine, notify, retention (did you mean 'nodes'?)"
         ),
     ),
     Row("lists 100,000 deep", "[" * 100_000, "1:101: the document is nested more than 100 levels deep", shown="[[[[…"),
@@ -237,12 +237,12 @@ PARTS = (
         "flow: f\nsteps: {}\nnodes: {a: {modul: table.limit, with: {rows: 5}}}\n",
         (
             '2:1: a flow has no key "steps"; there are: flow, doc, inputs, params, nodes, outputs, '
-            "timeout, park, notify, retention (did you mean 'nodes'?)\n"
+            "timeout, park, priority, concurrency, quarantine, notify, retention (did you mean 'nodes'?)\n"
             "3:12: node 'a' lacks its module (module: NAME)\n"
             "3:13: node 'a' has no key \"modul\"; there are: module, in, params, bind, map, after, "
-            "retry, timeout, limits, labels (did you mean 'module'?)\n"
+            "retry, timeout, rejects, limits, labels (did you mean 'module'?)\n"
             "3:33: node 'a' has no key \"with\"; there are: module, in, params, bind, map, after, retry, "
-            "timeout, limits, labels (did you mean 'params'?)"
+            "timeout, rejects, limits, labels (did you mean 'params'?)"
         ),
     ),
     Row(
@@ -347,6 +347,72 @@ PARTS = (
             "2:52: attempts must be a whole number from 1 to 100, not 0\n"
             '2:62: delay must be zero or more and at most 3600 s, not "9d"'
         ),
+    ),
+    Row(
+        "retries whose words are misspelt",
+        "flow: f\nnodes: {a: {module: shop.orders, retry: {backoff: linear, jitter: yes, on: [conection], total: 0}}}\n",
+        (
+            '2:51: backoff must be exponential or fixed, not "linear"\n'
+            '2:67: jitter must be true or false, not "yes" (YAML 1.2 has true and false)\n'
+            "2:77: an error is transient, connection, data or fatal, not \"conection\" (did you mean 'connection'?)\n"
+            "2:96: total must be more than zero and at most 3650d, not 0"
+        ),
+    ),
+    Row(
+        "retries of nothing, and a longest delay below the first",
+        "flow: f\nnodes: {a: {module: shop.orders, retry: {on: [], delay: 5s, max_delay: 1s}}}\n",
+        (
+            "2:46: on names no class of errors, so nothing would be tried again (write attempts: 1 for that)\n"
+            "2:72: warning: no delay is longer than max_delay, so delay is never reached (raise max_delay, or lower delay)"
+        ),
+    ),
+    Row(
+        "rejected rows that cannot be",
+        "flow: f\nnodes: {a: {module: shop.orders, rejects: {rows: -1, percent: 5%}}, b: {module: shop.orders, rejects: 5}}\n",
+        (
+            "2:50: rows must be a whole number from 0 on, not -1\n"
+            '2:63: percent must be a number from 0 to 100, not "5%"\n'
+            "2:103: rejects must be a mapping, not 5 (rejects: {rows: 100}, or {percent: 5})"
+        ),
+    ),
+    Row(
+        "a priority that is too high",
+        "flow: f\npriority: 101\n" + NODES,
+        "2:11: priority must be a whole number from -100 to 100, not 101",
+    ),
+    Row(
+        "a limit of runs that is none",
+        "flow: f\nconcurrency: none\n" + NODES,
+        '2:14: concurrency must be a whole number of runs from 1 to 10,000, not "none" (concurrency: 1, or {limit: 1, key: …})',
+    ),
+    Row(
+        "a limit of runs whose parts are wrong",
+        "flow: f\nconcurrency: {limit: 0, key: customer, when_full: cancel, per: day}\n" + NODES,
+        (
+            "2:22: limit must be a whole number of runs from 1 to 10,000, not 0\n"
+            '2:30: key is the same for every run: it has no ${params.…} (did you mean "${params.customer}"?)\n'
+            "2:51: when_full must be queue, cancel-new or cancel-running, not \"cancel\" (did you mean 'cancel-new'?)\n"
+            '2:59: concurrency has no key "per"; there are: limit, key, when_full'
+        ),
+    ),
+    Row(
+        "a limit of runs by an input",
+        "flow: f\nconcurrency: {key: '${inputs.orders}'}\n" + NODES,
+        '2:20: key is made of params, ${inputs.orders} cannot be a part of it (write "${params.NAME}")',
+    ),
+    Row(
+        "a limit of runs by a param that is not there",
+        "flow: f\nparams: {customer: x}\nconcurrency: {key: '${params.customer}/${params.day}/${params.customer.name}'}\n"
+        + NODES,
+        (
+            "3:20: ${params.day}: the flow has no param 'day'\n"
+            "3:20: ${params.customer.name}: there is nothing inside a param of type string"
+        ),
+    ),
+    Row(
+        "a quarantine that is neither",
+        "flow: f\nquarantine: latest\n" + NODES,
+        '2:13: quarantine must be park or previous, not "latest"',
     ),
     Row(
         "limits that cannot be",

@@ -142,7 +142,7 @@ JSON = (
         (
             "the flow has 2 problems: flow.yaml:2:12: error: node 'a' lacks its module (module: NAME); "
             "flow.yaml:2:13: error: node 'a' has no key \"modul\"; there are: module, in, params, bind, "
-            "map, after, retry, timeout, limits, labels (did you mean 'module'?)"
+            "map, after, retry, timeout, rejects, limits, labels (did you mean 'module'?)"
         ),
         "flow-invalid",
         422,

@@ -5,12 +5,14 @@ from pathlib import Path
 import pytest
 
 from modules.builtins import BUILTINS
+from plugmesh.flows.concurrency import CONCURRENCY_KEYS
 from plugmesh.flows.document import MAX_DEPTH, MAX_VALUES
-from plugmesh.flows.nodes import MAX_NODES, NODE_KEYS, RETRY_KEYS
+from plugmesh.flows.nodes import MAX_NODES, NODE_KEYS
 from plugmesh.flows.notify import NOTIFY_KEYS
 from plugmesh.flows.parse import FLOW_KEYS, INPUT_KEYS, PARAM_KEYS, parse_flow_text
 from plugmesh.flows.problem import MAX_PROBLEMS
 from plugmesh.flows.retention import RETENTION_KEYS
+from plugmesh.flows.retry import REJECTS_KEYS, RETRY_KEYS
 from plugmesh.flows.validate import check
 from tests.docs.blocks import Block, blocks_of
 from tests.unit.flows.known import KnownModules
@@ -38,7 +40,10 @@ def test_the_problems_of_the_page_are_those_that_are_reported() -> None:
     assert _said(wrong) == said.splitlines()
 
 
-KEYS = {*FLOW_KEYS, *INPUT_KEYS, *PARAM_KEYS, *NODE_KEYS, *RETRY_KEYS, *NOTIFY_KEYS, *RETENTION_KEYS}
+KEYS = {
+    *FLOW_KEYS, *INPUT_KEYS, *PARAM_KEYS, *NODE_KEYS, *RETRY_KEYS, *REJECTS_KEYS, *CONCURRENCY_KEYS,
+    *NOTIFY_KEYS, *RETENTION_KEYS,
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("key", sorted(KEYS))

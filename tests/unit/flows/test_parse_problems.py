@@ -24,11 +24,11 @@ outputs: {o: "${inputs.x}"}
         '3:13: error: the kind of an input is table, file or value, not "fil"',
         "5:8: error: node 'one' lacks its module (module: NAME)",
         "5:9: error: node 'one' has no key \"modul\"; "
-        "there are: module, in, params, bind, map, after, retry, timeout, limits, labels",
+        "there are: module, in, params, bind, map, after, retry, timeout, rejects, limits, labels",
         '7:13: error: "Table.Filter" cannot be a module: lower-case words joined by dots, such as table.filter',
         '8:14: error: timeout must be a number of seconds, or text such as 500ms, 90s, 5m, 2h, 1d, not "5x"',
         "9:23: error: attempts must be a whole number from 1 to 100, not 0",
-        '9:26: error: retry has no key "dealy"; there are: attempts, delay, max_delay',
+        '9:26: error: retry has no key "dealy"; there are: attempts, backoff, delay, max_delay, jitter, on, total',
         "10:14: error: an output shows what a node made, not an input",
     ]
 
