@@ -8,6 +8,7 @@ import sys
 import urllib.error
 import urllib.request
 import uuid
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -26,12 +27,18 @@ START_S = 60
 class RealMesh:
     """One data folder and one port; its server may be stopped, killed and started again."""
 
-    def __init__(self, folder: Path, port: int) -> None:
+    def __init__(self, folder: Path, port: int, variables: Mapping[str, str] | None = None) -> None:
         self.folder, self.port = folder, port
         self.data = folder / "data"
         self.url = f"http://127.0.0.1:{port}"
         self._mark = uuid.uuid4().hex
-        self._environment = {**os.environ, "PLUGMESH_URL": self.url, MARK: self._mark, "COLUMNS": "200"}
+        self._environment = {
+            **os.environ,
+            "PLUGMESH_URL": self.url,
+            MARK: self._mark,
+            "COLUMNS": "200",
+            **(variables or {}),
+        }
         self._started: list[subprocess.Popen[bytes]] = []
         self.server: subprocess.Popen[bytes]
 

@@ -1,0 +1,124 @@
+"""What goes wrong in a run of chaos, and when: drawn from the seed, before anything is started. Pure."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Role(StrEnum):
+    """What kind of process is hit. The supervisor of the built-in modules is one of the supervisors."""
+
+    SERVER = "server"
+    SUPERVISOR = "supervisor"
+    EXECUTOR = "executor"
+
+
+class Deed(StrEnum):
+    """What is done: `kill -9`; SIGSTOP, and SIGCONT later; SIGTERM; a disk without room; a disk that is slow."""
+
+    KILL = "kill"
+    STOP = "stop"
+    DRAIN = "drain"
+    FILL = "fill"
+    SLOW = "slow"
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One fault, `at_s` seconds after the start. Its victims are hit in this order, in the same instant.
+
+    `pick` chooses among the processes of a role that are there then. `lasts_s` is how long a stop or a bad disk lasts;
+    `amount` is how long one write takes on a slow disk, in seconds, or how much room a full one has, in bytes.
+    """
+
+    at_s: float
+    deed: Deed
+    victims: tuple[Role, ...] = ()
+    pick: int = 0
+    lasts_s: float = 0.0
+    amount: float = 0.0
+
+    @property
+    def kind(self) -> str:
+        """What it is called in reports."""
+        return " ".join((self.deed, "+".join(self.victims) or "disk"))
+
+    @property
+    def kills(self) -> int:
+        """How many processes it kills."""
+        return len(self.victims) if self.deed is Deed.KILL else 0
+
+
+KILLS: dict[tuple[Role, ...], int] = {
+    (Role.SERVER,): 4,
+    (Role.SUPERVISOR,): 5,
+    (Role.EXECUTOR,): 5,
+    (Role.SUPERVISOR, Role.SERVER): 3,
+    (Role.SUPERVISOR, Role.SUPERVISOR): 2,
+    (Role.EXECUTOR, Role.SERVER): 1,
+    (Role.EXECUTOR, Role.EXECUTOR): 1,
+    (Role.SERVER, Role.SUPERVISOR): 1,
+}
+"""Who is killed together, and how often in relation to the others."""
+LEASE_S = 15.0
+"""Of an attempt, as it is by default."""
+LONGEST_S = 22.0
+MIB = 2**20
+
+
+def draw(seed: int, kills: int, seconds: float, *, small_disk: bool) -> tuple[Fault, ...]:
+    """All faults of a run of chaos, in their order. `small_disk`: there is a disk that may be filled."""
+    dice = random.Random(seed)
+    hits = _kills(dice, kills, seconds)
+    others = [_stop(dice, _when(dice, seconds)) for _ in range(max(2, kills // 5))]
+    others += [_drain(dice, _when(dice, seconds)) for _ in range(max(2, kills // 10))]
+    others += [_slow(dice, _when(dice, seconds)) for _ in range(1 + kills // 40)]
+    if small_disk:
+        others += [_full(dice, _when(dice, seconds)) for _ in range(1 + kills // 40)]
+    return tuple(sorted([*hits, *others], key=lambda fault: fault.at_s))
+
+
+def counts(faults: tuple[Fault, ...]) -> dict[str, int]:
+    """How often each kind of fault is met, by its name."""
+    return dict(sorted(Counter(fault.kind for fault in faults).items()))
+
+
+def _kills(dice: random.Random, kills: int, seconds: float) -> list[Fault]:
+    """Spread over the time, not all at random: a pause of minutes would test nothing."""
+    groups: list[tuple[Role, ...]] = []
+    while (left := kills - sum(map(len, groups))) > 0:
+        fitting = {group: weight for group, weight in KILLS.items() if len(group) <= left}
+        groups += dice.choices(list(fitting), weights=list(fitting.values()))
+    step = seconds / max(1, len(groups))
+    return [
+        Fault((number + dice.random()) * step, Deed.KILL, group, dice.randrange(1000))
+        for number, group in enumerate(groups)
+    ]
+
+
+def _when(dice: random.Random, seconds: float) -> float:
+    return dice.uniform(0.0, 0.9) * seconds
+
+
+def _stop(dice: random.Random, at_s: float) -> Fault:
+    """Half of them are shorter than any patience, a third are longer than a lease."""
+    victim = dice.choice((Role.SERVER, Role.SUPERVISOR, Role.SUPERVISOR, Role.EXECUTOR))
+    lasts_s = dice.choice((dice.uniform(0.1, 3.0), dice.uniform(0.1, 9.0), dice.uniform(LEASE_S + 1, LONGEST_S)))
+    return Fault(at_s, Deed.STOP, (victim,), dice.randrange(1000), lasts_s)
+
+
+def _drain(dice: random.Random, at_s: float) -> Fault:
+    victim = dice.choice((Role.SERVER, Role.SUPERVISOR, Role.SUPERVISOR))
+    return Fault(at_s, Deed.DRAIN, (victim,), dice.randrange(1000))
+
+
+def _slow(dice: random.Random, at_s: float) -> Fault:
+    return Fault(at_s, Deed.SLOW, lasts_s=dice.uniform(2.0, 8.0), amount=dice.choice((0.005, 0.05, 0.3)))
+
+
+def _full(dice: random.Random, at_s: float) -> Fault:
+    """Either nobody has room, or only the database has: the store leaves it some."""
+    return Fault(at_s, Deed.FILL, lasts_s=dice.uniform(1.0, 6.0), amount=dice.choice((0, 0, 8 * MIB)))

@@ -1,0 +1,119 @@
+"""What is told of a run of chaos: a line of JSON, a row of a table, and, when something is wrong, the whole story. Pure."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Sequence
+from typing import Any
+
+from tests.chaos.harness import Outcome, told
+
+_COLUMNS = {
+    "seed": "seed",
+    "kills": "kills",
+    "stops": "stops",
+    "drains": "drains",
+    "disk": "full / slow disk",
+    "runs": "runs",
+    "attempts": "attempts lost / failed",
+    "recovery": "lost step ran again after s (median / longest)",
+    "minutes": "minutes",
+    "violations": "violations",
+}
+
+
+def document(outcome: Outcome) -> dict[str, Any]:
+    """Everything that is counted, for a file of JSON lines. Times are seconds."""
+    waits = sorted(outcome.waits_s)
+    return {
+        "seed": outcome.options.seed,
+        "kills": outcome.kills,
+        "faults": outcome.faults,
+        "small_disk": outcome.small_disk,
+        "orders": outcome.options.runs,
+        "runs": dict(sorted(outcome.states.items())),
+        "requests": outcome.requests,
+        "effects": outcome.effects,
+        "attempts": dict(sorted(outcome.attempts.items())),
+        "recoveries": len(waits),
+        "recovery_median_s": round(statistics.median(waits), 2) if waits else None,
+        "recovery_longest_s": round(waits[-1], 2) if waits else None,
+        "quarantines_lifted": outcome.lifted,
+        "starts": outcome.starts,
+        "healed_s": round(outcome.healed_s, 1),
+        "took_s": round(outcome.took_s, 1),
+        "violations": outcome.violations,
+    }
+
+
+def json_line(outcome: Outcome) -> str:
+    """One line of JSON."""
+    return json.dumps(document(outcome), ensure_ascii=False)
+
+
+def table(documents: Sequence[dict[str, Any]]) -> str:
+    """A Markdown table with a row for each run of chaos; several have a row with their sums."""
+    rows = [_row(one) for one in documents]
+    if len(rows) > 1:
+        rows.append(_row(_sum(documents)))
+    lines = [list(_COLUMNS.values()), ["---"] * len(_COLUMNS), *([row[name] for name in _COLUMNS] for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def story(outcome: Outcome) -> str:
+    """What is wrong, and everything that was done before."""
+    lines = [
+        f"seed {outcome.options.seed}: {len(outcome.violations)} violations; all that is left is in {outcome.kept}"
+    ]
+    lines += [f"  {violation}" for violation in outcome.violations[:50]]
+    return "\n".join([*lines, "timeline:", *map(told, outcome.timeline)])
+
+
+def _row(one: dict[str, Any]) -> dict[str, str]:
+    faults, attempts = one["faults"], one["attempts"]
+    longest = one["recovery_longest_s"]
+    return {
+        "seed": str(one["seed"]),
+        "kills": f"{one['kills']:,}",
+        "stops": str(_of(faults, "stop")),
+        "drains": str(_of(faults, "drain")),
+        "disk": f"{_of(faults, 'fill')} / {_of(faults, 'slow')}",
+        "runs": f"{sum(one['runs'].values()):,}",
+        "attempts": f"{attempts.get('lost', 0):,} / {attempts.get('failed', 0):,}",
+        "recovery": "-" if longest is None else f"{_median(one)} / {longest}",
+        "minutes": f"{one['took_s'] / 60:.1f}",
+        "violations": str(len(one["violations"])),
+    }
+
+
+def _of(faults: dict[str, int], deed: str) -> int:
+    return sum(count for kind, count in faults.items() if kind.split()[0] == deed)
+
+
+def _median(one: dict[str, Any]) -> str:
+    return "-" if one["recovery_median_s"] is None else str(one["recovery_median_s"])
+
+
+def _sum(documents: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Of several runs; their medians are not one."""
+    longest = [one["recovery_longest_s"] for one in documents if one["recovery_longest_s"] is not None]
+    return {
+        "seed": "all",
+        "kills": sum(one["kills"] for one in documents),
+        "faults": _added(documents, "faults"),
+        "runs": _added(documents, "runs"),
+        "attempts": _added(documents, "attempts"),
+        "recovery_median_s": None,
+        "recovery_longest_s": max(longest, default=None),
+        "took_s": sum(one["took_s"] for one in documents),
+        "violations": [violation for one in documents for violation in one["violations"]],
+    }
+
+
+def _added(documents: Sequence[dict[str, Any]], name: str) -> dict[str, int]:
+    added: dict[str, int] = {}
+    for one in documents:
+        for key, count in one[name].items():
+            added[key] = added.get(key, 0) + count
+    return added
