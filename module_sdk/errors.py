@@ -1,10 +1,19 @@
-"""What an author raises to say what the engine should do. Any other exception is fatal, but for network errors."""
+"""What an author raises to say what the engine should do. `error_classes` says how any other exception is classed."""
 
 from __future__ import annotations
 
+from module_sdk.error_classes import error_class_of
 from plugmesh.errors import Cancelled, DataError, ErrorClass, PlugmeshError
 
-__all__ = ["Cancelled", "ConnectionFailed", "DataError", "FatalError", "TransientError", "error_class_of"]
+__all__ = [
+    "Cancelled",
+    "ConnectionFailed",
+    "DataError",
+    "FatalError",
+    "TooManyRejected",
+    "TransientError",
+    "error_class_of",
+]
 
 
 class TransientError(PlugmeshError):
@@ -28,10 +37,7 @@ class FatalError(PlugmeshError):
     code = "fatal"
 
 
-def error_class_of(error: BaseException) -> ErrorClass:
-    """The class of any exception a module raised: its own, `connection` for network errors, else `fatal`."""
-    if isinstance(error, PlugmeshError):
-        return error.error_class
-    if isinstance(error, ConnectionError | TimeoutError):
-        return ErrorClass.CONNECTION
-    return ErrorClass.FATAL
+class TooManyRejected(DataError):
+    """More rows were rejected than the flow allows; the step fails at once, and keeps those rejected until then."""
+
+    code = "too-many-rejected"

@@ -12,7 +12,8 @@ from enum import StrEnum
 class ErrorClass(StrEnum):
     """What the engine does with a failed attempt.
 
-    transient, connection: try again after a backoff. data: stop (later: the row goes to the DLQ). fatal: stop.
+    transient, connection: try again after a backoff, as the node's `retry` says. data: the rows go to the step's dead
+    letters as far as they are known, else stop. fatal: stop.
     """
 
     TRANSIENT = "transient"
@@ -140,10 +141,18 @@ class DataMismatch(PlugmeshError):
 
 
 class DataError(PlugmeshError):
-    """The data is not what the module can work with; trying again is useless."""
+    """The data is not what the module can work with; trying again is useless.
+
+    `rows` says which rows of the module's only table input it is about (their numbers from 0, or a truth value for each):
+    they go to the step's dead letters, and the module is called once more with the others.
+    """
 
     error_class = ErrorClass.DATA
     code = "data"
+
+    def __init__(self, message: object = "", /, *, rows: object = None, **arguments: object) -> None:
+        super().__init__(message, **arguments)
+        self.rows = rows
 
 
 class OwnershipLost(PlugmeshError):

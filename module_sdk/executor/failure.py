@@ -12,7 +12,7 @@ from module_sdk.limits import files_text, memory_text
 from module_sdk.trace import place_of_error, shown_frames
 from plugmesh.contracts.module import Limits
 from plugmesh.contracts.run import StepError
-from plugmesh.errors import PlugmeshError
+from plugmesh.errors import ErrorClass, PlugmeshError
 
 MESSAGE_CHARS = 4_000
 TRACE_CHARS = 12_000
@@ -46,18 +46,23 @@ def step_error(error: BaseException, module: str, file: str = "", line: int | No
 
 
 def limit_error(error: BaseException, module: str, limits: Limits | None, own: Limits) -> dict[str, str] | None:
-    """Code and message, if `error` is what a limit of the attempt looks like to its code. `own`: the module's limits."""
+    """Code, message and class, if `error` is what a limit of the attempt looks like to its code. `own`: the module's limits."""
     if limits is None:
         return None
     if isinstance(error, NoRoom):
         text = memory_text(module, limits, own)
-        return {"code": "memory-limit", "message": f"{text} (its process needs more before the module begins)"}
+        return _limit("memory-limit", f"{text} (its process needs more before the module begins)")
     for one in _chain(error):
         if limits.memory_bytes is not None and _is_of_memory(one):
-            return {"code": "memory-limit", "message": f"{memory_text(module, limits, own)} ({_name_and_message(one)})"}
+            return _limit("memory-limit", f"{memory_text(module, limits, own)} ({_name_and_message(one)})")
         if limits.open_files is not None and isinstance(one, OSError) and one.errno == errno.EMFILE:
-            return {"code": "open-files-limit", "message": files_text(module, limits, own)}
+            return _limit("open-files-limit", files_text(module, limits, own))
     return None
+
+
+def _limit(code: str, message: str) -> dict[str, str]:
+    """Whatever the error itself looks like: the next try would meet the same limit."""
+    return {"code": code, "message": message, "error_class": ErrorClass.FATAL}
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
