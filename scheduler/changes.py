@@ -37,8 +37,7 @@ class RunChange:
 
 
 _STEP_FIELDS = (
-    "epoch", "failures", "losses", "reason", "instance", "version", "outputs", "error", "stats", "log", "wake_at",
-    "artifacts",
+    "epoch", "failures", "losses", "reason", "instance", "version", "error", "stats", "log", "wake_at", "artifacts",
 )  # fmt: skip
 
 
@@ -65,6 +64,8 @@ class StepChange:
     def document(self) -> dict[str, Any]:
         """Its JSON form; counters that are zero and fields that are unset are left out."""
         document: dict[str, Any] = {"change": "step", "step": self.step, "state": self.state, "at": self.at}
+        if self.outputs is not None:  # a sink has none, and says so
+            document["outputs"] = self.outputs
         for name in _STEP_FIELDS:
             if value := getattr(self, name):
                 document[name] = value
