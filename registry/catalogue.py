@@ -33,15 +33,16 @@ class ContractBook(Protocol):
         ...
 
     async def switches(self) -> Sequence[ModuleSwitch]:
-        """Every module that is disabled."""
+        """Every module that is disabled or quarantined."""
         ...
 
     async def disable(self, switch: ModuleSwitch) -> None:
-        """Keep that a module is disabled. Raises when it cannot."""
+        """Keep that a module is disabled or quarantined. Raises when it cannot."""
         ...
 
     async def enable(self, module: str, version: str) -> None:
-        """Keep that a version, or with `*` all of the module, is not disabled any more. Raises when it cannot."""
+        """Keep that a version, or with `*` all of the module, is off no more, and forget its convictions. Raises when
+        it cannot."""
         ...
 
 

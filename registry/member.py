@@ -53,12 +53,13 @@ class Member:
 class MemberChange:
     """What changed at once: a member (`before` is `None` when it is new, `after` when it left; `instance` is `None`
     when it was none of them), and the names of the modules whose contracts, whose versions with a usable member, or
-    whose switches changed."""
+    whose switches changed. `enabled`: the name and version (or `*`) that a person has enabled."""
 
     instance: str | None
     before: Member | None
     after: Member | None
     modules_changed: frozenset[str] = frozenset()
+    enabled: tuple[str, str] | None = None
 
 
 def usable_modules(member: Member | None) -> frozenset[tuple[str, str]]:

@@ -30,7 +30,7 @@ from registry.liveness import Punctuality
 from registry.member import Member, MemberChange, Refusal, usable_modules
 from registry.offers import mismatch, read_contracts
 from registry.recorder import Recorder
-from registry.switches import Switches
+from registry.switchboard import Switchboard
 from registry.versions import precedence
 
 __all__ = ["Member", "MemberChange", "Refusal", "Registry"]
@@ -63,7 +63,7 @@ class Registry:
         self._book = book
         self._recorder = Recorder(book, runtime)
         self._catalogue = Catalogue()
-        self._switches = Switches()
+        self._switchboard = Switchboard(book, runtime, self._switched)
         self._contracts: dict[str, ModuleContract] = {}  # by digest: what need not be read again
         self._instances: dict[str, Instance] = {}
         self._members: dict[str, Member] = {}
@@ -79,7 +79,7 @@ class Registry:
         for contract in await self._book.load():
             self._contracts[contract.digest] = contract
             self._catalogue.enter(contract)
-        self._switches = Switches(await self._book.switches())
+        await self._switchboard.load()
         self._punctuality = Punctuality(self._runtime.now())
         self._spawn(self._recorder.run(), "registry recorder")
         self._spawn(self._judge(), "registry judge")
@@ -126,17 +126,21 @@ class Registry:
         return found
 
     def served_versions(self, name: str) -> tuple[str, ...]:
-        """The versions that a member serves now, disabled ones too, lowest first."""
+        """The versions that a member serves now, disabled and quarantined ones too, lowest first."""
         usable = (member for member in self._members.values() if member.usable)
         return tuple(sorted({version for member in usable for version in member.offers.get(name, ())}, key=precedence))
 
     def disabled(self, name: str, version: str) -> ModuleSwitch | None:
-        """Who has disabled this version, and why; `None` if nobody has."""
-        return self._switches.of(name, version)
+        """Who has disabled this version, or why it is quarantined; `None` if it may be used."""
+        return self._switchboard.switches.of(name, version)
+
+    def quarantined(self) -> frozenset[tuple[str, str]]:
+        """The names and versions that the mesh has quarantined."""
+        return self._switchboard.switches.quarantined()
 
     def switches(self, name: str) -> tuple[ModuleSwitch, ...]:
-        """Everything that is disabled of a module, by version (`*`: all of them)."""
-        return self._switches.all_of(name)
+        """Everything that is disabled or quarantined of a module, by version (`*`: all of them)."""
+        return self._switchboard.switches.all_of(name)
 
     def serving(self, name: str, version: str) -> tuple[Member, ...]:
         """The members that can be given work for this module now."""
@@ -160,17 +164,22 @@ class Registry:
 
     async def disable(self, switch: ModuleSwitch) -> None:
         """Give a module no new attempts from now on. Raises what the book raises; nothing has changed then."""
-        await self._book.disable(switch)
-        self._switches.add(switch)
-        self._switched(switch.module)
+        await self._switchboard.disable(switch)
+
+    def quarantine(self, switch: ModuleSwitch) -> bool:
+        """Give a version no new attempts from now on; the book learns of it soon. Whether that is news: what a person
+        has said of the version stays."""
+        if not self._switchboard.quarantine(switch):
+            return False
+        self._spawn(self._switchboard.keep(switch), "registry quarantine")
+        return True
 
     async def enable(self, module: str, version: str = EVERY_VERSION) -> None:
-        """Let a version, or all of a module, be used again. Raises what the book raises, and `Conflict` when all
-        versions are disabled and only one is to be enabled."""
-        self._switches.check_enable(module, version)
-        await self._book.enable(module, version)
-        self._switches.remove(module, version)
-        self._switched(module)
+        """Let a version, or all of a module, be used again: a quarantine is lifted, and what led to it forgotten.
+
+        Raises what the book raises, and `Conflict` when all versions are disabled and only one is to be enabled.
+        """
+        await self._switchboard.enable(module, version)
 
     def watch(self, listener: Callable[[MemberChange], None]) -> Watch:
         """Call `listener` at each change of a member or of the catalogue. It must not block."""
@@ -288,8 +297,8 @@ class Registry:
         moved = usable_modules(before) ^ usable_modules(after)
         self._announce(MemberChange(instance, before, after, modules | {name for name, _ in moved}))
 
-    def _switched(self, module: str) -> None:
-        self._announce(MemberChange(None, None, None, frozenset({module})))
+    def _switched(self, module: str, enabled: tuple[str, str] | None) -> None:
+        self._announce(MemberChange(None, None, None, frozenset({module}), enabled))
 
     def _announce(self, change: MemberChange) -> None:
         self._serving.clear()

@@ -1,4 +1,4 @@
-"""Which modules a person has disabled, in memory."""
+"""Which modules a person has disabled, and which versions the mesh has quarantined, in memory."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from plugmesh.state.modules import EVERY_VERSION, ModuleSwitch
 
 
 class Switches:
-    """The switches of all modules: one for each disabled version, or one with the version `*` for all of a module."""
+    """The switches of all modules: one for each version that is off, or one with the version `*` for all of a module."""
 
     def __init__(self, switches: Iterable[ModuleSwitch] = ()) -> None:
         self._switches = {(switch.module, switch.version): switch for switch in switches}
@@ -20,13 +20,21 @@ class Switches:
             return None
         return self._switches.get((module, EVERY_VERSION)) or self._switches.get((module, version))
 
+    def exactly(self, module: str, version: str) -> ModuleSwitch | None:
+        """The switch of this version alone, or with `*` the one for all of a module."""
+        return self._switches.get((module, version))
+
+    def quarantined(self) -> frozenset[tuple[str, str]]:
+        """The names and versions that the mesh has quarantined."""
+        return frozenset(key for key, switch in self._switches.items() if switch.kind == "quarantined")
+
     def all_of(self, module: str) -> tuple[ModuleSwitch, ...]:
         """Every switch of a module, by version."""
         found = (switch for switch in self._switches.values() if switch.module == module)
         return tuple(sorted(found, key=lambda switch: switch.version))
 
     def add(self, switch: ModuleSwitch) -> None:
-        """A module was disabled."""
+        """A module was disabled or quarantined; what was said of the same version before is replaced."""
         self._switches[switch.module, switch.version] = switch
 
     def check_enable(self, module: str, version: str) -> None:

@@ -1,9 +1,11 @@
-"""Modules that a person has disabled: nobody is given work for them, and whoever watches hears of it."""
+"""Modules that a person has disabled or the mesh has quarantined: nobody is given work for them, and whoever watches hears
+of it."""
 
 from __future__ import annotations
 
 import pytest
 
+from plugmesh.conformance.waiting import wait_until
 from plugmesh.errors import Conflict, StateUnavailable
 from plugmesh.state.modules import ModuleSwitch
 from registry.switches import Switches
@@ -11,6 +13,7 @@ from tests.unit.registry.test_registry import World, contract
 
 OFF = ModuleSwitch("a.b", "*", "ana", 1.0, "it loses rows")
 OFF_1 = ModuleSwitch("a.b", "1.0.0", "ana", 1.0)
+POISON_1 = ModuleSwitch("a.b", "1.0.0", "mesh", 2.0, "3 runs", "quarantined")
 
 
 @pytest.fixture
@@ -71,3 +74,38 @@ def test_enabling_a_module_enables_all_of_its_versions() -> None:
     switches.remove("a.b", "*")
     assert (switches.of("a.b", "1.0.0"), switches.all_of("a.b")) == (None, ())
     assert switches.of("c.d", "1.0.0") is not None
+
+
+async def test_a_quarantine_holds_at_once_and_is_kept(world: World) -> None:
+    assert world.registry.quarantine(POISON_1)
+    assert world.registry.live_versions("a.b") == ("1.1.0",)
+    assert world.registry.quarantined() == {("a.b", "1.0.0")}
+    assert world.changes[-1].modules_changed == {"a.b"}
+    await wait_until(lambda: world.book.switched == {("a.b", "1.0.0"): POISON_1})
+    assert not world.registry.quarantine(POISON_1)
+
+
+async def test_a_quarantine_that_cannot_be_kept_holds_and_is_kept_when_the_book_is_back(world: World) -> None:
+    world.book.away = True
+    world.registry.quarantine(POISON_1)
+    assert world.registry.disabled("a.b", "1.0.0") == POISON_1
+    await world.clock.advance(0.1)
+    world.book.away = False
+    await world.clock.advance(1.0)
+    assert world.book.switched == {("a.b", "1.0.0"): POISON_1}
+
+
+async def test_what_a_person_has_said_of_a_version_stays(world: World) -> None:
+    await world.registry.disable(OFF_1)
+    assert not world.registry.quarantine(POISON_1)
+    assert world.registry.disabled("a.b", "1.0.0") == OFF_1
+
+
+async def test_a_quarantine_that_was_lifted_before_it_was_kept_is_not_kept(world: World) -> None:
+    world.registry.quarantine(POISON_1)
+    await world.registry.enable("a.b", "1.0.0")
+    assert world.changes[-1].enabled == ("a.b", "1.0.0")
+    again = World(world.book)
+    await again.start()
+    assert again.registry.quarantined() == frozenset()
+    await again.registry.stop()

@@ -1,0 +1,55 @@
+"""From convictions that are committed to versions that nobody is given any more."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+
+from plugmesh.discovery.port import Watch
+from plugmesh.state.convictions import convictions
+from plugmesh.state.records import Conviction
+from plugmesh.state.store import State as Store
+from registry.registry import MemberChange, Registry
+from scheduler.poison import Ledger, Quarantine
+
+_log = logging.getLogger(__name__)
+
+
+class Quarantines:
+    """The ledger of one scheduler, kept in step with SQL and with the registry's switches."""
+
+    def __init__(self, store: Store, registry: Registry) -> None:
+        self._store, self._registry = store, registry
+        self._ledger = Ledger()
+        self._watch: Watch | None = None
+        self.convictions = self.quarantines = 0
+        """Since the start: deaths that were counted, and versions that were quarantined for them."""
+
+    async def start(self) -> None:
+        """Read what is kept, and catch up on quarantines that a process before this one did not get to."""
+        self._watch = self._registry.watch(self._changed)
+        for quarantine in self._ledger.replay(await self._store.read(convictions)):
+            self._impose(quarantine)
+
+    def stop(self) -> None:
+        """Hear no more of the registry."""
+        if self._watch is not None:
+            self._watch.close()
+
+    def committed(self, found: Iterable[Conviction]) -> None:
+        """These convictions are in SQL."""
+        for conviction in found:
+            self.convictions += 1
+            quarantine = self._ledger.convict(conviction)
+            if quarantine is not None:
+                self._impose(quarantine)
+
+    def _impose(self, quarantine: Quarantine) -> None:
+        switch = quarantine.switch
+        if self._registry.quarantine(switch):
+            self.quarantines += 1
+            _log.warning("%s@%s is quarantined: %s", switch.module, switch.version, switch.reason)
+
+    def _changed(self, change: MemberChange) -> None:
+        if change.enabled is not None:
+            self._ledger.lift(*change.enabled)
