@@ -37,13 +37,21 @@ class LocalStore:
     """`SweptStore` in a folder."""
 
     def __init__(
-        self, root: Path, runtime: Runtime | None = None, *, keep_free_bytes: int = DEFAULT_KEEP_FREE_BYTES
+        self,
+        root: Path,
+        runtime: Runtime | None = None,
+        *,
+        keep_free_bytes: int = DEFAULT_KEEP_FREE_BYTES,
+        read_only: bool = False,
     ) -> None:
-        """Make `root` where needed and remove what dead writers left. Raises `ConfigurationError`."""
+        """Make `root` where needed and remove what dead writers left, unless it is only to be read (`read_only`).
+        Raises `ConfigurationError`."""
         self._folder = LocalFolder(root, keep_free_bytes)
         self._runtime: Runtime = runtime or SystemRuntime()
         self._numbers = itertools.count()
         self._maps: WeakValueDictionary[tuple[int, int], mmap.mmap] = WeakValueDictionary()
+        if read_only:
+            return
         try:
             Path(self._folder.objects).mkdir(parents=True, exist_ok=True)
             Path(self._folder.tmp).mkdir(exist_ok=True)

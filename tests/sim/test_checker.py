@@ -7,39 +7,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-import sqlalchemy as sa
-from sqlalchemy.pool import StaticPool
 
 from plugmesh.objects.local import LocalStore
-from plugmesh.runtime import SystemRuntime
-from tests.checker import Violation, check, check_invariants
-from tests.sim.objects import Disk, MemoryStore
+from scheduler.invariants.folder import check_folder
+from tests.sim.doctored import Doctored, attempt_change, step_change
 from tests.sim.workload import CANCELLED, FAILED, SUCCEEDED, Job, chain, mapped, single
 from tests.sim.world import World
 
 CHAIN, MAPPED, CANCELLED_RUN, BROKEN = "sim/chain", "sim/mapped", "sim/cancelled", "sim/broken"
-
-
-class Doctored:
-    """The database and the store of a finished simulation, free to be changed."""
-
-    def __init__(self, image: bytes, disk: Disk) -> None:
-        self.raw = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
-        self.raw.deserialize(image)
-        self.disk = Disk(dict(disk.objects))
-
-    def sql(self, text: str) -> int:
-        """Change rows; how many."""
-        return self.raw.execute(text).rowcount
-
-    def found(self, **options: object) -> set[str]:
-        """The names of what is violated."""
-        return {violation.invariant for violation in self.violations(**options)}
-
-    def violations(self, **options: object) -> list[Violation]:
-        engine = sa.create_engine("sqlite+pysqlite://", poolclass=StaticPool, creator=lambda: self.raw)
-        with engine.connect() as connection:
-            return check(connection, MemoryStore(self.disk, SystemRuntime()), **options)  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
@@ -64,26 +39,6 @@ def mesh(world: World) -> Iterator[Doctored]:
     doctored.raw.close()
 
 
-def _run(flow: str) -> str:
-    return f"(SELECT key FROM run WHERE flow = '{flow.partition('/')[2]}')"
-
-
-def _last(flow: str) -> str:
-    return f"(SELECT max(seq) FROM event WHERE run = {_run(flow)})"
-
-
-def _append(mesh: Doctored, flow: str, *changes: str) -> None:
-    row = (
-        f"SELECT run, seq + 1, at, '[{','.join(changes)}]' FROM event WHERE run = {_run(flow)} AND seq = {_last(flow)}"
-    )
-    assert mesh.sql(f"INSERT INTO event {row}") == 1
-
-
-def _step(step: str, state: str, **fields: object) -> str:
-    rest = "".join(f',"{name}":{value}' for name, value in fields.items())
-    return f'{{"change":"step","step":"{step}","state":"{state}","at":1.0{rest}}}'
-
-
 def test_nothing_is_found_where_nothing_is_wrong(mesh: Doctored, world: World) -> None:
     assert mesh.violations(submitted=tuple(world.client.promised.values()), effects=("a", "b"), lost_allowed=0) == []
 
@@ -93,15 +48,16 @@ def test_a_run_that_was_accepted_and_is_not_there(mesh: Doctored) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [_step("n0", "ready"), '{"change":"run","state":"running","at":1.0}', _step("n9", "cancelled")]
+    "change",
+    [step_change("n0", "ready"), '{"change":"run","state":"running","at":1.0}', step_change("n9", "cancelled")],
 )
 def test_a_change_after_the_end(mesh: Doctored, change: str) -> None:
-    _append(mesh, CHAIN, change.replace("n9", "n1"))
+    mesh.append(CHAIN, change.replace("n9", "n1"))
     assert "terminal" in mesh.found()
 
 
 def test_an_ended_run_with_a_step_that_has_not(mesh: Doctored) -> None:
-    assert mesh.sql(f"UPDATE step SET state = 'running' WHERE run = {_run(CHAIN)} AND id = 'n3'") == 1
+    assert mesh.sql(f"UPDATE step SET state = 'running' WHERE run = {mesh.run(CHAIN)} AND id = 'n3'") == 1
     assert "terminal" in mesh.found()
 
 
@@ -113,55 +69,58 @@ def test_a_state_and_a_time_of_end_that_do_not_fit(mesh: Doctored, time: str) ->
 
 def test_a_forbidden_transition(mesh: Doctored) -> None:
     assert mesh.sql(
-        f"UPDATE event SET changes = replace(changes, '\"ready\"', '\"running\"') WHERE run = {_run(CHAIN)}"
+        f"UPDATE event SET changes = replace(changes, '\"ready\"', '\"running\"') WHERE run = {mesh.run(CHAIN)}"
     )
     assert "transitions" in mesh.found()
 
 
 def test_a_gap_in_the_event_rows(mesh: Doctored) -> None:
-    assert mesh.sql(f"DELETE FROM event WHERE run = {_run(CHAIN)} AND seq = 2") == 1
+    assert mesh.sql(f"DELETE FROM event WHERE run = {mesh.run(CHAIN)} AND seq = 2") == 1
     assert "transitions" in mesh.found()
 
 
 def test_a_result_of_an_epoch_that_was_not_out(mesh: Doctored) -> None:
     text = '"state":"succeeded","at"'
-    query = f"SELECT seq, changes FROM event WHERE run = {_run(CHAIN)} AND changes LIKE '%{text}%' ORDER BY seq LIMIT 1"
+    query = (
+        f"SELECT seq, changes FROM event WHERE run = {mesh.run(CHAIN)} AND changes LIKE '%{text}%' ORDER BY seq LIMIT 1"
+    )
     seq, changes = mesh.raw.execute(query).fetchone()
     head, _, tail = changes.partition(text)
     wrong = head + text + tail.replace('"epoch":1', '"epoch":2', 1)
-    mesh.raw.execute(f"UPDATE event SET changes = ? WHERE run = {_run(CHAIN)} AND seq = ?", (wrong, seq))
+    mesh.raw.execute(f"UPDATE event SET changes = ? WHERE run = {mesh.run(CHAIN)} AND seq = ?", (wrong, seq))
     assert "accepted" in mesh.found()
 
 
 def test_a_step_that_was_accepted_twice(mesh: Doctored) -> None:
-    _append(mesh, CHAIN, _step("n0", "succeeded", epoch=1))
+    mesh.append(CHAIN, step_change("n0", "succeeded", epoch=1))
     assert "accepted" in mesh.found()
 
 
 def test_an_accepted_attempt_that_was_lost_too(mesh: Doctored) -> None:
-    mesh.sql(f"INSERT INTO attempt (run, step, epoch, state, at) VALUES ({_run(CHAIN)}, 'n0', 1, 'lost', 1.0)")
+    mesh.insert(CHAIN, attempt_change("n0", 1, "lost"), '"step":"n3","state":"succeeded"')
+    mesh.sql(f"INSERT INTO attempt (run, step, epoch, state, at) VALUES ({mesh.run(CHAIN)}, 'n0', 1, 'lost', 1.0)")
     assert mesh.found() == {"accepted"}
 
 
 def test_a_child_that_ran_before_its_parent_was_accepted(mesh: Doctored) -> None:
-    mesh.sql(f"UPDATE event SET seq = 1000 - seq WHERE run = {_run(CHAIN)} AND seq > 1")
+    mesh.sql(f"UPDATE event SET seq = 1000 - seq WHERE run = {mesh.run(CHAIN)} AND seq > 1")
     assert "parents" in mesh.found()
 
 
 @pytest.mark.parametrize("state", ["assigned", "succeeded"])
 def test_something_assigned_or_accepted_after_a_cancel(mesh: Doctored, state: str) -> None:
-    _append(mesh, CANCELLED_RUN, _step("n3", state, epoch=1))
+    mesh.append(CANCELLED_RUN, step_change("n3", state, epoch=1))
     assert "cancelled" in mesh.found()
 
 
 def test_a_run_that_nothing_will_move_on(mesh: Doctored) -> None:
-    mesh.sql(f"UPDATE run SET state = 'running', ended_at = NULL WHERE key = {_run(BROKEN)}")
+    mesh.sql(f"UPDATE run SET state = 'running', ended_at = NULL WHERE key = {mesh.run(BROKEN)}")
     assert "progress" in mesh.found()
 
 
 def test_a_step_that_waits_without_an_end(mesh: Doctored) -> None:
-    mesh.sql(f"UPDATE run SET state = 'running', ended_at = NULL WHERE key = {_run(BROKEN)}")
-    mesh.sql(f"UPDATE step SET state = 'parked', wake_at = NULL WHERE run = {_run(BROKEN)}")
+    mesh.sql(f"UPDATE run SET state = 'running', ended_at = NULL WHERE key = {mesh.run(BROKEN)}")
+    mesh.sql(f"UPDATE step SET state = 'parked', wake_at = NULL WHERE run = {mesh.run(BROKEN)}")
     assert "progress" in mesh.found()
 
 
@@ -185,7 +144,7 @@ def test_tables_that_are_not_what_their_events_say(mesh: Doctored, change: str) 
 def test_an_output_of_another_attempt(mesh: Doctored) -> None:
     for table, column in (("event", "changes"), ("step", "outputs"), ("run", "outputs")):
         key = "run" if table != "run" else "key"
-        mesh.sql(f"UPDATE {table} SET {column} = replace({column}, '/n1/1/', '/n1/2/') WHERE {key} = {_run(CHAIN)}")
+        mesh.sql(f"UPDATE {table} SET {column} = replace({column}, '/n1/1/', '/n1/2/') WHERE {key} = {mesh.run(CHAIN)}")
     assert mesh.found() == {"visible", "objects"}
 
 
@@ -209,7 +168,8 @@ def test_an_effect_that_was_applied_twice(mesh: Doctored) -> None:
 
 
 def test_more_lost_attempts_than_the_faults_explain(mesh: Doctored) -> None:
-    mesh.sql(f"INSERT INTO attempt (run, step, epoch, state, at) VALUES ({_run(CHAIN)}, 'n0', 9, 'lost', 1.0)")
+    mesh.insert(CHAIN, attempt_change("n0", 9, "lost"), '"step":"n3","state":"succeeded"')
+    mesh.sql(f"INSERT INTO attempt (run, step, epoch, state, at) VALUES ({mesh.run(CHAIN)}, 'n0', 9, 'lost', 1.0)")
     assert mesh.found(lost_allowed=1) == set()
     assert mesh.found(lost_allowed=0) == {"retries"}
 
@@ -223,13 +183,13 @@ def test_a_data_folder_is_checked_while_its_server_may_be_writing(mesh: Doctored
     server = sqlite3.connect(tmp_path / "state.db", isolation_level=None)
     mesh.raw.backup(server)
     server.execute("PRAGMA journal_mode=WAL")
-    assert check_invariants(tmp_path) == []
+    assert check_folder(tmp_path).ok
     server.execute("UPDATE step SET epoch = 7 WHERE id = 'n1'")
     server.execute("BEGIN IMMEDIATE")
     server.execute("DELETE FROM run")  # not committed: nobody sees it
-    problems = check_invariants(tmp_path)
+    problems = [str(violation) for violation in check_folder(tmp_path).violations]
     server.execute("ROLLBACK")
     assert problems
     assert all(problem.startswith("replay: run run-") for problem in problems)
     server.close()
-    assert check_invariants(tmp_path) == problems
+    assert [str(violation) for violation in check_folder(tmp_path).violations] == problems

@@ -1,0 +1,44 @@
+"""Checking the mesh of a data folder (`plugmesh up --data`), while it runs or after it has stopped."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Collection
+from pathlib import Path
+
+import sqlalchemy as sa
+from sqlalchemy.pool import NullPool
+
+from plugmesh.errors import NotFound
+from plugmesh.objects.local import LocalStore
+from scheduler.invariants.check import check
+from scheduler.invariants.violation import Report
+
+DATABASE, OBJECTS = "state.db", "objects"
+
+
+def check_folder(
+    folder: Path,
+    *,
+    hashes: bool = True,
+    submitted: Collection[str] = (),
+    effects: Collection[str] = (),
+    progress: Callable[[int], None] = lambda runs: None,
+) -> Report:
+    """See `check`. Nothing in the folder is changed. Raises `NotFound` if there is no database."""
+    path = folder.resolve() / DATABASE
+    if not path.is_file():
+        raise NotFound(f"there is no {DATABASE} in {folder}: give the data folder of a mesh")
+    engine = sa.create_engine("sqlite+pysqlite://", creator=lambda: _open(path), poolclass=NullPool)
+    store = LocalStore(folder / OBJECTS, read_only=True)
+    try:
+        with engine.connect() as connection:
+            return check(connection, store, hashes=hashes, submitted=submitted, effects=effects, progress=progress)
+    finally:
+        engine.dispose()
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(
+        f"{path.as_uri()}?mode=ro", uri=True, isolation_level=None, check_same_thread=False, timeout=10.0
+    )

@@ -1,0 +1,75 @@
+"""Failed attempts are repeated as often, and as late, as the step's policy says.
+
+This is reckoned here once more and not asked of `scheduler.retry`, whose mistakes it is to find.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from plugmesh.contracts.flow import RetryPolicy
+from plugmesh.contracts.run import AttemptState, StepState
+from plugmesh.errors import ErrorClass
+from scheduler.changes import AttemptChange, StepChange
+from scheduler.invariants.history import Past, Rule, Say, Seen
+from scheduler.plan import PlanNode
+from scheduler.retry import DEFAULT
+
+ROUNDING_S = 0.001
+_AFTER_FAILURE = frozenset({StepState.WAITING, StepState.FAILED})
+
+
+class Retries(Rule):
+    """See the module's text."""
+
+    def __init__(self, past: Past, say: Say) -> None:
+        super().__init__(past, say)
+        self._failed: dict[str, tuple[int, ErrorClass]] = {}
+
+    def attempt_changed(self, seq: int, change: AttemptChange) -> None:
+        if change.state is AttemptState.FAILED and change.error is not None:
+            self._failed[change.step] = change.epoch, change.error.error_class
+
+    def step_changed(self, seq: int, change: StepChange, node: PlanNode) -> None:
+        before = self.past.step(change.step)
+        policy = node.node.retry or DEFAULT
+        for text in self._wrong(change, before, policy):
+            self.say("retries", f"{text} (event {seq})", change.step)
+        if change.state is not StepState.WAITING:
+            self._failed.pop(change.step, None)
+
+    def _wrong(self, change: StepChange, before: Seen, policy: RetryPolicy) -> Iterator[str]:
+        if change.failures > policy.attempts:
+            yield f"it has failed {change.failures} times, its policy allows {policy.attempts} tries"
+        if change.failures > before.failures:
+            if change.failures != before.failures + 1 or change.state not in _AFTER_FAILURE:
+                yield f"its failures went from {before.failures} to {change.failures} as it became {change.state}"
+            elif change.state is StepState.WAITING:
+                yield from self._wrong_wait(change, before, policy)
+        early = before.state is StepState.WAITING and change.state is StepState.READY and before.wake_at is not None
+        if early and change.at < (before.wake_at or 0.0) - ROUNDING_S:
+            yield f"it was to wait until {before.wake_at}, and is tried again at {change.at}"
+
+    def _wrong_wait(self, change: StepChange, before: Seen, policy: RetryPolicy) -> Iterator[str]:
+        if change.failures >= policy.attempts:
+            yield f"it is to be tried again after {change.failures} failures, its policy allows {policy.attempts} tries"
+        epoch, error_class = self._failed.get(change.step, (0, None))
+        if epoch == change.epoch and error_class is not None and error_class not in policy.on:
+            yield f"it is to be tried again after an error of the class {error_class}, which its policy does not repeat"
+        if change.wake_at is None:
+            return  # said by whoever looks at progress
+        shortest, longest = wait_s(policy, change.failures)
+        waits = change.wake_at - change.at
+        if not shortest - ROUNDING_S <= waits <= longest + ROUNDING_S:
+            yield f"it waits {waits:.3f} s after failure {change.failures}, its policy says {shortest:g} to {longest:g} s"
+        if policy.total_s is not None and before.ready_at is not None:
+            over = change.wake_at - before.ready_at - policy.total_s
+            if over > ROUNDING_S:
+                yield f"it is to be tried again {over:.3f} s after the {policy.total_s:g} s that its tries have in all"
+
+
+def wait_s(policy: RetryPolicy, failures: int) -> tuple[float, float]:
+    """The shortest and the longest wait, in seconds, after the `failures`-th failure."""
+    growth = 2.0 ** min(failures - 1, 60) if policy.backoff == "exponential" else 1.0
+    longest = min(policy.max_delay_s, policy.delay_s * growth)
+    return (0.0 if policy.jitter else longest), longest
