@@ -44,7 +44,7 @@ class Clients:
     def __init__(self, port: int, orders: tuple[Order, ...], seed: int) -> None:
         self.receipts = [Receipt(order) for order in orders]
         self._port = port
-        self._dice = random.Random(seed + 2)
+        self._dice = random.Random(f"{seed} clients")
         self._agenda: list[tuple[float, int, Deed]] = []
         self._numbers = itertools.count()
         self._changed = threading.Condition()

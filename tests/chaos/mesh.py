@@ -45,7 +45,7 @@ class ChaosMesh:
     """A server, its built-in modules, two processes that serve the same steps, and one with the sink."""
 
     def __init__(self, folder: Path, seed: int) -> None:
-        self._dice = random.Random(seed + 3)
+        self._dice = random.Random(f"{seed} restarts")
         self.slow_disk = folder / "slow-disk"
         variables = {RUNTIME: f"{_HERE / 'slow_disk_runtime.py'}:make", DISK: str(self.slow_disk)}
         self.mesh = RealMesh(folder, free_port(self._dice), variables)

@@ -71,7 +71,7 @@ MIB = 2**20
 
 def draw(seed: int, kills: int, seconds: float, *, small_disk: bool) -> tuple[Fault, ...]:
     """All faults of a run of chaos, in their order. `small_disk`: there is a disk that may be filled."""
-    dice = random.Random(seed)
+    dice = random.Random(f"{seed} faults")
     hits = _kills(dice, kills, seconds)
     others = [_stop(dice, _when(dice, seconds)) for _ in range(max(2, kills // 5))]
     others += [_drain(dice, _when(dice, seconds)) for _ in range(max(2, kills // 10))]

@@ -29,7 +29,7 @@ class Order:
 
 def orders(seed: int, runs: int, seconds: float, database: str, *, controls: bool = True) -> tuple[Order, ...]:
     """All submissions of a run of chaos, in their order. `database` is the file that the sinks write to."""
-    dice = random.Random(seed + 1)
+    dice = random.Random(f"{seed} orders")
     shapes = dice.choices(list(SHAPES), weights=list(SHAPES.values()), k=runs)
     found = []
     for number, shape in enumerate(shapes):

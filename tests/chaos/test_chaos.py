@@ -1,0 +1,24 @@
+"""Chaos for a minute, twice: `scripts/chaos` does the same for as long as one likes."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.chaos.harness import Options, run
+from tests.chaos.report import json_line, story
+
+KILLS = 35
+SECONDS = 70.0
+RUNS = 110
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("number", range(2))
+def test_nothing_is_lost_or_done_twice_whoever_is_killed(number: int, request: pytest.FixtureRequest) -> None:
+    """The seeds are new ones each time, and are printed: `scripts/chaos --seed` repeats them."""
+    seed = (request.config.option.run_seed + number) % 2**31
+    outcome = run(Options(seed, KILLS, SECONDS, RUNS))
+    print(json_line(outcome))
+    assert not outcome.violations, story(outcome)
+    assert outcome.kills == KILLS
+    assert sum(outcome.states.values()) >= RUNS
