@@ -4,15 +4,51 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
+from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, WithJsonSchema
+from pydantic_core import PydanticCustomError
 
 from plugmesh.contracts.base import NAME_PATTERN
+from plugmesh.contracts.flow import PRIORITY_LIMIT
 from plugmesh.contracts.notify import MOST_NOTIFY, Notify
 
 Label = Annotated[str, Field(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
+
+Priority = Annotated[int | None, Field(ge=-PRIORITY_LIMIT, le=PRIORITY_LIMIT, strict=True)]
+
+_LATEST = 1e11
+_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+
+
+def _unix_time(given: Any) -> Any:
+    """A text as RFC 3339 has it becomes Unix time; a number stays what it is."""
+    if given is None or (isinstance(given, int | float) and not isinstance(given, bool)):
+        return given
+    try:
+        if isinstance(given, str) and _RFC_3339.fullmatch(given):
+            return datetime.fromisoformat(given.upper()).timestamp()
+    except (ValueError, OverflowError):
+        pass
+    message = "this is no moment: write Unix seconds, or text such as 2026-12-24T18:30:00Z, with its zone"
+    raise PydanticCustomError("moment", message)
+
+
+_AS_WRITTEN: JsonValue = {
+    "anyOf": [
+        {"type": "number", "exclusiveMinimum": 0, "maximum": _LATEST},
+        {"type": "string", "format": "date-time"},
+        {"type": "null"},
+    ],
+}
+Deadline = Annotated[
+    Annotated[float, Field(gt=0, le=_LATEST, allow_inf_nan=False)] | None,
+    BeforeValidator(_unix_time),
+    WithJsonSchema(_AS_WRITTEN),
+]
 
 _EXAMPLE_FLOW: JsonValue = {"flow": "sales/report", "nodes": {"load": {"module": "csv.read", "in": "${inputs.orders}"}}}
 
@@ -27,7 +63,8 @@ class RunRequest(BaseModel):
     """`POST /runs`. `flow` is a flow as a JSON object, or its YAML or JSON text, or `{"ref": "NAMESPACE/NAME@3"}`: a
     saved flow, by its newest revision unless one is named.
 
-    `inputs` are `{"file": "NAME"}` (its newest version), `{"value": …}` or whole references.
+    `inputs` are `{"file": "NAME"}` (its newest version), `{"value": …}` or whole references. `priority` stands in place of
+    the flow's own. The run ends at its `deadline`, whether it has begun or not.
     """
 
     model_config = ConfigDict(
@@ -37,6 +74,7 @@ class RunRequest(BaseModel):
             "examples": [
                 {"flow": {"ref": "sales/report@3"}, "inputs": {"orders": {"file": "orders.csv"}}},
                 {"flow": _EXAMPLE_FLOW, "params": {"day": "2026-11-20"}, "labels": {"team": "ops"}},
+                {"flow": {"ref": "sales/report"}, "priority": 20, "deadline": "2099-12-24T18:30:00Z"},
             ]
         },
     )
@@ -48,6 +86,8 @@ class RunRequest(BaseModel):
     labels: dict[Name, Label] = Field(default_factory=dict, max_length=64)
     strict: bool = Field(default=False, strict=True)
     notify: list[NotifyRequest] = Field(default_factory=list, max_length=MOST_NOTIFY)
+    priority: Priority = None
+    deadline: Deadline = None
 
     @property
     def hash(self) -> str:
@@ -84,8 +124,8 @@ class BatchRequest(BaseModel):
     idempotency_key: str | None = Field(default=None, min_length=1, max_length=190)
 
 
-class CancelRequest(BaseModel):
-    """`POST /runs/{id}/cancel`: why, for whoever looks at the run later."""
+class ControlRequest(BaseModel):
+    """`POST /runs/{id}/cancel`, `pause` and `resume`: why, for whoever looks at the run later."""
 
     model_config = ConfigDict(
         extra="forbid", frozen=True, json_schema_extra={"examples": [{"reason": "wrong input file"}]}

@@ -1,15 +1,16 @@
-"""Runs: submitted, looked at, waited for, listed, cancelled, deleted."""
+"""Runs: submitted, looked at, waited for, listed, paused, cancelled, deleted."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from gateway import inputs
 from gateway.bodies import read_json, read_model
 from gateway.errors import BadRequest, RequestInvalid
 from gateway.flows import Checked, Flows
 from gateway.paging import number_of
+from gateway.permits import permit_of
 from gateway.problems import as_documents
 from gateway.requests import RunRequest
 from gateway.saved_flows import SavedFlows
@@ -17,16 +18,20 @@ from gateway.views import Views, find, run_document
 from gateway.waiting import ENDED, Waiting
 from gateway.webhooks import merge_notify
 from plugmesh.contracts.run import Command, RunState, Submission
+from plugmesh.errors import Conflict
 from plugmesh.flows.substitute import resolve_inputs_and_params
 from plugmesh.intake import Intake
 from plugmesh.runtime import Runtime
 from plugmesh.settings.settings import Settings
 from plugmesh.state.reads import Reader
+from plugmesh.state.records import StoredRun
 from plugmesh.state.runs import RunFilter, delete_run_rows, list_runs
 from plugmesh.state.store import State
 
 LOCAL = "local"
 """The actor of this machine's person."""
+
+CommandKind = Literal["cancel", "pause", "resume"]
 
 _STATES = frozenset(state.value for state in RunState)
 
@@ -71,6 +76,12 @@ class Runs:
             if repeated is None:
                 raise
             return {**repeated, "warnings": as_documents(checked.warnings)}
+        now = self._runtime.wall()
+        if request.deadline is not None and request.deadline <= now:
+            repeated = await self._repeated(flow.namespace, idempotency_key, request)  # it was not over then
+            if repeated is None:
+                raise _over()
+            return {**repeated, "warnings": as_documents(checked.warnings)}
         resolved = resolve_inputs_and_params(flow, given, request.params)
         submission = Submission(
             run=self._runtime.new_id("run"),
@@ -82,11 +93,14 @@ class Runs:
             timeout_s=request.timeout_s if request.timeout_s is not None else flow.timeout_s,
             actor=actor,
             labels=request.labels,
-            submitted_at=self._runtime.wall(),
+            submitted_at=now,
             strict=request.strict,
             notify=merge_notify(flow.notify, request.notify) if flow.notify or request.notify else (),
             flow_revision=revision,
             request_hash=None if idempotency_key is None else request.hash,
+            priority=flow.priority if request.priority is None else request.priority,
+            deadline=request.deadline,
+            permit=None if flow.concurrency is None else permit_of(flow, resolved.params),
         )
         receipt = await self._intake.submit(submission)
         self.submitted += not receipt.repeated
@@ -170,18 +184,57 @@ class Runs:
         """Ask for a run's end; returns `id` and `state`. Nothing changes for a run that has ended. Raises `NotFound`."""
         stored = await self._state.read(find, run)
         if stored.state not in ENDED:
-            command = self._runtime.new_id("command")
-            now = self._runtime.wall()
-            await self._intake.command(
-                Command(command=command, run=run, kind="cancel", actor=actor, at=now, reason=reason)
-            )
-            stored = await self._state.read(find, run)
+            stored = await self._command(run, "cancel", reason, actor)
         return {"id": run, "state": stored.state}
+
+    async def pause(self, run: str, reason: str = "", actor: str = LOCAL) -> dict[str, Any]:
+        """Let nothing new of a run begin; returns `id` and `state`. Nothing changes for one that is paused already.
+
+        Raises `NotFound`, `Conflict` for a run that has ended or is being cancelled.
+        """
+        stored = await self._state.read(find, run)
+        _check_open(stored, "paused")
+        if stored.state != RunState.PAUSED:
+            stored = await self._command(run, "pause", reason, actor)
+        return {"id": run, "state": stored.state}
+
+    async def resume(self, run: str, reason: str = "", actor: str = LOCAL) -> dict[str, Any]:
+        """Let a paused run go on; returns `id` and `state`. Raises `NotFound`, `Conflict` for a run that is not paused."""
+        stored = await self._state.read(find, run)
+        _check_open(stored, "resumed")
+        if stored.state != RunState.PAUSED and not await self._state.read(_about_to_pause, run):
+            raise Conflict(f"run {run} is {stored.state}, not paused: there is nothing to resume")
+        stored = await self._command(run, "resume", reason, actor)
+        return {"id": run, "state": stored.state}
+
+    async def _command(self, run: str, kind: CommandKind, reason: str, actor: str) -> StoredRun:
+        """Write a wish down; the run as it is then."""
+        command, now = self._runtime.new_id("command"), self._runtime.wall()
+        await self._intake.command(Command(command=command, run=run, kind=kind, actor=actor, at=now, reason=reason))
+        return await self._state.read(find, run)
 
     async def delete(self, run: str) -> None:
         """Remove a run that has ended: its rows now, its data by the sweeper. Raises `NotFound`, `Conflict`."""
         while await self._state.write(delete_run_rows, run):
             pass  # a long run goes in slices, between which others are written
+
+
+def _over() -> RequestInvalid:
+    problem = {"where": "deadline", "message": "this time is over: the run would end before it began"}
+    return RequestInvalid(f"the run cannot start: deadline: {problem['message']}", (problem,))
+
+
+def _check_open(run: StoredRun, what: str) -> None:
+    if run.state in ENDED:
+        raise Conflict(f"run {run.id} has ended ({run.state}), so it cannot be {what}")
+    if run.state == RunState.CANCELLING:
+        raise Conflict(f"run {run.id} is being cancelled, so it cannot be {what}")
+
+
+def _about_to_pause(reader: Reader, run: str) -> bool:
+    """Whether the last wish that was not carried out yet is to pause."""
+    waiting = [command["kind"] for command in reader.commands(run) if command["applied_at"] is None]
+    return waiting[-1:] == ["pause"]
 
 
 def _labels(given: Sequence[str]) -> dict[str, str]:

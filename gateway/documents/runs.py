@@ -24,7 +24,9 @@ _LISTED = {
     "labels": {"team": "ops"},
     "actor": "local",
     "origin": None,
+    "priority": 0,
     "timeout_s": 3600.0,
+    "deadline": None,
     **_TIMES,
     "data_gone_at": None,
     "seq": 7,
@@ -102,7 +104,9 @@ class ListedRun(Document):
     labels: dict[str, str]
     actor: str
     origin: str | None
+    priority: int = Field(description="From -100 to 100; steps of runs with a higher one go first in their namespace")
     timeout_s: float | None
+    deadline: float | None = Field(description="When it ends, if it has not ended before")
     submitted_at: float
     started_at: float | None
     ended_at: float | None
@@ -210,8 +214,8 @@ class ShownRun(ListedRun):
     webhooks: list[RunWebhook] = Field(description="Those that its end concerns; none before the end")
 
 
-class CancelledRun(Document):
-    """The state of the run once the wish to cancel it was written down."""
+class ControlledRun(Document):
+    """The state of the run once the wish to cancel, pause or resume it was written down."""
 
     model_config = example(id=_RUN_ID, state="cancelling")
 

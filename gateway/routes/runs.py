@@ -18,11 +18,11 @@ from gateway.core import Gateway
 from gateway.documents.document import answers, frames_of, no_content
 from gateway.documents.frames import RunChange, RunEnd
 from gateway.documents.problem import problems
-from gateway.documents.runs import AcceptedRun, BatchAnswer, CancelledRun, RunList, ShownRun
+from gateway.documents.runs import AcceptedRun, BatchAnswer, ControlledRun, RunList, ShownRun
 from gateway.errors import BadRequest
 from gateway.events import is_over, read_page, stream
 from gateway.parameters import RUN_PARAMETER, Cursor, OneNamespace, RunId, header, query
-from gateway.requests import BatchRequest, CancelRequest, RunRequest
+from gateway.requests import BatchRequest, ControlRequest, RunRequest
 from gateway.routing import API, actor_of, json_body
 
 _KEY = "The same key again (in the flow's namespace) answers with the run that it made before"
@@ -84,16 +84,18 @@ class RunRoutes:
         )
         gone = no_content("It is gone") | problems("conflict")
         add(one, self.delete, methods=["DELETE"], status_code=204, tags=[*tags], responses=gone)
-        cancel_docs = json_body(CancelRequest, required=False)
-        add(
-            f"{one}/cancel",
-            self.cancel,
-            methods=["POST"],
-            status_code=202,
-            tags=[*tags],
-            openapi_extra={**cancel_docs, "parameters": [RUN_PARAMETER]},
-            responses=answers(CancelledRun, 202, "It is written down") | problems("request-invalid", "ownership-lost"),
-        )
+        wishes = ((f"{one}/cancel", self.cancel), (f"{one}/pause", self.pause), (f"{one}/resume", self.resume))
+        for wish, endpoint in wishes:
+            refused = problems("request-invalid", "ownership-lost", *(() if endpoint == self.cancel else ("conflict",)))
+            add(
+                wish,
+                endpoint,
+                methods=["POST"],
+                status_code=202,
+                tags=[*tags],
+                openapi_extra={**json_body(ControlRequest, required=False), "parameters": [RUN_PARAMETER]},
+                responses=answers(ControlledRun, 202, "It is written down") | refused,
+            )
         add(
             f"{one}/events",
             self.events,
@@ -168,10 +170,26 @@ class RunRoutes:
     @access(Action.CANCEL, Kind.RUN)
     async def cancel(self, request: Request) -> Response:
         """Ask for a run's end. Nothing new starts once this is answered; what runs gets ten seconds to stop."""
+        return Json(await self._gateway.runs.cancel(*await self._asked(request)), 202)
+
+    @access(Action.WRITE, Kind.RUN)
+    async def pause(self, request: Request) -> Response:
+        """Let nothing new of a run begin. What is at work goes on to its end, and its result counts.
+
+        A run that is paused already stays so. Its time goes on: `timeout_s` and `deadline` end it all the same.
+        """
+        return Json(await self._gateway.runs.pause(*await self._asked(request)), 202)
+
+    @access(Action.WRITE, Kind.RUN)
+    async def resume(self, request: Request) -> Response:
+        """Let a paused run go on where it was."""
+        return Json(await self._gateway.runs.resume(*await self._asked(request)), 202)
+
+    async def _asked(self, request: Request) -> tuple[str, str, str]:
+        """The run that a wish is about, the reason, and who asks."""
         body = await read_json_body(request, self._gateway.settings.json_limit_bytes)
-        asked = read_model(CancelRequest, read_json(body)) if body else CancelRequest()
-        run = request.path_params["run"]
-        return Json(await self._gateway.runs.cancel(run, asked.reason, actor_of(request).name), 202)
+        asked = read_model(ControlRequest, read_json(body)) if body else ControlRequest()
+        return request.path_params["run"], asked.reason, actor_of(request).name
 
     @access(Action.READ, Kind.RUN)
     async def events(self, request: Request, run: RunId) -> Response:

@@ -18,6 +18,7 @@ class Snapshot:
         self._found = {reference: contracts.find(reference) for reference in references}
         self._live = {reference for reference in references if contracts.is_live(reference)}
         self._disabled = {reference: contracts.disabled(reference) for reference in references}
+        self._quarantined = {reference: contracts.quarantined(reference) for reference in references}
         names = {reference.partition("@")[0] for reference in references}
         self._versions = {name: tuple(contracts.versions(name)) for name in names}
 
@@ -32,6 +33,9 @@ class Snapshot:
 
     def disabled(self, module_reference: str) -> str:
         return self._disabled.get(module_reference, "")
+
+    def quarantined(self, module_reference: str) -> str:
+        return self._quarantined.get(module_reference, "")
 
     def versions(self, name: str) -> Collection[str]:
         return self._versions.get(name, ())

@@ -102,6 +102,14 @@ def fill_map(node_name: str, node: Node, scope: Scope) -> list[JsonValue] | None
     return filled if isinstance(filled, list) else None
 
 
+def fill_key(key: str, scope: Scope) -> str:
+    """The `key` of a flow's `concurrency`, as text. Raises `FlowInvalid`."""
+    report = Report(Places("flow"))
+    filled = _fill(key, scope, ("concurrency", "key"), report)
+    _raise(report)
+    return as_text(filled)
+
+
 def _resolve_inputs(flow: Flow, given: Mapping[str, AnyReference], report: Report) -> dict[str, AnyReference]:
     for name in given:
         if name not in flow.inputs:

@@ -39,6 +39,11 @@ class ContractView(Protocol):
         """Who has disabled every version that fits, and why; empty if one may be used."""
         ...
 
+    def quarantined(self, module_reference: str) -> str:
+        """Why the version that a run would choose is quarantined, though others that fit may not be; empty if it is
+        not."""
+        ...
+
     def versions(self, name: str) -> Collection[str]:
         """The known versions of the module called `name`."""
         ...
@@ -124,11 +129,13 @@ def _check_live(
     names = contracts.names()
     for name, node in flow.nodes.items():
         reference = node.module
-        if not reference or alive.setdefault(reference, name in found and contracts.is_live(reference)):
+        poison = contracts.quarantined(reference) if name in found and flow.quarantine == "park" else ""
+        is_alive = alive.setdefault(reference, name in found and contracts.is_live(reference))
+        if not reference or (is_alive and not poison):
             continue
         module = reference.partition("@")[0]
         waits = "" if strict else "; its step will be parked until one is plugged in"
-        if name in found and (switch := contracts.disabled(reference)):
+        if name in found and (switch := poison or contracts.disabled(reference)):
             code, message, hint = "module-disabled", f"{reference} is {switch}", ""
             waits = "" if strict else "; its step will be parked until it is enabled"
         elif name in found:

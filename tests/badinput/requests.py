@@ -155,6 +155,92 @@ JSON = (
         422,
     ),
     Row(
+        "a priority that is too high",
+        run(priority=101),
+        "the request is invalid: priority: Input should be less than or equal to 100",
+        "request-invalid",
+        422,
+    ),
+    Row(
+        "a priority that is no whole number",
+        run(priority="high"),
+        "the request is invalid: priority: Input should be a valid integer",
+        "request-invalid",
+        422,
+    ),
+    Row(
+        "a deadline without a zone",
+        run(deadline="2099-12-24T18:30:00"),
+        (
+            "the request is invalid: deadline: this is no moment: write Unix seconds, or text such as "
+            "2026-12-24T18:30:00Z, with its zone"
+        ),
+        "request-invalid",
+        422,
+    ),
+    Row(
+        "a deadline in the thirteenth month",
+        run(deadline="2099-13-24T18:30:00Z"),
+        (
+            "the request is invalid: deadline: this is no moment: write Unix seconds, or text such as "
+            "2026-12-24T18:30:00Z, with its zone"
+        ),
+        "request-invalid",
+        422,
+    ),
+    Row(
+        "a deadline in milliseconds",
+        run(deadline=1795271167200),
+        "the request is invalid: deadline: Input should be less than or equal to 100000000000",
+        "request-invalid",
+        422,
+    ),
+    Row(
+        "a deadline that is over",
+        run(deadline="2020-01-01T00:00:00Z"),
+        "the run cannot start: deadline: this time is over: the run would end before it began",
+        "request-invalid",
+        422,
+    ),
+    Row(
+        "a reason for a pause that is no text",
+        '{"reason": 5}',
+        "the request is invalid: reason: Input should be a valid string",
+        "request-invalid",
+        422,
+        path="/api/v1/runs/run-x/pause",
+        shown='{"reason": 5}',
+    ),
+    Row(
+        "a pause with a field that does not exist",
+        '{"why": "x"}',
+        "the request is invalid: why: there is no such field (there are reason)",
+        "request-invalid",
+        422,
+        path="/api/v1/runs/run-x/pause",
+        shown='{"why": "x"}',
+    ),
+    Row(
+        "a run that is not there, to be resumed",
+        "{}",
+        "there is no run 'run-x': `plugmesh runs` or GET /api/v1/runs lists them",
+        "not-found",
+        404,
+        path="/api/v1/runs/run-x/resume",
+    ),
+    Row(
+        "a limit of runs by a part of a param that it does not have",
+        json.dumps(
+            {
+                "flow": FLOW + "params: {p: {type: object}}\nconcurrency: {key: '${params.p.id}'}",
+                "params": {"p": {"x": 1}},
+            }
+        ),
+        "flow: concurrency.key: error: ${params.p.id}: a mapping has no 'id' (there is x)",
+        "flow-invalid",
+        422,
+    ),
+    Row(
         "a label's name with spaces",
         run(labels={"a b": "c"}),
         ("the request is invalid: labels.a b.[key]: String should match pattern '^[a-zA-Z_][a-zA-Z0-9_-]{0,99}$'"),

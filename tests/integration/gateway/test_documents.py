@@ -10,7 +10,7 @@ import pytest
 from gateway.documents import data, files, flows, health, instances, modules, notifications, problem, retention, runs
 from gateway.documents import settings as of_settings
 from gateway.documents.document import Document
-from gateway.requests import BatchRequest, CancelRequest, RunRequest
+from gateway.requests import BatchRequest, ControlRequest, RunRequest
 from plugmesh.contracts.data import ValueRef
 from plugmesh.state.records import AttemptRow
 from tests.integration.gateway.house import FLOW, House, step_row
@@ -27,7 +27,7 @@ MODELS = [
 ]
 
 
-@pytest.mark.parametrize("model", [*MODELS, RunRequest, BatchRequest, CancelRequest], ids=lambda model: model.__name__)
+@pytest.mark.parametrize("model", [*MODELS, RunRequest, BatchRequest, ControlRequest], ids=lambda model: model.__name__)
 def test_examples_are_what_they_are_examples_of(model: Any) -> None:
     extra = model.model_config.get("json_schema_extra") or {}
     for example in extra.get("examples", []):
@@ -68,7 +68,7 @@ async def test_answers_about_runs_are_as_described(house: House) -> None:
     await answer(house, runs.StepList, f"{one}/steps")
     await answer(house, runs.OneStep, f"{one}/steps/only")
     await answer(house, runs.Timeline, f"{one}/timeline")
-    await answer(house, runs.CancelledRun, f"{one}/cancel", "POST")
+    await answer(house, runs.ControlledRun, f"{one}/cancel", "POST")
 
 
 async def test_answers_about_flows_are_as_described(house: House) -> None:
