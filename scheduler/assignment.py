@@ -9,18 +9,19 @@ from pydantic import JsonValue
 from pydantic_core import to_json
 
 from plugmesh.contracts.data import Reference
-from plugmesh.contracts.flow import PARAMS_LIMIT_BYTES, Source
+from plugmesh.contracts.flow import PARAMS_LIMIT_BYTES, Node, Source
 from plugmesh.contracts.messages import Assign
 from plugmesh.contracts.module import Limits, ModuleContract
 from plugmesh.contracts.run import StepError
 from plugmesh.data.reference import SPILL_BYTES, spill
 from plugmesh.errors import FlowInvalid, LimitExceeded, PlugmeshError
-from plugmesh.flows.binding import bind_inputs
+from plugmesh.flows.binding import Edges, bind_inputs
 from plugmesh.flows.feeding import fed, port_of
 from plugmesh.flows.substitute import fill_params
 from plugmesh.objects.keys import attempt_prefix
 from plugmesh.objects.port import ObjectStore
 from scheduler.plan import Bound, PlanNode
+from scheduler.retry import left_s
 from scheduler.runstate import RunState, Step
 
 NO_LIMITS = Limits()
@@ -46,9 +47,10 @@ def make_assign(
     instance: str,
     epoch: int,
     term: int,
+    at: float,
     defaults: AttemptDefaults = AttemptDefaults(),
 ) -> Assign:
-    """The message for one attempt. The same run, step, version, epoch and defaults give the same message.
+    """The message for one attempt. The same run, step, version, epoch, time and defaults give the same message.
 
     Raises `Misfit`, or `PlugmeshError` when params or inputs cannot be filled in.
     """
@@ -70,13 +72,21 @@ def make_assign(
         version=contract.version,
         digest=contract.digest,
         params=params,
-        inputs={port: _references(run, contract, port, sources) for port, sources in bound.edges.items()},
+        inputs=_inputs(run, step, contract, bound.edges),
         bind=node.node.bind,
         prefix=attempt_prefix(run.namespace, run.id, step.id, epoch),
-        timeout_s=node.node.timeout_s or defaults.timeout_s,
+        timeout_s=_timeout_s(node.node, step, at, defaults),
         limits=None if limits is NO_LIMITS or limits == NO_LIMITS else limits,
         deadline=run.deadline,
+        root=None if run.rerun is None else run.rerun.root,
+        rejects=node.node.rejects,
     )
+
+
+def _timeout_s(node: Node, step: Step, at: float, defaults: AttemptDefaults) -> float | None:
+    """What the node allows, and no longer than all tries together may still take."""
+    limits = (node.timeout_s or defaults.timeout_s, left_s(node.retry, step.ready_at, at))
+    return min((limit for limit in limits if limit is not None), default=None)
 
 
 def _params(run: RunState, node: PlanNode, step: Step) -> dict[str, JsonValue]:
@@ -113,6 +123,15 @@ def spilled(message: Assign, store: ObjectStore, nonce: str) -> Assign:
         for port, references in message.inputs.items()
     }
     return message.model_copy(update={"inputs": inputs})
+
+
+def _inputs(run: RunState, step: Step, contract: ModuleContract, edges: Edges) -> dict[str, tuple[Reference, ...]]:
+    """References by port: those that a rerun feeds to the step, else what its edges lead to."""
+    fed_to = {} if run.rerun is None else run.rerun.feeds.get(step.id, {})
+    return {
+        port: fed_to[port] if port in fed_to else _references(run, contract, port, sources)
+        for port, sources in edges.items()
+    }
 
 
 def _references(

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import logging
 
-from plugmesh.contracts.messages import Cancel, Renewed, attempt_id
+from plugmesh.contracts.messages import Cancel, Recall, Renewed, attempt_id
 from plugmesh.contracts.run import RunState as State
 from plugmesh.contracts.run import StepState
 from plugmesh.runtime import Runtime
 from scheduler.durations import Durations
-from scheduler.effects import Discard, Effect, Ended, Ready, Stop, Supersede, Wake
+from scheduler.effects import Convict, Discard, Effect, Ended, Queued, Ready, Stop, Supersede, TakeBack, Wake
 from scheduler.events import Begin, Event
 from scheduler.leases import Held, Leases
-from scheduler.placement import Need, Placement
+from scheduler.placement import Line, Need, Placement
+from scheduler.queues import Queues
 from scheduler.roster import Departures
 from scheduler.runstate import RunState, Step
 from scheduler.timers import Timers
@@ -20,6 +21,9 @@ from scheduler.walk import advance, give_up
 from scheduler.work import Work
 
 _log = logging.getLogger(__name__)
+
+ALONE_AFTER = 2
+"""A step that has lost so many instances gets the next one to itself: if it is what ends them, it ends no other work."""
 
 
 class Board:
@@ -35,6 +39,7 @@ class Board:
         self.placement = Placement(self.durations)
         self.timers = Timers()
         self.departures = Departures()
+        self.queues = Queues()
         self.parked: dict[str, dict[str, Need]] = {}
         self.dirty: dict[str, RunState] = {}
         self.work = Work()
@@ -68,10 +73,18 @@ class Board:
                     self.work.outgoing.append(cancel)
                 if run.ended:
                     self.leases.end(attempt)
+            case TakeBack(step_id, epoch, instance):
+                attempt = attempt_id(run.id, step_id, epoch)
+                if self.leases.get(attempt) is not None:
+                    self.work.outgoing.append(Recall(instance=instance, attempt=attempt, **self.address(run)))
             case Supersede(step_id, epoch, instance):
                 attempt = attempt_id(run.id, step_id, epoch)
                 self.leases.end(attempt)
                 self.supersede(instance, run.shard, (attempt,))
+            case Convict():
+                self.work.convictions.append((run, effect))
+            case Queued():
+                self.queues.add(run)
             case Discard():
                 self.work.discards.append((run, effect))
             case Ended():
@@ -99,20 +112,24 @@ class Board:
 
     # -- runs ----------------------------------------------------------------------------------------------------------
 
-    def admit(self, run: RunState, timeout_s: float | None, now: float) -> None:
-        """A run that is new in memory. `timeout_s` is what is left of its own time."""
+    def admit(self, run: RunState) -> None:
+        """A run that is new in memory."""
         self.runs[run.id] = run
-        if timeout_s is not None:
-            self.timers.set(now + max(0.0, timeout_s), run.id)
+        if run.deadline is not None:
+            self.wake(run.id, "", run.deadline)
 
     def begin(self, run: RunState) -> None:
         """Let a queued run start."""
+        known = run.deadline
         self.happen(run, Begin(self._runtime.wall()))
+        if run.deadline is not None and run.deadline != known:
+            self.wake(run.id, "", run.deadline)
 
     def forget(self, run: RunState) -> None:
         """A run has ended or its shard was lost; its last changes are still committed."""
         self.runs.pop(run.id, None)
         self.parked.pop(run.id, None)
+        self.queues.remove(run)
 
     def drop_shard(self, shard: int) -> None:
         """Forget all of a shard without writing anything."""
@@ -130,7 +147,8 @@ class Board:
     def line_up(self, run: RunState, step: Step) -> None:
         """Put a ready step in line for an instance."""
         self.unpark(run.id, step.id)
-        self.placement.add(need_of(run, step), run.plan.nodes[step.node].depth, run.id, step.id)
+        line = Line(run.namespace, need_of(run, step), step.losses >= ALONE_AFTER)
+        self.placement.add(line, run.id, step.id, priority=run.priority, depth=run.plan.nodes[step.node].depth)
 
     def park(self, run: RunState, step: Step) -> None:
         """Note that a step waits for a module."""
@@ -143,13 +161,15 @@ class Board:
             del self.parked[run]
 
     def wake(self, run: str, step: str, at: float) -> None:
-        """Look at a step again at the Unix time `at`."""
+        """Look at a step again at the Unix time `at`; an empty name stands for the run."""
         self.timers.set(self._runtime.now() + max(0.0, at - self._runtime.wall()), run, step, at)
 
     def is_ready(self, run_id: str, step_id: str) -> bool:
         """The step is still in line."""
         run = self.runs.get(run_id)
-        step = None if run is None else run.steps.get(step_id)
+        if run is None or run.state is State.PAUSED:
+            return False
+        step = run.steps.get(step_id)
         return step is not None and step.state is StepState.READY
 
 

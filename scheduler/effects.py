@@ -38,12 +38,36 @@ class Stop:
 
 
 @dataclass(slots=True)
+class TakeBack:
+    """Take an attempt back, if it has not started."""
+
+    step: str
+    epoch: int
+    instance: str
+
+
+@dataclass(slots=True)
 class Supersede:
     """Kill an attempt that is no longer current, at once."""
 
     step: str
     epoch: int
     instance: str
+
+
+@dataclass(slots=True)
+class Convict:
+    """A supervisor saw the process of an attempt die: that speaks against the version of its module."""
+
+    step: str
+    module: str
+    version: str
+    reason: str
+
+
+@dataclass(slots=True)
+class Queued:
+    """The run waits for its turn."""
 
 
 @dataclass(slots=True)
@@ -60,7 +84,7 @@ class Ended:
     """The run is in a terminal state."""
 
 
-Effect = Ready | Wake | Stop | Supersede | Discard | Ended
+Effect = Ready | Wake | Stop | TakeBack | Supersede | Convict | Queued | Discard | Ended
 
 
 @dataclass(slots=True)

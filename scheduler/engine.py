@@ -25,13 +25,15 @@ from plugmesh.errors import Conflict, StateUnavailable, StoreFull
 from plugmesh.figures import Latency
 from plugmesh.objects.port import ObjectStore
 from plugmesh.runtime import Runtime
+from plugmesh.state.permits import Given
 from plugmesh.state.reads import Reader
 from plugmesh.state.records import Commit
 from plugmesh.state.store import State as Store
 from registry.registry import MemberChange, Registry
+from scheduler.admission import Admission
 from scheduler.assignment import AttemptDefaults
 from scheduler.board import Board
-from scheduler.events import AttemptLost, CancelAsked, RunTimedOut, TimeCame
+from scheduler.events import AttemptLost, Queue, Recover, RunTimedOut, TimeCame, asked
 from scheduler.inbound import Inbound
 from scheduler.outbound import Outbound
 from scheduler.placing import Placing
@@ -74,7 +76,7 @@ class _Tick:
     """Time to judge. It waits in line like everything else: what arrived before it counts before anyone is judged."""
 
 
-_Item: TypeAlias = _Heard | MemberChange | _Submitted | _Commanded | _Tick
+_Item: TypeAlias = _Heard | MemberChange | _Submitted | _Commanded | Given | _Tick
 
 
 class Engine:
@@ -106,6 +108,7 @@ class Engine:
         self._shards = Shards(
             runtime, store, bus=bus, registry=registry, board=self.board, owner=owner, deliver=self._hear
         )
+        self._admission = Admission(runtime, store, self.board, owner=owner, give=self._put)
         self._plans = Plans()
         self._on_notifications = on_notifications
         self._keys: set[tuple[str, str]] = set()
@@ -132,8 +135,10 @@ class Engine:
             self._runtime.spawn(self._run(), "engine"),
             self._runtime.spawn(self._tick(), "engine-tick"),
             self._runtime.spawn(self._own(), "engine-shards"),
+            self._runtime.spawn(self._admission.run(), "engine-admission"),
         ]
         self._wake.set()
+        self._admission.wake()
 
     async def failed(self) -> None:
         """Wait until a part of the engine ends by itself, which is an error; raises it."""
@@ -255,6 +260,8 @@ class Engine:
                 self._outbound.prepare(work)  # while the database is at it
                 if not await self._committed(work, commit, outcome):
                     return
+                if commit.released or commit.inserts or commit.commands:
+                    self._admission.wake()
         await self._outbound.send(work)
 
     def _take(self, item: _Item) -> None:
@@ -267,6 +274,8 @@ class Engine:
                 self._commanded(item)
             case MemberChange():
                 self._member_changed(item)
+            case Given():
+                self._admission.carry_out(item)
             case _Tick():
                 self._tick_due = False
                 self._judge()
@@ -296,7 +305,6 @@ class Engine:
         except Exception as error:  # noqa: BLE001  nothing is written yet: only its sender learns of it
             item.receipt.set_exception(error)
             return
-        timeout_s = submission.timeout_s or submission.flow.timeout_s
         run = RunState(
             submission.run,
             shard,
@@ -304,13 +312,27 @@ class Engine:
             namespace=submission.namespace,
             inputs=submission.inputs,
             params=submission.params,
-            deadline=None if timeout_s is None else self._runtime.wall() + timeout_s,
+            deadline=submission.deadline,
+            timeout_s=submission.timeout_s or submission.flow.timeout_s,
+            priority=submission.priority,
+            permit=submission.permit,
+            rerun=submission.rerun,
             notify=submission.notify,
         )
         self.board.work.submissions.append(submission)
-        self.board.admit(run, timeout_s, self._runtime.now())
-        self.board.begin(run)
+        self._admit(run)
         self.board.work.receipts.append((item.receipt, Receipt(run=run.id, state=run.state)))
+
+    def _admit(self, run: RunState) -> None:
+        """A new run begins, or stands in line."""
+        board, at = self.board, self._runtime.wall()
+        board.admit(run)
+        if run.rerun is not None:
+            board.happen(run, Recover(at, run.rerun))
+        if run.permit is None:
+            board.begin(run)
+        else:
+            board.happen(run, Queue(at, run.turn))
 
     def _commanded(self, item: _Commanded) -> None:
         command = item.command
@@ -319,7 +341,7 @@ class Engine:
             return
         run = self.board.runs.get(command.run)
         if run is not None:
-            self.board.happen(run, CancelAsked(self._runtime.wall(), command.actor, command.reason))
+            self.board.happen(run, asked(command, self._runtime.wall()))
         self.board.work.commands.append((item.done, command))
 
     def _member_changed(self, change: MemberChange) -> None:
@@ -399,6 +421,7 @@ class Engine:
                 self.trouble = f"the database cannot be written: {error}"
                 _log_failure("the leases of the shards could not be renewed; trying again", error)
             self._wake.set()
+            self._admission.wake()  # another scheduler may have given a permit back
 
     # -- commit and effects ------------------------------------------------------------------------------------------
 

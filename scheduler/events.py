@@ -10,8 +10,24 @@ from dataclasses import dataclass
 
 from plugmesh.contracts.data import FileRef
 from plugmesh.contracts.messages import AttemptStats, LogRef
-from plugmesh.contracts.run import Progress, StepError
+from plugmesh.contracts.run import Command, Progress, Rerun, StepError
 from scheduler.changes import Outputs
+
+
+@dataclass(slots=True)
+class Queue:
+    """The run is new and has to wait for its turn, because of `reason`."""
+
+    at: float
+    reason: str
+
+
+@dataclass(slots=True)
+class Recover:
+    """The run repeats another one: some of its steps are not executed again."""
+
+    at: float
+    rerun: Rerun
 
 
 @dataclass(slots=True)
@@ -95,7 +111,8 @@ class AttemptDone:
 
 @dataclass(slots=True)
 class AttemptFailed:
-    """An attempt ended with an error. `jitter` in [0, 1) draws the delay of a retry."""
+    """An attempt ended with an error. `jitter` in [0, 1) draws the delay of a retry. `convicting`: a supervisor saw that
+    its process died of it."""
 
     at: float
     step: str
@@ -106,6 +123,7 @@ class AttemptFailed:
     stats: AttemptStats | None = None
     log: LogRef | None = None
     artifacts: tuple[FileRef, ...] = ()
+    convicting: bool = False
 
 
 @dataclass(slots=True)
@@ -147,6 +165,22 @@ class CancelAsked:
 
 
 @dataclass(slots=True)
+class PauseAsked:
+    """A person wants nothing new of the run to begin."""
+
+    at: float
+    actor: str
+    reason: str
+
+
+@dataclass(slots=True)
+class ResumeAsked:
+    """A person wants a paused run to go on."""
+
+    at: float
+
+
+@dataclass(slots=True)
 class RunTimedOut:
     """The run's own time is over."""
 
@@ -154,7 +188,9 @@ class RunTimedOut:
 
 
 Event = (
-    Begin
+    Queue
+    | Recover
+    | Begin
     | Assigned
     | Unassignable
     | NoModule
@@ -167,5 +203,18 @@ Event = (
     | AttemptLost
     | TimeCame
     | CancelAsked
+    | PauseAsked
+    | ResumeAsked
     | RunTimedOut
 )
+
+
+def asked(command: Command, at: float) -> CancelAsked | PauseAsked | ResumeAsked:
+    """What a person's command is to the run."""
+    match command.kind:
+        case "cancel":
+            return CancelAsked(at, command.actor, command.reason)
+        case "pause":
+            return PauseAsked(at, command.actor, command.reason)
+        case "resume":
+            return ResumeAsked(at)

@@ -61,6 +61,13 @@ class Walk:
 
     # -- the graph ---------------------------------------------------------------------------------------------------
 
+    def open_nodes(self) -> None:
+        """Open every node that only waited for the run: at its beginning, and after a pause."""
+        run = self.run
+        for node in run.plan.nodes:
+            if run.unmet(node.index) == 0 and run.status(node.index) is StepState.PENDING:
+                self.open_node(node)
+
     def open_node(self, node: PlanNode) -> None:
         """All parents of a node have succeeded."""
         if not node.mapped:
@@ -80,19 +87,21 @@ class Walk:
     def fill_window(self, node: PlanNode) -> None:
         """Issue more elements of a mapped node, or end it when there are none left."""
         mapped = self.run.maps[node.index]
+        mapped.skip()
         issuing = self.run.state is State.RUNNING and not mapped.failed
         while issuing and not mapped.exhausted and mapped.open < MAP_WINDOW:
             self.make_ready(f"{node.name}.{mapped.cursor}")
-        if mapped.open:
+            mapped.skip()
+        paused = self.run.state is State.PAUSED and not mapped.failed and not mapped.exhausted
+        if mapped.open or paused:
             return
         if self.run.state is State.CANCELLING:
             self.change(StepChange(step=node.name, state=StepState.CANCELLED, at=self.at, reason="cancelled"))
         elif mapped.failed:
-            total = len(mapped.items)
-            message = f"{mapped.failed} of {total} elements failed"
+            message = f"{mapped.failed} of {mapped.total} elements failed"
             self.fail_node(node, StepError(type="MapFailed", message=message, code="map-failed"))
         else:
-            reason = f"{len(mapped.items)} elements"
+            reason = f"{mapped.total} elements"
             self.change(StepChange(step=node.name, state=StepState.SUCCEEDED, at=self.at, reason=reason))
             self.open_children(node)
 

@@ -92,7 +92,8 @@ class Inbound:
             case Failed():
                 jitter = self._runtime.random().random()
                 told = (message.stats, message.log, message.artifacts)
-                self._board.happen(run, AttemptFailed(at, *who, message.error, jitter, *told))
+                failed = AttemptFailed(at, *who, message.error, jitter, *told, convicting=message.convicting)
+                self._board.happen(run, failed)
             case Returned():
                 if message.reason == "busy":
                     self.resting[message.instance] = self._runtime.now() + REST_S

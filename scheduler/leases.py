@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from plugmesh.contracts.messages import ACCEPT_S, LEASE_S, Assign
@@ -12,7 +13,8 @@ from plugmesh.contracts.messages import ACCEPT_S, LEASE_S, Assign
 class Held:
     """One attempt that is out. It must be accepted by `accept_by`, then renewed before `until`.
 
-    `patient`: it is a sink that is not idempotent, so only its lease decides that it is lost.
+    `patient`: it is a sink that is not idempotent, so only its lease decides that it is lost. `alone`: its instance gets
+    nothing else meanwhile.
     """
 
     message: Assign
@@ -20,6 +22,7 @@ class Held:
     accept_by: float | None
     until: float | None = None
     assigned_at: float = 0.0
+    alone: bool = False
 
     @property
     def instance(self) -> str:
@@ -33,6 +36,8 @@ class Leases:
     def __init__(self) -> None:
         self._held: dict[str, Held] = {}
         self._by_instance: dict[str, set[str]] = {}
+        self._by_namespace: Counter[str] = Counter()
+        self._alone: dict[str, str] = {}
 
     def __len__(self) -> int:
         return len(self._held)
@@ -45,6 +50,15 @@ class Leases:
         """How many attempts `instance` has."""
         return len(self._by_instance.get(instance, ()))
 
+    def load_of_namespace(self, namespace: str) -> int:
+        """How many attempts runs of `namespace` have out."""
+        return self._by_namespace[namespace]
+
+    @property
+    def taken(self) -> Collection[str]:
+        """Instances that have an attempt which is to be alone there."""
+        return self._alone.values()
+
     def of_instance(self, instance: str) -> list[Held]:
         """Everything `instance` has."""
         return [self._held[attempt] for attempt in sorted(self._by_instance.get(instance, ()))]
@@ -54,11 +68,16 @@ class Leases:
         wanted = set(runs)
         return [attempt for attempt, held in self._held.items() if held.message.run in wanted]
 
-    def assign(self, message: Assign, now: float, *, patient: bool, accept_s: float = ACCEPT_S) -> None:
+    def assign(
+        self, message: Assign, now: float, *, patient: bool, alone: bool = False, accept_s: float = ACCEPT_S
+    ) -> None:
         """An attempt is sent out."""
         attempt = message.attempt
-        self._held[attempt] = Held(message, patient, now + accept_s, assigned_at=now)
+        self._held[attempt] = Held(message, patient, now + accept_s, assigned_at=now, alone=alone)
         self._by_instance.setdefault(message.instance, set()).add(attempt)
+        self._by_namespace[message.namespace] += 1
+        if alone:
+            self._alone[attempt] = message.instance
 
     def accept(self, attempt: str, now: float) -> bool:
         """The instance has it; the lease begins. False if it is not out."""
@@ -79,6 +98,8 @@ class Leases:
         held = self._held.pop(attempt, None)
         if held is None:
             return
+        self._by_namespace[held.message.namespace] -= 1
+        self._alone.pop(attempt, None)
         attempts = self._by_instance[held.instance]
         attempts.discard(attempt)
         if not attempts:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from plugmesh.bus.port import Bus
 from plugmesh.contracts.data import MESSAGE_LIMIT_BYTES, referenced_keys
 from plugmesh.contracts.instance import dispatch_partition
-from plugmesh.contracts.messages import DISPATCH, EVENTS, Assign, Cancel, Renewed
+from plugmesh.contracts.messages import DISPATCH, EVENTS, Assign, Cancel, Recall, Renewed
 from plugmesh.contracts.run import StepError
 from plugmesh.errors import LimitExceeded, PlugmeshError
 from plugmesh.objects.keys import attempt_prefix
@@ -57,7 +57,7 @@ class Outbound:
             await self._runtime.run_sync(self._discard, work.discards)
         self._runtime.point("engine.effects.after")
 
-    async def _dispatch(self, message: Assign | Cancel | Renewed, payload: bytes) -> None:
+    async def _dispatch(self, message: Assign | Cancel | Recall | Renewed, payload: bytes) -> None:
         if len(payload) > MESSAGE_LIMIT_BYTES and isinstance(message, Assign):
             payload = await self._spilled(message)
         try:

@@ -1,12 +1,17 @@
-"""Which ready step goes to which instance. Pure: it sees the roster, the load and measured durations."""
+"""Which ready step goes to which instance. Pure: it sees the roster, the load and measured durations.
+
+Namespaces share what there is: whoever has the fewest attempts out goes first, so that none can keep the others from
+working, whatever the priorities of its runs. Inside a namespace a higher priority goes first, then the deeper node (so
+that data is freed early), then who came first.
+"""
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from plugmesh.errors import FlowInvalid
 from registry.versions import choose, parse_reference
@@ -38,110 +43,133 @@ class Need(NamedTuple):
         return self.module.partition("@")[0]
 
 
-class Waiting(NamedTuple):
-    """A ready step in line: deeper nodes first (so that data is freed early), then in order of arrival."""
+class Line(NamedTuple):
+    """Steps that differ in nothing but their urgency. `alone`: they get an instance to themselves."""
 
+    namespace: str
+    need: Need
+    alone: bool = False
+
+
+class Waiting(NamedTuple):
+    """A ready step in a line. The smallest is the first one."""
+
+    priority: int
     depth: int
     order: int
     run: str
     step: str
 
 
-@dataclass(frozen=True, slots=True)
-class Placed:
-    """A step, its seat, and the version to run."""
+class Placed(NamedTuple):
+    """A step, its seat, the version to run, and whether it is to be alone there."""
 
     run: str
     step: str
     seat: Seat
     version: str
+    alone: bool
+
+
+class Load(Protocol):
+    """What is out there now."""
+
+    def load(self, instance: str) -> int:
+        """Attempts that the instance has."""
+        ...
+
+    def load_of_namespace(self, namespace: str) -> int:
+        """Attempts of the namespace's runs."""
+        ...
+
+    @property
+    def taken(self) -> Collection[str]:
+        """Instances whose attempt is to be alone there."""
+        ...
 
 
 class Placement:
-    """Ready steps in line, one queue for each need."""
+    """Ready steps in lines."""
 
     def __init__(self, durations: Durations) -> None:
         self._durations = durations
-        self._queues: dict[Need, list[Waiting]] = {}
+        self._lines: dict[Line, list[Waiting]] = {}
         self._candidates: dict[Need, tuple[str, tuple[Seat, ...]]] = {}
         self._seats: tuple[Seat, ...] = ()
         self._order = 0
 
     def __len__(self) -> int:
-        return sum(len(queue) for queue in self._queues.values())
+        return sum(len(queue) for queue in self._lines.values())
 
     def entries(self) -> Iterator[Waiting]:
         """Every step in line, in no order."""
-        return chain.from_iterable(self._queues.values())
+        return chain.from_iterable(self._lines.values())
 
     def roster(self, seats: Iterable[Seat]) -> None:
         """The instances there are now."""
         self._seats = tuple(sorted(seats, key=lambda seat: seat.instance))
         self._candidates.clear()
 
-    def add(self, need: Need, depth: int, run: str, step: str) -> None:
+    def add(self, line: Line, run: str, step: str, *, priority: int = 0, depth: int = 0) -> None:
         """Put a ready step in line."""
         self._order += 1
-        heapq.heappush(self._queues.setdefault(need, []), Waiting(-depth, self._order, run, step))
+        heapq.heappush(self._lines.setdefault(line, []), Waiting(-priority, -depth, self._order, run, step))
 
     def served(self, need: Need) -> bool:
         """Some instance that takes work offers what `need` asks for."""
         return bool(self._fit(need)[1])
 
-    def unserved(self) -> list[tuple[Need, list[Waiting]]]:
-        """Needs that nobody can meet now, with the steps in line for them; they stay in line."""
-        return [(need, sorted(queue)) for need, queue in self._queues.items() if queue and not self.served(need)]
+    def unserved(self) -> list[tuple[Line, list[Waiting]]]:
+        """Lines that nobody can serve now, with their steps, which stay in line."""
+        return [(line, sorted(queue)) for line, queue in self._lines.items() if queue and not self.served(line.need)]
 
-    def remove(self, need: Need) -> None:
-        """Forget the line of `need`: its steps were parked."""
-        self._queues.pop(need, None)
+    def remove(self, line: Line) -> None:
+        """Forget a line: its steps were parked."""
+        self._lines.pop(line, None)
 
     def place(
-        self,
-        load: Callable[[str], int],
-        still_ready: Callable[[str, str], bool],
-        closed: Container[str] = (),
+        self, load: Load, still_ready: Callable[[str, str], bool], resting: Iterable[str] = ()
     ) -> Iterator[Placed]:
         """Give out work as long as someone has credit. The caller raises the load before it asks for the next one.
 
-        Credits of an instance are its slots plus a prefetch, which depends on how short the module's steps are.
+        Credits of an instance are its slots plus a prefetch, which depends on how short the module's steps are. An
+        instance that somebody waits to have alone gets nothing new until it is idle.
         """
-        blocked: set[Need] = set()
-        while (need := self._next_need(blocked)) is not None:
-            queue = self._queues[need]
-            if not still_ready(queue[0].run, queue[0].step):
-                self._pop(need)
+        blocked: set[Line] = set()
+        closed = {*resting, *load.taken}
+        while (line := self._next_line(blocked, load)) is not None:
+            head = self._lines[line][0]
+            if not still_ready(head.run, head.step):
+                self._pop(line)
                 continue
-            version, seats = self._fit(need)
-            seat = self._best(need, seats, load, closed)
+            version, seats = self._fit(line.need)
+            seat = _idle(seats, load, closed) if line.alone else self._best(line.need, seats, load, closed)
             if seat is None:
-                blocked.add(need)
+                blocked.add(line)
                 continue
-            waiting = self._pop(need)
-            yield Placed(waiting.run, waiting.step, seat, version)
+            waiting = self._pop(line)
+            yield Placed(waiting.run, waiting.step, seat, version, line.alone)
 
-    def _pop(self, need: Need) -> Waiting:
-        queue = self._queues[need]
+    def _pop(self, line: Line) -> Waiting:
+        queue = self._lines[line]
         waiting = heapq.heappop(queue)
         if not queue:
-            del self._queues[need]
+            del self._lines[line]
         return waiting
 
-    def _next_need(self, blocked: set[Need]) -> Need | None:
-        open_needs = [need for need in self._queues if need not in blocked]
-        if len(open_needs) < 2:
-            return open_needs[0] if open_needs else None
-        return min(open_needs, key=lambda need: self._queues[need][0])
+    def _next_line(self, blocked: set[Line], load: Load) -> Line | None:
+        open_lines = [line for line in self._lines if line not in blocked]
+        if len(open_lines) < 2:
+            return open_lines[0] if open_lines else None
+        loads = {line.namespace: load.load_of_namespace(line.namespace) for line in open_lines}
+        return min(open_lines, key=lambda line: (not line.alone, loads[line.namespace], self._lines[line][0]))
 
-    def _best(
-        self, need: Need, seats: tuple[Seat, ...], load: Callable[[str], int], closed: Container[str]
-    ) -> Seat | None:
+    def _best(self, need: Need, seats: tuple[Seat, ...], load: Load, closed: set[str]) -> Seat | None:
         ahead = self._durations.ahead(need.name)
         best: tuple[float, Seat] | None = None
         for seat in seats:
-            credit = min(seat.slots + seat.prefetch, seat.slots * (1 + ahead))
-            held = load(seat.instance)
-            if held >= credit or seat.instance in closed:
+            held = load.load(seat.instance)
+            if held >= min(seat.slots + seat.prefetch, seat.slots * (1 + ahead)) or seat.instance in closed:
                 continue
             share = held / seat.slots
             if best is None or share < best[0]:
@@ -172,3 +200,13 @@ class Placement:
         if version is None:
             return "", ()
         return version, tuple(seat for seat in fitting if version in seat.offers[name])
+
+
+def _idle(seats: tuple[Seat, ...], load: Load, closed: set[str]) -> Seat | None:
+    """A seat with nothing to do. If there is none, the one that is nearest to it; either is closed to all others now."""
+    usable = [seat for seat in seats if seat.instance not in closed]
+    if not usable:
+        return None
+    seat = min(usable, key=lambda seat: (load.load(seat.instance), seat.instance))
+    closed.add(seat.instance)
+    return None if load.load(seat.instance) else seat

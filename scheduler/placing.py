@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 
 from plugmesh.contracts.module import ModuleContract, ModuleKind
+from plugmesh.contracts.run import StepError
 from plugmesh.errors import PlugmeshError
 from plugmesh.runtime import Runtime
 from plugmesh.state.modules import ModuleSwitch
@@ -15,6 +16,7 @@ from scheduler.assignment import AttemptDefaults, Misfit, failure, make_assign
 from scheduler.board import Board, need_of
 from scheduler.events import Assigned, ModuleFound, NoModule, Unassignable
 from scheduler.placement import Need, Placed
+from scheduler.retry import left_s
 from scheduler.roster import seat_of
 from scheduler.runstate import RunState, Step
 
@@ -45,7 +47,7 @@ class Placing:
         for instance in [name for name, until in resting.items() if until <= now]:
             del resting[instance]
         board = self._board
-        for placed in board.placement.place(board.leases.load, board.is_ready, resting):
+        for placed in board.placement.place(board.leases, board.is_ready, resting):
             self._send(placed)
 
     def _send(self, placed: Placed) -> None:
@@ -58,6 +60,10 @@ class Placing:
             return
         contract = self._registry.contract(need.name, placed.version)
         at = self._runtime.wall()
+        left = left_s(run.plan.nodes[step.node].node.retry, step.ready_at, at)
+        if left is not None and left <= 0:
+            board.happen(run, Unassignable(at, step.id, _too_late(run, step)))
+            return
         if contract is None:
             self.park_step(run, step, f"the contract of {placed.version} is not known yet")
             return
@@ -69,6 +75,7 @@ class Placing:
                 instance=placed.seat.instance,
                 epoch=step.epoch + 1,
                 term=board.terms[run.shard],
+                at=at,
                 defaults=self._defaults(),
             )
         except Misfit as error:
@@ -82,19 +89,19 @@ class Placing:
         board.happen(run, Assigned(at, step.id, placed.seat.instance, placed.version))
         board.assigned += 1
         board.retried += message.epoch > 1
-        board.leases.assign(message, self._runtime.now(), patient=is_patient(contract))
+        board.leases.assign(message, self._runtime.now(), patient=is_patient(contract), alone=placed.alone)
         board.work.outgoing.append(message)
 
     def park_unserved(self) -> None:
         """Park steps whose module nobody has served for a while."""
         board, now = self._board, self._runtime.now()
-        unserved = dict(board.placement.unserved())
-        self._unserved_since = {need: self._unserved_since.get(need, now) for need in unserved}
-        for need, waiting in unserved.items():
-            if now - self._unserved_since[need] < PARK_AFTER_S:
+        unserved = board.placement.unserved()
+        self._unserved_since = {line.need: self._unserved_since.get(line.need, now) for line, _ in unserved}
+        for line, waiting in unserved:
+            if now - self._unserved_since[line.need] < PARK_AFTER_S:
                 continue
-            board.placement.remove(need)
-            reason = self._why(need)
+            board.placement.remove(line)
+            reason = self._why(line.need)
             for entry in waiting:
                 if board.is_ready(entry.run, entry.step):
                     run = board.runs[entry.run]
@@ -140,6 +147,15 @@ class Placing:
         )
         switches = [self._registry.disabled(need.name, version) for version in fitting]
         return switches[-1] if switches and None not in switches else None
+
+
+def _too_late(run: RunState, step: Step) -> StepError:
+    policy = run.plan.nodes[step.node].node.retry
+    message = (
+        f"all tries of the step together may take {0.0 if policy is None else policy.total_s:g} s (retry.total), and that "
+        f"time was over before try {step.failures + 1} could begin"
+    )
+    return StepError(type="Timeout", message=message, code="tries-timeout")
 
 
 def is_patient(contract: ModuleContract) -> bool:

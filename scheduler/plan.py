@@ -49,11 +49,6 @@ class Plan:
     nodes: tuple[PlanNode, ...]
     by_name: dict[str, int]
 
-    @property
-    def roots(self) -> tuple[int, ...]:
-        """Nodes that wait for nothing."""
-        return tuple(node.index for node in self.nodes if not node.parents)
-
 
 def compile_plan(flow: Flow) -> Plan:
     """Number the nodes and link them. Raises `FlowInvalid` for an unknown node or a cycle (validation says it better)."""

@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 from plugmesh.contracts.data import Reference
 from plugmesh.contracts.flow import Flow
 from plugmesh.contracts.notify import Notify
-from plugmesh.contracts.run import STEP_GOOD, Progress, StepError, StepState
+from plugmesh.contracts.run import STEP_GOOD, Permit, Progress, Rerun, StepError, StepState
 from plugmesh.contracts.run import RunState as State
 from plugmesh.state.records import StepRow, StoredRun, Unfinished
 from scheduler.plan import Plan, compile_plan
@@ -32,7 +32,6 @@ def restore(unfinished: Unfinished, plans: Mapping[int, Plan] | None = None) -> 
 
 def restore_run(stored: StoredRun, plan: Plan, rows: Sequence[StepRow]) -> RunState:
     """One run, from its own row and its steps' rows in any order."""
-    timeout_s = stored.timeout_s or plan.flow.timeout_s
     run = RunState(
         stored.id,
         stored.shard,
@@ -40,12 +39,18 @@ def restore_run(stored: StoredRun, plan: Plan, rows: Sequence[StepRow]) -> RunSt
         namespace=stored.namespace,
         inputs=_REFERENCES.validate_json(stored.inputs),
         params=json.loads(stored.params),
-        deadline=None if timeout_s is None else (stored.started_at or stored.submitted_at) + timeout_s,
+        deadline=stored.deadline,
+        timeout_s=stored.timeout_s or plan.flow.timeout_s,
+        priority=stored.priority,
+        permit=None if stored.permit is None else Permit.model_validate_json(stored.permit),
+        rerun=None if stored.rerun is None else Rerun.model_validate_json(stored.rerun),
         notify=() if stored.notify is None else _NOTIFY.validate_json(stored.notify),
         key=stored.key,
         seq=stored.seq,
     )
-    run.state, run.reason, run.started_at = State(stored.state), stored.reason, stored.started_at
+    run.state, run.reason = State(stored.state), stored.reason
+    if stored.started_at is not None:
+        run.begun(stored.started_at)
     run.restore_steps([_step(plan, row) for row in rows])
     return run
 

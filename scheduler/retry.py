@@ -4,19 +4,26 @@ from __future__ import annotations
 
 from plugmesh.contracts.flow import RetryPolicy
 from plugmesh.contracts.run import StepError
-from plugmesh.errors import ErrorClass
 
 DEFAULT = RetryPolicy()
-_RETRIED = frozenset({ErrorClass.TRANSIENT, ErrorClass.CONNECTION})
 
 
 def delay_s(policy: RetryPolicy, failures: int, error: StepError, jitter: float) -> float | None:
     """Seconds until the next try after the `failures`-th failure; `None` when there is none.
 
     Full jitter (M. Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015): the delay is drawn
-    evenly from 0 to the capped exponential; `jitter` in [0, 1) is the draw.
+    evenly from 0 to its ceiling; `jitter` in [0, 1) is the draw.
     """
-    if error.error_class not in _RETRIED or failures >= policy.attempts:
+    if error.error_class not in policy.on or failures >= policy.attempts:
         return None
-    ceiling = min(policy.max_delay_s, policy.delay_s * 2.0 ** min(failures - 1, 60))
-    return ceiling * jitter
+    ceiling = policy.delay_s
+    if policy.backoff == "exponential":
+        ceiling = min(policy.max_delay_s, ceiling * 2.0 ** min(failures - 1, 60))
+    return ceiling * jitter if policy.jitter else ceiling
+
+
+def left_s(policy: RetryPolicy | None, ready_at: float | None, at: float) -> float | None:
+    """Seconds that all tries of a step may still take together (at most 0: none); `None` without such a limit."""
+    if policy is None or policy.total_s is None:
+        return None
+    return (at if ready_at is None else ready_at) + policy.total_s - at

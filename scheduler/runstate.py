@@ -16,7 +16,9 @@ from plugmesh.contracts.run import (
     STEP_GOOD,
     STEP_NEXT,
     STEP_TERMINAL,
+    Permit,
     Progress,
+    Rerun,
     StepError,
     StepState,
 )
@@ -74,9 +76,11 @@ class Step:
 
 @dataclass(slots=True)
 class MapState:
-    """A mapped node that is running: a cursor over its elements, and what came back."""
+    """A mapped node that is running: a cursor over its elements, and what came back. `wanted` (`None`: all) are those
+    that a rerun is about."""
 
     items: list[Any]
+    wanted: frozenset[int] | None = None
     cursor: int = 0
     open: int = 0
     failed: int = 0
@@ -87,9 +91,21 @@ class MapState:
         """Every element was issued."""
         return self.cursor >= len(self.items)
 
+    @property
+    def total(self) -> int:
+        """How many elements the node has in this run."""
+        return len(self.items) if self.wanted is None else len(self.wanted)
+
+    def skip(self) -> None:
+        """Move the cursor past elements that have their outputs already, or that nobody wants."""
+        while self.cursor < len(self.items) and (
+            self.cursor in self.outputs or (self.wanted is not None and self.cursor not in self.wanted)
+        ):
+            self.cursor += 1
+
 
 class RunState:
-    """State of one run. `deadline` is the Unix time at which it times out.
+    """State of one run. `deadline` is the Unix time at which it times out; its `timeout_s` counts from its beginning.
 
     `touched` has the steps changed since the last commit, `changes` what changed them.
     """
@@ -104,13 +120,18 @@ class RunState:
         inputs: Mapping[str, Reference] | None = None,
         params: Mapping[str, Any] | None = None,
         deadline: float | None = None,
+        timeout_s: float | None = None,
+        priority: int = 0,
+        permit: Permit | None = None,
+        rerun: Rerun | None = None,
         notify: Sequence[Notify] = (),
         key: int = 0,
         seq: int = 0,
     ) -> None:
         self.id, self.shard, self.plan, self.namespace = run, shard, plan, namespace
         self.key, self.seq = key, seq
-        self.deadline = deadline
+        self.deadline, self.timeout_s, self.priority = deadline, timeout_s, priority
+        self.permit, self.rerun = permit, rerun
         self.notify = notify
         self.inputs: Mapping[str, Reference] = inputs or {}
         self.params: Mapping[str, Any] = params or {}
@@ -152,6 +173,13 @@ class RunState:
         """The node that a step belongs to. Raises `KeyError` for a step that is not in the flow."""
         return self.plan.nodes[self.plan.by_name[step_id.partition(".")[0]]]
 
+    @property
+    def turn(self) -> str:
+        """What the run waits for as long as it is queued."""
+        if self.permit is None:
+            return "waits for its scheduler"
+        return f"waits for its turn: at most {self.permit.limit} of {self.permit.name} at a time"
+
     def accepted_epoch(self, step_id: str) -> int:
         """The epoch with which an ended step ended."""
         return self.late_epochs.get(step_id, _FIRST_EPOCH)
@@ -184,9 +212,16 @@ class RunState:
             raise InvalidTransition(f"run {self.id}: {self.state} to {change.state}")
         self.state, self.reason = change.state, change.reason
         if change.state is State.RUNNING and self.started_at is None:
-            self.started_at = change.at
+            self.begun(change.at)
         if change.state in RUN_TERMINAL:
             self.ended_at, self.outputs = change.at, change.outputs
+
+    def begun(self, at: float) -> None:
+        """The run began at `at`: from then on its own time counts."""
+        self.started_at = at
+        if self.timeout_s is not None:
+            ends = at + self.timeout_s
+            self.deadline = ends if self.deadline is None else min(self.deadline, ends)
 
     def _apply_step(self, change: StepChange) -> None:
         step = self.steps.get(change.step) or self._new_step(change.step)
@@ -230,6 +265,10 @@ class RunState:
 
     def _follow_element(self, step: Step, first: bool) -> None:
         mapped = self.maps[step.node]
+        if step.state is StepState.RECOVERED:
+            mapped.outputs[step.item] = step.outputs or {}
+            self._forget(step)
+            return
         if first:
             mapped.cursor = max(mapped.cursor, step.item + 1)
             mapped.open += 1
@@ -280,7 +319,9 @@ class RunState:
         """Begin a mapped node: its list is filled in from the run's params. Raises `FlowInvalid` when it is no list."""
         if node not in self.maps:
             planned = self.plan.nodes[node]
-            self.maps[node] = MapState(fill_map(planned.name, planned.node, self.scope()) or [])
+            items = fill_map(planned.name, planned.node, self.scope()) or []
+            wanted = None if self.rerun is None else self.rerun.elements.get(planned.name)
+            self.maps[node] = MapState(items, None if wanted is None else frozenset(wanted))
         return self.maps[node]
 
     def restore_steps(self, steps: Iterable[Step]) -> None:

@@ -17,8 +17,8 @@ from plugmesh.state.records import Lease, Unfinished
 from plugmesh.state.store import State as Store
 from registry.registry import Registry
 from scheduler.assignment import Misfit, make_assign
-from scheduler.board import Board, need_of
-from scheduler.events import AttemptLost, CancelAsked, ModuleFound
+from scheduler.board import ALONE_AFTER, Board, need_of
+from scheduler.events import AttemptLost, ModuleFound, asked
 from scheduler.placing import is_patient
 from scheduler.restore import restore
 from scheduler.runstate import RunState, Step
@@ -94,11 +94,12 @@ class Shards:
         self._subscriptions[lease.shard] = self._bus.subscribe(RESULTS, (lease.shard,), deliver, start)
 
     def _take_over(self, run: RunState) -> None:
-        now, wall = self._runtime.now(), self._runtime.wall()
-        left = None if run.deadline is None else run.deadline - wall
-        self._board.admit(run, left, now)
+        self._board.admit(run)
         if run.state is State.QUEUED:
-            self._board.begin(run)
+            if run.permit is None:
+                self._board.begin(run)
+            else:
+                self._board.queues.add(run)
             return
         for step in list(run.steps.values()):
             self._resume(run, step)
@@ -123,11 +124,15 @@ class Shards:
             if contract is None:
                 raise Misfit(f"the contract of {module}@{step.version} is gone from the catalogue")
             term = self._board.terms[run.shard]
-            message = make_assign(run, step, contract, instance=step.instance or "", epoch=step.epoch, term=term)
+            at = self._runtime.wall()
+            message = make_assign(run, step, contract, instance=step.instance or "", epoch=step.epoch, term=term, at=at)
         except (Misfit, PlugmeshError) as error:
             self._board.happen(run, AttemptLost(self._runtime.wall(), step.id, step.epoch, str(error)))
             return
-        self._board.leases.assign(message, self._runtime.now(), patient=is_patient(contract), accept_s=LEASE_S)
+        alone = step.losses >= ALONE_AFTER
+        self._board.leases.assign(
+            message, self._runtime.now(), patient=is_patient(contract), alone=alone, accept_s=LEASE_S
+        )
         member = self._registry.members().get(message.instance)
         held = self._board.leases.get(message.attempt)
         if held is not None and member is not None and member.connected is not False:
@@ -137,5 +142,5 @@ class Shards:
         for command in unfinished.commands:
             run = self._board.runs.get(command.run)
             if run is not None:
-                self._board.happen(run, CancelAsked(self._runtime.wall(), command.actor, command.reason))
+                self._board.happen(run, asked(command, self._runtime.wall()))
                 self._board.work.commands.append((None, command))

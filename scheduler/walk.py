@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
-from plugmesh.contracts.run import AttemptState, StepError, StepState
+from plugmesh.contracts.run import AttemptState, Recovered, StepError, StepState
 from plugmesh.contracts.run import RunState as State
 from plugmesh.errors import ErrorClass
 from scheduler import retry
 from scheduler.changes import AttemptChange, ProgressChange, RunChange, StepChange
-from scheduler.effects import Ended, Outcome, Ready, Stop, Supersede, Wake
+from scheduler.effects import Convict, Ended, Outcome, Queued, Ready, Stop, Supersede, TakeBack, Wake
 from scheduler.events import (
     Assigned,
     AttemptDone,
@@ -25,12 +25,16 @@ from scheduler.events import (
     Event,
     ModuleFound,
     NoModule,
+    PauseAsked,
+    Queue,
+    Recover,
+    ResumeAsked,
     RunTimedOut,
     TimeCame,
     Unassignable,
 )
 from scheduler.graph import Walk
-from scheduler.runstate import RunState
+from scheduler.runstate import RunState, Step
 
 MOST_LOSSES = 20
 """After so many lost attempts a step fails: something about it ends its instances."""
@@ -47,8 +51,6 @@ def advance(run: RunState, event: Event) -> Outcome:
 def give_up(run: RunState, at: float, reason: str) -> Outcome:
     """End a run with which the walk itself has failed: whatever state it is in, it must not harm the others."""
     walk = Walk(run, at)
-    if run.state is State.QUEUED:
-        walk.change(RunChange(State.RUNNING, at))
     if not run.ended:
         end = State.CANCELLED if run.state is State.CANCELLING else State.FAILED
         walk.change(RunChange(end, at, reason=reason))
@@ -64,12 +66,28 @@ def give_up(run: RunState, at: float, reason: str) -> Outcome:
 # -- one handler an event --------------------------------------------------------------------------------------------
 
 
+def _queue(walk: Walk, event: Queue) -> None:
+    walk.change(RunChange(State.QUEUED, event.at, reason=event.reason))
+    walk.effects.append(Queued())
+
+
+def _recover(walk: Walk, event: Recover) -> None:
+    for recovered in event.rerun.recovered:
+        walk.change(_as_recovered(recovered, event.at))
+    for node in event.rerun.skipped:
+        walk.change(StepChange(step=node, state=StepState.SKIPPED, at=event.at, reason="not_asked"))
+
+
+def _as_recovered(recovered: Recovered, at: float) -> StepChange:
+    outputs = dict(recovered.outputs)
+    return StepChange(recovered.step, StepState.RECOVERED, at, version=recovered.version, outputs=outputs)
+
+
 def _begin(walk: Walk, event: Begin) -> None:
     if walk.run.state is not State.QUEUED:
         return
     walk.change(RunChange(State.RUNNING, event.at))
-    for root in walk.run.plan.roots:
-        walk.open_node(walk.run.plan.nodes[root])
+    walk.open_nodes()
     walk.finish()
 
 
@@ -134,6 +152,9 @@ def _attempt_failed(walk: Walk, event: AttemptFailed) -> None:
     if step is None:
         walk.stale(event)
         return
+    if event.convicting:
+        module = walk.run.plan.nodes[step.node].node.module.partition("@")[0]
+        walk.effects.append(Convict(step.id, module, step.version or "", event.error.message))
     outcome = (event.instance, event.error.code, event.error, event.log, event.stats)
     if walk.run.state is State.CANCELLING:
         walk.change(AttemptChange(step.id, step.epoch, AttemptState.FAILED, walk.at, *outcome))
@@ -142,9 +163,10 @@ def _attempt_failed(walk: Walk, event: AttemptFailed) -> None:
     failures = step.failures + 1
     policy = walk.run.plan.nodes[step.node].node.retry or retry.DEFAULT
     delay = retry.delay_s(policy, failures, event.error, event.jitter)
-    if delay is None:
-        left = {"stats": event.stats, "log": event.log, "artifacts": event.artifacts}
-        walk.fail_step(step, event.error, failures=failures, **left)
+    left = retry.left_s(policy, step.ready_at, walk.at)
+    if delay is None or (left is not None and delay >= left):
+        told = {"stats": event.stats, "log": event.log, "artifacts": event.artifacts}
+        walk.fail_step(step, event.error, failures=failures, **told)
         return
     walk.change(AttemptChange(step.id, step.epoch, AttemptState.FAILED, walk.at, *outcome))
     until = walk.at + delay
@@ -183,7 +205,7 @@ def _time_came(walk: Walk, event: TimeCame) -> None:
     if step.state is StepState.WAITING:
         walk.move(step, StepState.READY)
         walk.effects.append(Ready(step))
-    elif step.state is StepState.PARKED:
+    elif step.state is StepState.PARKED and walk.run.state is not State.PAUSED:
         message = f"no module came in time: {step.reason}"
         error = StepError(error_class=ErrorClass.FATAL, type="ParkedTooLong", message=message, code="parked-too-long")
         walk.fail_step(step, error)
@@ -197,6 +219,39 @@ def _cancel_asked(walk: Walk, event: CancelAsked) -> None:
     walk.change(RunChange(State.CANCELLING, walk.at, reason=reason))
     _end_all(walk, "cancelled", stop_live=True)
     walk.finish()
+
+
+def _pause_asked(walk: Walk, event: PauseAsked) -> None:
+    run = walk.run
+    if run.state not in {State.QUEUED, State.RUNNING}:
+        return
+    reason = f"paused by {event.actor}" + (f": {event.reason}" if event.reason else "")
+    walk.change(RunChange(State.PAUSED, walk.at, reason=reason))
+    for step in run.steps.values():
+        if step.state is StepState.ASSIGNED:
+            walk.effects.append(TakeBack(step.id, step.epoch, step.instance or ""))
+
+
+def _resume_asked(walk: Walk, event: ResumeAsked) -> None:
+    run = walk.run
+    if run.state is not State.PAUSED:
+        return
+    if run.started_at is None:
+        _queue(walk, Queue(event.at, run.turn))
+        return
+    walk.change(RunChange(State.RUNNING, event.at))
+    for step in list(run.steps.values()):
+        _go_on(walk, step)
+    walk.open_nodes()
+    walk.finish()
+
+
+def _go_on(walk: Walk, step: Step) -> None:
+    """What a pause has kept from happening to a step."""
+    if step.state is StepState.READY:
+        walk.effects.append(Ready(step))
+    elif step.state is StepState.PARKED and step.wake_at is not None:
+        walk.effects.append(Wake(step.id, step.wake_at))
 
 
 def _run_timed_out(walk: Walk, event: RunTimedOut) -> None:
@@ -225,6 +280,8 @@ def _end_all(walk: Walk, reason: str, *, stop_live: bool) -> None:
 
 
 _HANDLERS: Mapping[type, Callable[[Walk, Any], None]] = {
+    Queue: _queue,
+    Recover: _recover,
     Begin: _begin,
     Assigned: _assigned,
     Unassignable: _unassignable,
@@ -238,5 +295,7 @@ _HANDLERS: Mapping[type, Callable[[Walk, Any], None]] = {
     AttemptLost: _attempt_lost,
     TimeCame: _time_came,
     CancelAsked: _cancel_asked,
+    PauseAsked: _pause_asked,
+    ResumeAsked: _resume_asked,
     RunTimedOut: _run_timed_out,
 }

@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from plugmesh.contracts.data import MESSAGE_LIMIT_BYTES
-from plugmesh.contracts.messages import Assign, Cancel, Renewed
+from plugmesh.contracts.messages import Assign, Cancel, Recall, Renewed
 from plugmesh.contracts.run import Command, Receipt, Submission
 from plugmesh.contracts.run import RunState as State
 from plugmesh.state.records import AttemptRow, Commit, EventRow, NotificationRow, RunUpdate, StepRow
 from scheduler.changes import AttemptChange, RunChange, changes_json, text
-from scheduler.effects import Discard
+from scheduler.effects import Convict, Discard
 from scheduler.runstate import RunState, Step
 
 
@@ -28,7 +28,8 @@ class Work:
     submissions: list[Submission] = field(default_factory=list)
     acks: list[Callable[[], None]] = field(default_factory=list)
     heard: set[int] = field(default_factory=set)
-    outgoing: list[Assign | Cancel | Renewed] = field(default_factory=list)
+    outgoing: list[Assign | Cancel | Recall | Renewed] = field(default_factory=list)
+    convictions: list[tuple[RunState, Convict]] = field(default_factory=list)
     discards: list[tuple[RunState, Discard]] = field(default_factory=list)
     announced: list[tuple[RunState, EventRow]] = field(default_factory=list)
     letters: list[bytes] | None = None
@@ -83,6 +84,8 @@ def make_commit(
         commit.attempts.extend(attempt_row(run, change) for change in changes if isinstance(change, AttemptChange))
         if any(isinstance(change, RunChange) for change in changes):
             commit.runs.append(run_update(run))
+            if run.ended and run.permit is not None:
+                commit.released.append(run.id)
             commit.notifications.extend(notifications(run))
     return commit
 

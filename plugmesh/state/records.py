@@ -101,7 +101,8 @@ class Conviction(NamedTuple):
 @dataclass(slots=True)
 class Commit:
     """One transaction of a scheduler. `positions` holds every shard it touches: term, and the new position or None
-    to leave it. `keys` has the integer key of every run that is not among `inserts`."""
+    to leave it. `keys` has the integer key of every run that is not among `inserts`. `released` are runs that hold a permit
+    and need it no longer."""
 
     owner: str
     positions: dict[int, tuple[int, str | None]] = field(default_factory=dict)
@@ -114,6 +115,7 @@ class Commit:
     notifications: list[NotificationRow] = field(default_factory=list)
     commands: list[Command] = field(default_factory=list)
     convictions: list[Conviction] = field(default_factory=list)
+    released: list[str] = field(default_factory=list)
     at: float = 0.0
 
     def __bool__(self) -> bool:

@@ -220,6 +220,8 @@ class Writer:
             many(self._attempt.text, [(keys[row[0]], *row[1:]) for row in batch.attempts])
         for notification in batch.notifications:
             self._notify(notification, batch.at)
+        if batch.released:
+            self.connection.execute(sa.delete(schema.permit).where(schema.permit.c.run.in_(batch.released)))
         for command in batch.commands:
             self._execute(self._command, _command_values(command, batch.at))
         for conviction in batch.convictions:

@@ -1,14 +1,14 @@
 """Placement: version fit, labels, credits, the least loaded, deep before wide."""
 
 from collections import Counter
-from collections.abc import Callable, Container
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from scheduler.durations import Durations
-from scheduler.placement import Need, Placed, Placement, Seat
+from scheduler.placement import Line, Need, Placed, Placement, Seat
 
 
 def seat(name: str = "i", slots: int = 1, offers: dict[str, tuple[str, ...]] | None = None, **fields: Any) -> Seat:
@@ -21,30 +21,51 @@ def placement(*seats: Seat, durations: Durations | None = None) -> Placement:
     return made
 
 
+class Out:
+    """Attempts that are out: by instance, by namespace, and who is alone with one."""
+
+    def __init__(self, by_instance: Counter[str] | None = None, by_namespace: Counter[str] | None = None) -> None:
+        self.by_instance = Counter[str]() if by_instance is None else by_instance
+        self.by_namespace = Counter[str]() if by_namespace is None else by_namespace
+        self.taken: set[str] = set()
+
+    def load(self, instance: str) -> int:
+        return self.by_instance[instance]
+
+    def load_of_namespace(self, namespace: str) -> int:
+        return self.by_namespace[namespace]
+
+
 def place(
     made: Placement,
     load: Counter[str] | None = None,
     ready: Callable[[str, str], bool] = lambda run, step: True,
-    closed: Container[str] = (),
+    closed: Iterable[str] = (),
+    out: Out | None = None,
 ) -> list[Placed]:
-    load = Counter[str]() if load is None else load
+    """Runs are called after their namespaces."""
+    out = out or Out(load)
     placed: list[Placed] = []
-    for one in made.place(lambda instance: load[instance], ready, closed):
-        load[one.seat.instance] += 1
+    for one in made.place(out, ready, closed):
+        out.by_instance[one.seat.instance] += 1
+        out.by_namespace[one.run] += 1
+        if one.alone:
+            out.taken.add(one.seat.instance)
         placed.append(one)
     return placed
 
 
-def add(made: Placement, count: int, need: Need | None = None, depth: int = 0) -> None:
+def add(made: Placement, count: int, need: Need | None = None, depth: int = 0, **urgency: Any) -> None:
+    namespace, alone = urgency.pop("namespace", "r"), urgency.pop("alone", False)
     for number in range(count):
-        made.add(need or Need("m"), depth, "r", f"s{number}")
+        made.add(Line(namespace, need or Need("m"), alone), namespace, f"s{number}", depth=depth, **urgency)
 
 
 def test_an_unknown_module_leaves_its_steps_in_line() -> None:
     made = placement(seat())
     add(made, 1, Need("other"))
     assert place(made) == []
-    assert [need.module for need, _ in made.unserved()] == ["other"]
+    assert [line.need.module for line, _ in made.unserved()] == ["other"]
 
 
 def test_the_best_fitting_version_is_chosen() -> None:
@@ -85,9 +106,65 @@ def test_a_resting_instance_gets_none() -> None:
 
 def test_deep_steps_go_before_wide_ones() -> None:
     made = placement(seat(slots=2))
-    made.add(Need("m"), 0, "r", "wide")
-    made.add(Need("m"), 5, "r", "deep")
+    line = Line("r", Need("m"))
+    made.add(line, "r", "wide", depth=0)
+    made.add(line, "r", "deep", depth=5)
     assert [one.step for one in place(made)] == ["deep", "wide"]
+
+
+def test_a_higher_priority_goes_before_a_deeper_step() -> None:
+    made = placement(seat(slots=3), seat("j", offers={"other": ("1.0.0",)}))
+    made.add(Line("r", Need("m")), "r", "deep", depth=5)
+    made.add(Line("r", Need("m")), "r", "urgent", priority=10)
+    made.add(Line("r", Need("other")), "r", "most urgent", priority=11)
+    assert [one.step for one in place(made)] == ["most urgent", "urgent", "deep"]
+
+
+def test_a_namespace_with_many_urgent_runs_does_not_starve_another() -> None:
+    made = placement(seat(slots=4))
+    add(made, 100, namespace="busy", priority=100)
+    add(made, 100, namespace="modest", priority=-100)
+    assert Counter(one.run for one in place(made)) == {"busy": 2, "modest": 2}
+
+
+@given(
+    st.lists(st.integers(0, 40), min_size=1, max_size=6), st.integers(1, 30), st.lists(st.integers(0, 9), max_size=6)
+)
+def test_namespaces_share_what_there_is(steps: list[int], slots: int, before: list[int]) -> None:
+    made = placement(seat(slots=slots))
+    names = [f"n{number}" for number in range(len(steps))]
+    for name, count in zip(names, steps, strict=True):
+        add(made, count, namespace=name)
+    out = Out(by_namespace=Counter(dict(zip(names, before, strict=False))))
+    placed = Counter(one.run for one in place(made, out=out))
+    assert placed.total() == min(slots, sum(steps))
+    left_out = [name for name, count in zip(names, steps, strict=True) if placed[name] < count]
+    for name in left_out:  # whoever got something has at most one more out than somebody who still waits
+        assert all(out.by_namespace[other] <= out.by_namespace[name] + 1 for other in names if placed[other])
+
+
+def test_a_step_that_is_to_be_alone_waits_for_an_idle_instance_which_gets_nothing_else() -> None:
+    made = placement(seat(slots=2))
+    add(made, 1, alone=True, namespace="poisonous")
+    add(made, 3)
+    out = Out(Counter(i=1))
+    assert place(made, out=out) == []
+    out.by_instance.clear()
+    assert [(one.run, one.alone) for one in place(made, out=out)] == [("poisonous", True)]
+    assert place(made, out=out) == []
+    out.by_instance.clear()
+    out.taken.clear()
+    assert [one.run for one in place(made, out=out)] == ["r", "r"]
+
+
+def test_while_one_instance_is_kept_free_the_others_work() -> None:
+    made = placement(seat("i", slots=2), seat("j", slots=2))
+    add(made, 1, alone=True, namespace="poisonous")
+    add(made, 5)
+    out = Out(Counter(i=2, j=1))
+    assert place(made, out=out) == []  # j is the next to be idle; i is full
+    out.by_instance["i"] = 1
+    assert [one.seat.instance for one in place(made, out=out)] == ["j"]  # i is kept free now
 
 
 def test_steps_that_are_no_longer_ready_are_dropped() -> None:

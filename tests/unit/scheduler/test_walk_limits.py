@@ -62,7 +62,7 @@ def test_a_dropped_shard_takes_along_runs_that_have_just_ended():
     board = Board(SystemRuntime(seed=1))
     board.terms[0] = 1
     run = new_run(flow_of({"a": ()}))
-    board.admit(run, None, 0.0)
+    board.admit(run)
     board.begin(run)
     board.happen(run, CancelAsked(2.0, "me", ""))
     assert run.ended

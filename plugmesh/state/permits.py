@@ -1,0 +1,76 @@
+"""Permits: which runs may be under way, of flows that limit how many of theirs are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import sqlalchemy as sa
+
+from plugmesh.errors import OwnershipLost
+from plugmesh.state.schema import permit, run, shard
+from plugmesh.state.writes import Writer
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A run that waits for one of the `limit` places called `name`. `shard` is where it belongs."""
+
+    run: str
+    shard: int
+    namespace: str
+    name: str
+    limit: int
+
+
+@dataclass(slots=True)
+class Given:
+    """The runs that have a permit now, and who holds those that the others wait for, by namespace and name."""
+
+    runs: list[str] = field(default_factory=list)
+    holders: dict[tuple[str, str], list[str]] = field(default_factory=dict)
+
+
+def take_permits(writer: Writer, owner: str, terms: Mapping[int, int], wanted: Sequence[Wanted], at: float) -> Given:
+    """Give permits to runs, in their order, as long as there are any; who has one already keeps it.
+
+    A run that has ended meanwhile gets none. `terms` are the shards of `owner`. Raises `OwnershipLost` when one of the
+    shards is somebody else's: nothing is given then.
+    """
+
+    def body() -> Given:
+        for number in sorted({one.shard for one in wanted}):  # in order: two schedulers must not wait for each other
+            _own(writer, owner, number, terms.get(number, 0))
+        given = Given()
+        for one in wanted:
+            _give(writer, one, given, at)
+        return given
+
+    return writer.transaction("permits", body)
+
+
+def _own(writer: Writer, owner: str, number: int, term: int) -> None:
+    """Fails unless the shard is still ours; until the end of the transaction nobody else can write for it."""
+    mine = sa.and_(shard.c.id == number, shard.c.owner == owner, shard.c.term == term)
+    touched = writer.connection.execute(sa.update(shard).where(mine).values(position=shard.c.position))
+    if touched.rowcount != 1:
+        raise OwnershipLost(f"shard {number} is no longer owned by {owner} with term {term}")
+
+
+def _give(writer: Writer, one: Wanted, given: Given, at: float) -> None:
+    execute = writer.connection.execute
+    line = (one.namespace, one.name)
+    query = sa.select(permit.c.place, permit.c.run).where(permit.c.namespace == line[0], permit.c.name == line[1])
+    held = {int(row.place): str(row.run) for row in execute(query.order_by(permit.c.at, permit.c.place))}
+    if one.run in held.values():
+        given.runs.append(one.run)
+        return
+    place = next((number for number in range(one.limit) if number not in held), None)
+    if place is None or len(held) >= one.limit:
+        given.holders[line] = list(held.values())
+        return
+    if execute(sa.select(run.c.key).where(run.c.id == one.run, run.c.ended_at.is_(None))).first() is None:
+        return
+    values = {"namespace": one.namespace, "name": one.name, "place": place, "run": one.run, "at": at}
+    execute(sa.insert(permit).values(**values))
+    given.runs.append(one.run)
