@@ -9,6 +9,10 @@ from typing import Any
 
 from plugmesh.contracts.module import ModuleContract
 
+DRAIN_S = 25.0
+"""Seconds that steps at work have to finish when their process is to end, unless it is told otherwise: whoever kills it
+after 30 s, as Kubernetes does, finds nothing at work any more."""
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
@@ -41,7 +45,7 @@ class Launch:
     labels: dict[str, str] = field(default_factory=dict)
     path: tuple[str, ...] = ()
     idle_s: float = 60.0
-    drain_s: float = 60.0
+    drain_s: float = DRAIN_S
     orphan_exit_s: float | None = None
     token: str = field(default="", repr=False)
     token_file: str = ""

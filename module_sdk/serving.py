@@ -19,7 +19,7 @@ from types import ModuleType
 from typing import Any, NoReturn
 
 from module_sdk.decorator import Module
-from module_sdk.launch import Launch, Served, Source
+from module_sdk.launch import DRAIN_S, Launch, Served, Source
 from module_sdk.loading import load_file, modules_in
 from module_sdk.trace import import_failure, place_of_error
 from plugmesh.errors import ContractError, PlugmeshError
@@ -34,11 +34,13 @@ def serve(
     slots: int | None = None,
     url: str | None = None,
     labels: Mapping[str, str] | None = None,
+    drain_s: float = DRAIN_S,
 ) -> NoReturn:
     """Put modules on the mesh and stay; does not return. Call it below `if __name__ == "__main__":`.
 
     `slots`: attempts at a time (by default one a processor). `url`: the mesh (by default `PLUGMESH_URL`, or
-    http://127.0.0.1:8720). Raises `ContractError` when a module is not at the top level of its file.
+    http://127.0.0.1:8720). `drain_s`: seconds that steps at work have to finish after a SIGTERM or Ctrl-C; then they are
+    ended and go to somebody else. Raises `ContractError` when a module is not at the top level of its file.
     """
     if not modules:
         raise ContractError("serve() needs at least one module, as in serve(price_total)")
@@ -53,6 +55,7 @@ def serve(
             _slots(slots),
             labels=dict(labels or {}),
             path=_folders(sys.path[:1]),
+            drain_s=_drain_s(drain_s),
             token=token,
             token_file=token_file,
         )
@@ -105,7 +108,7 @@ def _launch(options: argparse.Namespace) -> Launch:
         labels=labels,
         path=path,
         idle_s=options.idle_s,
-        drain_s=options.drain_s,
+        drain_s=_drain_s(options.drain_s),
         orphan_exit_s=options.orphan_exit_s,
         token=token,
         token_file=token_file,
@@ -122,7 +125,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--slots", type=int, help="attempts at a time; by default one a processor")
     parser.add_argument("--label", action="append", default=[], metavar="NAME=VALUE", help="a label of the instance")
     parser.add_argument("--idle-s", type=float, default=60.0, help="executors without work end after it")
-    parser.add_argument("--drain-s", type=float, default=60.0, help="longest time to finish after a SIGTERM")
+    parser.add_argument("--drain-s", type=float, default=DRAIN_S, help="longest time to finish after a SIGTERM")
     parser.add_argument(
         "--orphan-exit-s", type=float, help="end when the mesh has been away so long and nothing is held"
     )
@@ -211,6 +214,12 @@ def _slots(given: int | None) -> int:
     if not 1 <= slots <= 1024:
         raise ContractError(f"slots is {slots}: it is a number from 1 to 1024")
     return slots
+
+
+def _drain_s(given: float) -> float:
+    if not 0 <= given < float("inf"):
+        raise ContractError(f"drain_s is {given:g}: it is a number of seconds, from 0")
+    return given
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from module_sdk.errors import Cancelled
 from module_sdk.executor.attempt import Attempt, unreadable
 from module_sdk.executor.descriptors import Descriptors
+from module_sdk.executor.leaving import Leaving
 from module_sdk.executor.output import FileSink, MemorySink, Output, Sink
 from module_sdk.executor.progress import ProgressTeller
 from module_sdk.executor.runner import Runner
@@ -51,6 +52,7 @@ class ConcurrentExecutor:
         self._descriptors = descriptors
         self._sending = threading.Lock()
         self._progress = ProgressTeller(self._send)
+        self._leaving = Leaving(partial(self._send, frame(Kind.LEAVING)))
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._ended: asyncio.Future[None] | None = None
 
@@ -62,6 +64,7 @@ class ConcurrentExecutor:
         loop = asyncio.get_running_loop()
         self._ended = loop.create_future()
         loop.add_reader(self._control.fileno(), self._read)
+        self._leaving.listen()
         self._send(frame(Kind.READY))
         self._take(pending)
         await self._ended
@@ -75,7 +78,9 @@ class ConcurrentExecutor:
 
     def _take(self, frames: Iterable[Frame]) -> None:
         for kind, number, payload in frames:
-            if kind == Kind.ASSIGN:
+            if kind == Kind.ASSIGN and self._leaving.asked:
+                self._send(frame(Kind.AGAIN, number, payload))
+            elif kind == Kind.ASSIGN:
                 task = asyncio.get_running_loop().create_task(self._attempt(number, payload))
                 self._tasks[number] = task
             elif kind == Kind.CANCEL and number in self._tasks:
@@ -139,6 +144,7 @@ class ConcurrentExecutor:
             self._send(frame(Kind.PREPARING, number))
         caller, prepared = attempt.prepare()
         if cold:
+            self._leaving.listen()
             self._send(frame(Kind.STARTED, number))
         returned: Any = caller.module.function(*prepared.args, **prepared.kwargs)
         if inspect.isawaitable(returned):

@@ -19,6 +19,7 @@ from module_sdk.errors import Cancelled
 from module_sdk.executor.attempt import Attempt, unreadable
 from module_sdk.executor.ceilings import NoRoom
 from module_sdk.executor.descriptors import Descriptors
+from module_sdk.executor.leaving import Leaving
 from module_sdk.executor.output import FileSink, Output
 from module_sdk.executor.progress import ProgressTeller
 from module_sdk.executor.runner import Runner
@@ -51,6 +52,7 @@ class SerialExecutor:
         self._pid = os.getpid()
         self._sending = threading.Lock()
         self._progress = ProgressTeller(self._send)
+        self._leaving = Leaving(partial(self._send, frame(Kind.LEAVING)))
         self._pending: deque[Frame] = deque()
         self._current = 0
         self._fresh = True
@@ -62,6 +64,7 @@ class SerialExecutor:
         """Until the supervisor says so, or is gone. `pending`: frames that were read already."""
         self._pending.extend(pending)
         signal.signal(signal.SIGUSR1, self._interrupted)
+        self._leaving.listen()
         self._surroundings = Surroundings()
         self._send(frame(Kind.READY))
         while (found := self._next()) is not None:
@@ -86,6 +89,9 @@ class SerialExecutor:
 
     def _attempt(self, number: int, payload: bytes) -> bool:
         """Run and answer; False if this process is not fit for another one."""
+        if self._leaving.asked:
+            self._send(frame(Kind.AGAIN, number, payload))
+            return False
         self._current, self._cancelled = number, False
         try:
             assign = Assign.model_validate_json(payload)
@@ -122,7 +128,13 @@ class SerialExecutor:
         self._progress.end(number)
         # The limit of the files that it left open would be the next attempt's.
         full = isinstance(result, Failed) and result.error.code == "open-files-limit"
-        fit = fit and not full and self._runner.ceilings.are_lifted() and self._descriptors.intact()
+        fit = (
+            fit
+            and not full
+            and not self._leaving.asked
+            and self._runner.ceilings.are_lifted()
+            and self._descriptors.intact()
+        )
         if not fit:
             self._send(frame(Kind.LEAVING))
         # The supervisor has begun to keep the log of an attempt that took so long, and goes on with it.
@@ -146,6 +158,7 @@ class SerialExecutor:
             caller, prepared = attempt.prepare()
             if cold:
                 signal.signal(signal.SIGUSR1, self._interrupted)
+                self._leaving.listen()
                 self._surroundings.remember()
                 self._send(frame(Kind.STARTED, number))
             returned = caller.module.function(*prepared.args, **prepared.kwargs)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from module_sdk import limits
-from module_sdk.supervisor.attempts import NO_LIMITS, Ending, Head, Held
+from module_sdk.supervisor.attempts import GIVEN_BACK, NO_LIMITS, Ending, Head, Held
 from module_sdk.supervisor.executor import Exit
 from module_sdk.trace import place_in_dump
 from plugmesh.contracts.data import FileRef
@@ -108,8 +108,8 @@ def judged(attempt: Held, payload: bytes) -> bytes:
     result = decode_result(payload)
     if not isinstance(result, Failed) or attempt.ending is Ending.CANCELLED:
         return payload
-    if attempt.ending is Ending.DRAINED:
-        return returned(attempt.head, "draining")
+    if attempt.ending in GIVEN_BACK:
+        return returned(attempt.head, attempt.ending.value)
     error = ended(attempt, Exit(""))
     return failed(attempt.head, error, stats=result.stats, log=result.log, artifacts=result.artifacts)
 

@@ -43,7 +43,10 @@ class Head(BaseModel):
 
 
 class Ending(Enum):
-    """Why the supervisor ends an attempt before its result."""
+    """Why the supervisor ends an attempt before its result.
+
+    `DRAINED`: its instance had no more time; `RECALLED`: its instance drains, and it had not begun.
+    """
 
     CANCELLED = "cancelled"
     TIMED_OUT = "timed out"
@@ -52,6 +55,11 @@ class Ending(Enum):
     STUCK = "stuck"
     LEASE_LOST = "lease lost"
     DRAINED = "drained"
+    RECALLED = "draining"
+
+
+GIVEN_BACK = frozenset({Ending.DRAINED, Ending.RECALLED})
+"""Attempts that end for these reasons are returned, with the reason: another instance begins them anew, at no cost."""
 
 
 @dataclass(slots=True, eq=False)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from module_sdk.supervisor import answers
-from module_sdk.supervisor.attempts import Ending, Held
+from module_sdk.supervisor.attempts import GIVEN_BACK, Held
 from module_sdk.supervisor.executor import Exit
 from module_sdk.supervisor.livelogs import LiveLogs
 from plugmesh.contracts.run import StepError
@@ -33,14 +33,16 @@ class Deaths:
         blamed = [attempt for attempt in victims if attempt.ending is not None]
         reported = False
         for attempt in victims:
-            if attempt.ending is Ending.DRAINED:
-                self._finish(attempt, answers.returned(attempt.head, "draining"))
+            if attempt.ending in GIVEN_BACK:
+                self._finish(attempt, answers.returned(attempt.head, attempt.ending.value))
             elif attempt.ending is not None:
                 self._report(attempt, answers.ended(attempt, exit), exit, None if reported else exit.log)
                 reported = True
+            elif exit.asked and attempt.started_at is None:  # whoever did that to a process that was just coming up
+                self._finish(attempt, answers.returned(attempt.head, "executor-lost"))
             elif len(victims) == 1 and not exit.killed:
                 error, convicting = answers.died(attempt, exit)
-                self._report(attempt, error, exit, exit.log, convicting=convicting)
+                self._report(attempt, error, exit, exit.log, convicting=convicting and not exit.asked)
                 reported = True
             else:
                 # Nobody knows which of them it was: none is convicted; if none is to blame yet, each runs alone next.

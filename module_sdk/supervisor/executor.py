@@ -12,7 +12,7 @@ class Exit:
 
     `killed`: by `Executor.kill`. `log`: a descriptor of the file, which whoever is told of the exit closes. `peak_bytes`:
     the most memory it had. `cpu_s`: what it used since it was given its last attempt. `out_of_memory`: its last words
-    were of memory that it did not get.
+    were of memory that it did not get. `asked`: by SIGTERM, from somebody else.
     """
 
     reason: str
@@ -22,6 +22,7 @@ class Exit:
     peak_bytes: int = 0
     cpu_s: float = 0.0
     out_of_memory: bool = False
+    asked: bool = False
 
 
 class Listener(Protocol):

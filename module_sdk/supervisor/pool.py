@@ -34,15 +34,24 @@ class Pool:
         return member.executor
 
     def take_fresh(self, attempt: Held) -> Executor:
-        """An executor for `attempt` that has not run anything yet."""
+        """An executor for `attempt` that has not run anything yet; one that can be shared is shared with what comes."""
+        if attempt.concurrent:
+            return self.take(attempt, alone=False)
         member = self._start(shared=False)
         member.attempts[attempt.number] = attempt
         return member.executor
 
     def leave(self, executor: Executor) -> None:
-        """It will end by itself: nothing more is handed to it."""
-        if executor in self._members:
-            self._members[executor].leaving = True
+        """Nothing more is handed to it, and it ends when it has finished what it runs."""
+        member = self._members.get(executor)
+        if member is None:
+            return
+        member.leaving = True
+        self._idle.pop(executor, None)
+        if self._shared is executor:
+            self._shared = None
+        if not member.attempts:
+            executor.retire()
 
     def is_ready(self, executor: Executor) -> bool:
         """Whether it has come up."""
@@ -64,10 +73,9 @@ class Pool:
         if member is None:
             return
         member.attempts.pop(number, None)
-        if member.leaving:
-            return
-        if member.alone:
-            executor.retire()
+        if member.leaving or member.alone:
+            if not member.attempts:
+                executor.retire()
         elif not member.attempts:
             self._idle[executor] = now
 

@@ -12,6 +12,7 @@ from module_sdk.supervisor.outbox import Outbox
 from module_sdk.supervisor.settings import Settings
 from plugmesh.contracts.instance import Beat, Registration
 from plugmesh.contracts.messages import Renew
+from plugmesh.contracts.run import SHARDS
 from plugmesh.discovery.port import Discovery
 from plugmesh.errors import NotReachable
 from plugmesh.runtime import Runtime
@@ -63,10 +64,24 @@ class Presence:
             _log.info("not registered again yet: %s", error)
         await self.beat()
 
+    async def say_goodbye(self) -> None:
+        """Say that this instance drains; returns when no scheduler will send it anything more.
+
+        A message to a shard is acknowledged by its scheduler, after it has sent all that it had decided before. What it
+        hears afterwards, it decides with the draining instance in mind.
+        """
+        if not self._tasks:
+            return  # nobody knows it
+        await self.beat()
+        instance = self._registration.instance
+        farewells = (Renew(instance=instance, shard=shard, attempts=()) for shard in range(SHARDS))
+        await asyncio.gather(*(self._outbox.publish(one.shard, one.encode()) for one in farewells))
+
     async def leave(self) -> None:
         """Deregister."""
         for task in self._tasks:
             task.cancel()
+        self._tasks.clear()
         await self._discovery.deregister(self._registration.instance)
 
     async def beat(self) -> None:

@@ -201,6 +201,7 @@ class ProcessExecutor:
             peak_bytes=used.ru_maxrss * 1024,
             cpu_s=max(0.0, used.ru_utime + used.ru_stime - self._cpu_before_s),
             out_of_memory=_NO_MEMORY.search(tail) is not None,
+            asked=self._process.returncode == -signal.SIGTERM,
         )
 
 

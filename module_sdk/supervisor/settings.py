@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from module_sdk.launch import DRAIN_S
 from plugmesh.contracts.messages import LEASE_S, RENEW_S
 
 
@@ -14,7 +15,9 @@ class Settings:
     `look_s`: between looks at attempts that take longer, for their progress and log; `progress_s`: between two messages
     about progress. `dump_s`: an executor that is to be killed has so long to say where its code is.
     `idle_s`: executors without work end after it. `orphan_exit_s`: the process ends when its link has been down
-    that long and it holds nothing (`None`: it waits for ever)."""
+    that long and it holds nothing (`None`: it waits for ever). `drain_s`: what has started has so long to finish when the
+    process is to end. `farewell_s`: schedulers have so long to say that they have heard of that, and results of what was
+    ended to be acknowledged."""
 
     beat_s: float = 2.0
     renew_s: float = RENEW_S
@@ -27,5 +30,6 @@ class Settings:
     shared_grace_s: float = 2.0
     prepare_s: float = 60.0
     idle_s: float = 60.0
-    drain_s: float = 60.0
+    drain_s: float = DRAIN_S
+    farewell_s: float = 2.0
     orphan_exit_s: float | None = None

@@ -10,9 +10,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from module_sdk.storing import put
-from module_sdk.supervisor.attempts import Attempts, Ending
+from module_sdk.supervisor.attempts import Attempts
 from module_sdk.supervisor.executor import Executors
 from module_sdk.supervisor.inbox import Inbox
 from module_sdk.supervisor.outbox import Outbox
@@ -24,7 +25,7 @@ from plugmesh.contracts.instance import Registration
 from plugmesh.contracts.messages import DISPATCH, Drain, Refused, SetSlots
 from plugmesh.contracts.module import ModuleContract, contract_key
 from plugmesh.discovery.port import Discovery
-from plugmesh.errors import Conflict
+from plugmesh.errors import Conflict, PlugmeshError
 from plugmesh.objects.port import ObjectStore
 from plugmesh.runtime import Runtime
 
@@ -82,10 +83,10 @@ class Supervisor:
         self._runtime.point("supervisor.registered")
 
     async def drain(self, within_s: float | None = None) -> None:
-        """Take nothing new, give back what has not started, finish the rest, leave; `ended` is set at the end.
+        """Take nothing new, give back what has not begun, finish the rest, leave; `ended` is set at the end.
 
-        What has not ended `within_s` (`None`: `drain_s` of the settings) is given back. Asked again, it can be told to
-        take less time.
+        What has not ended `within_s` (`None`: `drain_s` of the settings) is ended and given back. Beats and renewals go on
+        until all results are acknowledged. Asked again, it can be told to take less time.
         """
         until = self._runtime.now() + (self._settings.drain_s if within_s is None else within_s)
         self._drain_until = until if self._drain_until is None else min(until, self._drain_until)
@@ -93,19 +94,21 @@ class Supervisor:
             self._work.changed.set()
             return
         self._presence.draining = True
-        self._runtime.spawn(self._presence.beat(), "beat")
-        for attempt in list(self._attempts.queue):
-            self._work.give_back(attempt, "draining")
-        while self._attempts.held and self._runtime.now() < self._drain_until:
+        goodbye = self._runtime.spawn(self._say_goodbye(), "goodbye")
+        self._work.withdraw()
+        while (self._attempts.held or not goodbye.done()) and self._runtime.now() < self._drain_until:
             await self._wait_for_change(self._drain_until)
-        for attempt in list(self._attempts.running.values()):
-            self._work.end(attempt, Ending.DRAINED)
-        deadline = self._runtime.now() + self._settings.shared_grace_s
-        while any(attempt.ending is Ending.DRAINED for attempt in self._attempts.held.values()):
-            await self._wait_for_change(deadline)
-            if self._runtime.now() >= deadline:
-                break
+        self._work.end_all()
+        last = self._runtime.now() + self._settings.shared_grace_s + self._settings.farewell_s
+        while (self._attempts.held or not goodbye.done()) and self._runtime.now() < last:
+            await self._wait_for_change(last)
         await self.stop()
+
+    async def _say_goodbye(self) -> None:
+        with suppress(TimeoutError, PlugmeshError):  # a scheduler is away: the next one finds nobody here
+            async with asyncio.timeout(self._settings.farewell_s):
+                await self._presence.say_goodbye()
+        self._work.changed.set()
 
     async def stop(self) -> None:
         """Leave at once: executors are killed, results that are not acknowledged are lost with this process."""

@@ -6,17 +6,19 @@ import asyncio
 import gc
 import logging
 import os
-import signal
 import socket
 import sys
+from collections.abc import Coroutine
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any, TypeVar
 
 from module_sdk.family import become_subreaper, end_children
 from module_sdk.launch import Launch, sources_of
 from module_sdk.supervisor.processes import Processes
 from module_sdk.supervisor.settings import Settings
+from module_sdk.supervisor.signals import Signals
 from module_sdk.supervisor.supervisor import Supervisor
 from plugmesh.contracts.instance import Offer, Registration, dispatch_partition
 from plugmesh.errors import NotReachable, PlugmeshError
@@ -29,12 +31,13 @@ from plugmesh.token_file import read_token
 REFUSED = 1
 """Exit code when the mesh refuses this process."""
 HURRIED = 130
-"""Exit code after a second signal."""
+"""Exit code after a second signal, or one that came before the mesh was joined."""
 
 PATIENCE_S = 2.0
 """After that long without a mesh, its user is told what this waits for."""
 
 _log = logging.getLogger("plugmesh")
+_T = TypeVar("_T")
 
 
 def main() -> None:
@@ -64,33 +67,66 @@ def _run(launch: Launch, runtime: Runtime) -> int:
 
 
 async def _serve(launch: Launch, runtime: Runtime) -> int:
-    joined = await _join(launch, runtime)
+    signals = Signals(_end_at_once)
+    signals.listen(asyncio.get_running_loop())
+    joined = await _unless(signals.asked, _join(launch, runtime), runtime)
+    if joined is None:
+        return HURRIED  # nothing was begun
     supervisor = _supervisor(launch, runtime, joined)
-    loop = asyncio.get_running_loop()
-    draining: list[asyncio.Task[None]] = []
-
-    def stop() -> None:
-        if draining:
-            _notice("ending at once")
-            end_children()
-            os._exit(HURRIED)
-        _notice("draining: what has started is finished first; press Ctrl-C again to end at once")
-        draining.append(runtime.spawn(supervisor.drain(), "drain"))
-
-    for name in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(name, stop)
+    draining = runtime.spawn(_drain_when(signals.asked, supervisor), "drain")
     joined.link.listen(lambda up: _link_changed(supervisor, joined, up))
-    await supervisor.start()
-    for item in launch.served:
-        if not supervisor.is_refused(item.contract):
-            _notice(f"{item.contract.ref} is offered to the mesh {launch.url}")  # which may refuse it still
+    if await _unless(supervisor.ended, _start(supervisor), runtime):
+        _greet(launch, supervisor)
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
     await supervisor.ended.wait()
+    draining.cancel()
     await supervisor.stop()
     await joined.close()
     return supervisor.exit_code
+
+
+async def _drain_when(asked: asyncio.Event, supervisor: Supervisor) -> None:
+    await asked.wait()
+    _notice("draining: what has started is finished first; press Ctrl-C again to end at once")
+    try:
+        await supervisor.drain()
+    finally:
+        supervisor.ended.set()
+
+
+def _end_at_once() -> None:
+    _notice("ending at once")
+    end_children()
+    os._exit(HURRIED)
+
+
+async def _start(supervisor: Supervisor) -> bool:
+    await supervisor.start()
+    return True
+
+
+def _greet(launch: Launch, supervisor: Supervisor) -> None:
+    for item in launch.served:
+        if not supervisor.is_refused(item.contract):
+            _notice(f"{item.contract.ref} is offered to the mesh {launch.url}")  # which may refuse it still
+
+
+async def _unless(event: asyncio.Event, work: Coroutine[Any, Any, _T], runtime: Runtime) -> _T | None:
+    """What `work` returns, or `None` if `event` is set before it has ended."""
+    working = runtime.spawn(work, "start")
+    watching = runtime.spawn(_wait(event), "end of start")
+    await asyncio.wait({working, watching}, return_when=asyncio.FIRST_COMPLETED)
+    watching.cancel()
+    if not working.done():
+        working.cancel()
+        await asyncio.wait({working})
+    return None if working.cancelled() else working.result()
+
+
+async def _wait(event: asyncio.Event) -> None:
+    await event.wait()
 
 
 async def _join(launch: Launch, runtime: Runtime) -> Joined:

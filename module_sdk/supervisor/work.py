@@ -49,6 +49,7 @@ class Work:
         self.slots = slots
         self.attempts = Attempts()
         self.changed = asyncio.Event()
+        self._draining = False
         self._pool = Pool(executors, self)
         self._clock = SteadyClock(runtime)
         self._clocks = Clocks(runtime, settings, self, outbox.send)
@@ -163,6 +164,9 @@ class Work:
 
     def _start_again(self, attempt: Held) -> None:
         """Hand it to a fresh executor: the one it was on is not fit for it."""
+        if self._draining:
+            self.finish(attempt, answers.returned(attempt.head, "draining"))
+            return
         try:
             executor = self._pool.take_fresh(attempt)
         except OSError as error:
@@ -213,6 +217,25 @@ class Work:
         self.attempts.queue.remove(attempt)
         self.finish(attempt, answers.returned(attempt.head, reason))
 
+    def withdraw(self) -> None:
+        """This instance drains: give back all that has not begun, from now on at once.
+
+        That is what is queued, and what waits for its executor to come up or to import its file. A sink that is not
+        idempotent is not taken from an executor that is up: it may have begun, and nobody knows it yet.
+        """
+        self._draining = True
+        for attempt in list(self.attempts.queue):
+            self.give_back(attempt, "draining")
+        for attempt in list(self.attempts.running.values()):
+            executor = attempt.executor
+            if executor is None or attempt.ending is not None or attempt.started_at is not None:
+                continue
+            if attempt.lease_until is not None and self._pool.is_ready(executor):
+                continue
+            if all(other.started_at is None for other in self._pool.attempts_of(executor)):
+                attempt.ending = Ending.RECALLED
+                executor.kill()
+
     def cancel(self, attempt: Held, reason: str, grace_s: float) -> None:
         """Ask a running attempt to stop, and kill its executor after `grace_s`."""
         if attempt.executor is None or attempt.ending is not None:
@@ -238,6 +261,15 @@ class Work:
             executor.cancel(attempt.number)
         else:
             executor.kill()
+
+    def end_all(self) -> None:
+        """There is no more time: what runs is ended and given back; what is being ended gets no more grace."""
+        for attempt in list(self.attempts.running.values()):
+            if attempt.ending is None:
+                self.end(attempt, Ending.DRAINED)
+            else:
+                attempt.kill_at = self._runtime.now()
+                self._clocks.watch(attempt)
 
     def forget(self, attempt: Held) -> None:
         """It is no longer ours: stop it, say nothing."""

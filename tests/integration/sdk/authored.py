@@ -4,6 +4,7 @@ import asyncio
 import ctypes
 import logging
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -113,6 +114,18 @@ def leaves_and_dies(rows: pa.Table, *, marker: str) -> pa.Table:
     )
     Path(marker).write_text(orphan.stdout)
     os.kill(os.getpid(), 9)
+    return rows
+
+
+@module("t.ends_its_child")
+def ends_its_child(rows: pa.Table) -> pa.Table:
+    child = os.fork()
+    if not child:
+        while True:
+            time.sleep(0.01)
+    os.kill(child, signal.SIGTERM)
+    _, status = os.waitpid(child, 0)
+    assert os.WTERMSIG(status) == signal.SIGTERM
     return rows
 
 

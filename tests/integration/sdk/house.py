@@ -66,6 +66,7 @@ class House:
         self.modules: dict[str, Module[..., Any]] = {m.contract.name: m for m in modules_in(load_file(str(file)))}
         self.supervisor = self._supervisor(slots, prefetch, settings)
         self._hold: list[Delivery] | None = None
+        self._held_kind: type[Any] = object
         self._steps = itertools.count(1)
         self._keys = itertools.count(1)
 
@@ -150,9 +151,9 @@ class House:
         assert data.count(b"\n") == reference.lines
         return data.decode()
 
-    def hold(self) -> None:
-        """Acknowledge nothing until `release`."""
-        self._hold = []
+    def hold(self, kind: type[Any] = object) -> None:
+        """Acknowledge nothing of this kind until `release`."""
+        self._hold, self._held_kind = [], kind
 
     def release(self) -> None:
         held, self._hold = self._hold or [], None
@@ -162,8 +163,9 @@ class House:
     # -- inside --------------------------------------------------------------------------------------------------
 
     def _deliver(self, delivery: Delivery) -> None:
-        self.messages.extend(decode_result(payload) for payload in delivery.messages)
-        if self._hold is None:
+        messages = [decode_result(payload) for payload in delivery.messages]
+        self.messages.extend(messages)
+        if self._hold is None or not any(isinstance(message, self._held_kind) for message in messages):
             delivery.ack()
         else:
             self._hold.append(delivery)

@@ -97,5 +97,5 @@ async def test_a_second_drain_can_shorten_the_first(house: House, tmp_path: Path
     await house.send(Drain(instance=INSTANCE, within_s=0))
     back = await house.result(running)
     assert isinstance(back, Returned)
-    assert back.reason == "draining"
+    assert back.reason == "drained"
     await house.supervisor.ended.wait()

@@ -135,7 +135,7 @@ async def test_a_drain_that_takes_too_long_gives_back_what_runs(open_house: Open
     await house.supervisor.drain()
     result = await house.result(assign)
     assert isinstance(result, Returned)
-    assert result.reason == "draining"
+    assert result.reason == "drained"
 
 
 async def test_executors_without_work_retire(open_house: Open) -> None:
