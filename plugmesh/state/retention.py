@@ -27,7 +27,7 @@ Part: TypeAlias = Literal["data", "logs"]
 class Unmeasured:
     """A run of which it is not known what it keeps: it has not ended (`ended_at` is None), or not long ago.
 
-    `used` are the objects that its inputs name, and what it took over from another run.
+    `used` are the objects that its inputs name, and what it took over from another run or was fed with.
     """
 
     key: int
@@ -98,12 +98,12 @@ def open_runs(reader: Reader, after: int) -> list[Unmeasured]:
 
 
 def _unmeasured(reader: Reader, *where: sa.ColumnElement[bool]) -> list[Unmeasured]:
-    columns = (run.c.key, run.c.id, run.c.namespace, run.c.flow, run.c.ended_at, run.c.inputs, run.c.origin)
+    columns = (run.c.key, run.c.id, run.c.namespace, run.c.flow, run.c.ended_at, run.c.inputs, run.c.rerun)
     query = sa.select(*columns).outerjoin(run_data, run_data.c.run == run.c.id).where(*where)
     found = []
-    for key, run_id, namespace, flow, ended_at, inputs, origin in reader.rows(query.order_by(run.c.key).limit(WINDOW)):
-        used = named_in(inputs)
-        if origin is not None:
+    for key, run_id, namespace, flow, ended_at, inputs, rerun in reader.rows(query.order_by(run.c.key).limit(WINDOW)):
+        used = named_in(inputs, rerun)
+        if rerun is not None:
             used |= named_by_run(reader, key)
         found.append(Unmeasured(key, run_id, namespace, flow, ended_at, used))
     return found

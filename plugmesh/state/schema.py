@@ -87,6 +87,9 @@ Index("run_submitted", run.c.submitted_at)
 Index("run_of_namespace", run.c.namespace, run.c.key)
 Index("run_of_flow", run.c.flow, run.c.key)
 """For lists, which are in the order of the keys."""
+_again = run.c.origin.is_not(None)
+Index("run_origin", run.c.origin, sqlite_where=_again, postgresql_where=_again)
+"""For the reruns of a run."""
 
 run_label = Table(
     "run_label",
@@ -326,6 +329,8 @@ run_borrow = Table(
     metadata,
     Column("run", String(64), primary_key=True),
     Column("lender", String(512), primary_key=True),
+    Column("at", Double),
 )
-"""Outputs of an ended run that lie elsewhere: with another run (its id), or in a file (the object's key)."""
+"""Outputs of an ended run that lie elsewhere: with another run (its id), or in a file (the object's key). `at` is when a
+rerun that was about to be made laid its hand on them; it stays until that run has ended and was measured."""
 Index("run_borrow_lender", run_borrow.c.lender)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 
 from plugmesh.errors import Conflict, NotFound
+from plugmesh.state.borrowing import lenders_among
 from plugmesh.state.file_versions import FileVersion
 from plugmesh.state.pins import is_pinned, pinned_among
 from plugmesh.state.retention import Measured
@@ -44,11 +45,11 @@ def save_measured(writer: Writer, found: Sequence[Measured], at: float) -> None:
 
 def mark_data(writer: Writer, runs: Sequence[str], at: float) -> list[str]:
     """Say of these runs that their data is gone; its objects are deleted later. Returns those that were marked: not
-    one that is pinned by now."""
+    one that is pinned by now, or that a run borrows from."""
 
     def body() -> list[str]:
-        pinned = pinned_among(writer, runs, at)
-        marked = [one for one in runs if one not in pinned]
+        held = pinned_among(writer, runs, at) | lenders_among(writer, runs)
+        marked = [one for one in runs if one not in held]
         execute = writer.connection.execute
         execute(sa.update(run).where(run.c.id.in_(marked), run.c.ended_at.is_not(None)).values(data_gone_at=at))
         fresh = (run_data.c.run.in_(marked), run_data.c.data_marked_at.is_(None))

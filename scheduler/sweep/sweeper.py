@@ -16,6 +16,7 @@ from plugmesh.contracts.run import shard_of
 from plugmesh.figures import Latency
 from plugmesh.objects.port import SweptStore
 from plugmesh.runtime import Runtime
+from plugmesh.state.borrowing import forget_borrowers
 from plugmesh.state.store import State
 from plugmesh.state.usage import holders, marked_data, usage_of_files, usage_of_runs
 from plugmesh.steady_clock import SteadyClock
@@ -35,6 +36,8 @@ BEHIND_S = 5.0
 """Pause between two rounds while there are more ended runs than one round looks at."""
 SUMS_S = 60.0
 """Sums over all runs are computed anew after this time, or after a round."""
+BORROWED_S = 3600.0
+"""What is held for a rerun that is about to be made is let go after this time, if it was not made."""
 ROUNDS_S = (0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 60.0, 300.0, 1800.0)
 _GLOBAL_SHARD = 0  # who owns it sweeps what belongs to no run
 
@@ -141,6 +144,8 @@ class Sweeper:
             begun = self._runtime.now()
             now = self._clock.now()
             settled = now - self._settings.retention_grace_s
+            if not dry_run:
+                await guarded("reruns that were not made", self._forget_borrowers(now), report)
             holds, unmeasured = await self._measuring.holds(now)
             if not dry_run:
                 await guarded("temporary files", self._abandoned(report), report)
@@ -185,6 +190,10 @@ class Sweeper:
     async def _alarm(self, seconds: float) -> None:
         await self._runtime.sleep(seconds)
         self._woken.set()
+
+    async def _forget_borrowers(self, now: float) -> None:
+        if self._is_global():
+            await self._state.write(forget_borrowers, now - BORROWED_S)
 
     async def _abandoned(self, report: Report) -> None:
         if self._is_global():

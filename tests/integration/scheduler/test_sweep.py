@@ -8,15 +8,17 @@ import pytest
 
 from plugmesh.contracts.data import FileRef, SpilledRef
 from plugmesh.contracts.flow import Flow, Node, Retention
-from plugmesh.contracts.run import Submission, shard_of
+from plugmesh.contracts.run import Rerun, Submission, shard_of
 from plugmesh.errors import Conflict
 from plugmesh.objects.local import LocalStore
 from plugmesh.runtime import SystemRuntime
 from plugmesh.settings.settings import Settings
+from plugmesh.state.borrowing import borrow, give_back
 from plugmesh.state.file_versions import deleted_files, surplus_files
 from plugmesh.state.pins import pin_run, unpin_run
 from plugmesh.state.reads import Reader
 from plugmesh.state.records import AttemptRow, Commit, EventRow, RunUpdate, StepRow, StoredFile
+from plugmesh.state.runs import delete_run_rows
 from plugmesh.state.store import State
 from plugmesh.state.sweeping import delete_surplus
 from plugmesh.state.writes import Writer
@@ -99,7 +101,16 @@ class House:
         return {one.key for one in self.store.list(prefix)}
 
     async def run(
-        self, name: str, *, flow: Flow = FLOW, outputs=(), inputs=None, ended: bool = True, more=(), size=100
+        self,
+        name: str,
+        *,
+        flow: Flow = FLOW,
+        outputs=(),
+        inputs=None,
+        ended: bool = True,
+        more=(),
+        size=100,
+        rerun=None,
     ):
         """A run whose step made one object and a log, and refers to `outputs` elsewhere as well."""
         own = self.put(f"data/default/{name}/a/1/n-out", size)
@@ -107,7 +118,7 @@ class House:
         refs = [FileRef(name="f", key=key, bytes=1, hash="h").model_dump_json() for key in (own, *outputs)]
         now = self.machine.wall()
         commit = Commit(owner="me", at=now, positions={shard_of(name): (self.shards[shard_of(name)], None)})
-        commit.inserts.append(Submission(run=name, flow=flow, submitted_at=now, inputs=inputs or {}))
+        commit.inserts.append(Submission(run=name, flow=flow, submitted_at=now, inputs=inputs or {}, rerun=rerun))
         empty = dict.fromkeys(StepRow._fields)
         told = {"outputs": "{" + ",".join(f'"p{n}":{ref}' for n, ref in enumerate(refs)) + "}"}
         told["log"] = f'{{"key":"{log}","bytes":10,"lines":1}}'
@@ -519,3 +530,72 @@ async def test_a_file_version_that_is_being_read_stays(house):
     house.looked_at = set()
     await house.sweep(rounds=2)
     assert old.object not in house.there("files/")
+
+
+# -- reruns ------------------------------------------------------------------------------------------------------------
+
+
+async def borrowed(house, run: str, *lenders: str) -> frozenset[str]:
+    return await house.state.write(borrow, run, lenders, house.machine.wall())
+
+
+async def test_what_a_rerun_is_about_to_use_is_not_marked_and_stays_when_it_was_made(house):
+    own = await house.run("r-1")
+    await house.sweep()
+    house.machine.ahead += 11 * DAY
+    assert await borrowed(house, "r-2", "r-1") == frozenset()
+    report = await house.sweeper.round(whole=True)
+    assert report.data_runs == 0
+    await house.run("r-2", outputs=[own], rerun=Rerun(origin="r-1", root="r-1"))
+    await house.sweep(rounds=3)
+    assert own in house.there()
+    assert (await house.stored("r-1")).data_gone_at is None
+
+
+async def test_what_is_marked_cannot_be_used_by_a_rerun(house):
+    await house.run("r-1")
+    await house.run("r-3")
+    old, new = [(await house.file("f", number)).object for number in (1, 2)]
+    await house.sweep()
+    await house.pin("r-3")
+    await house.sweep(11)
+    await house.state.write(delete_surplus, await house.state.read(surplus_files, 1, None, 9), 1.0)
+    assert await borrowed(house, "r-2", "r-1", "r-3", "r-none", old, new) == {"r-1", "r-none", old}
+    assert await borrowed(house, "r-2", "r-3", new) == frozenset()
+
+
+async def test_a_run_that_is_deleted_while_its_rerun_is_made_leaves_its_objects(house):
+    own = await house.run("r-1")
+    await borrowed(house, "r-2", "r-1")
+    assert not await house.state.write(delete_run_rows, "r-1")
+    house.machine.ahead += GRACE_S + 1
+    await house.sweeper.round(whole=True)
+    assert own in house.there()
+
+
+async def test_what_was_held_for_a_rerun_that_was_not_made_is_let_go(house):
+    own = await house.run("r-1")
+    await house.sweep()
+    await borrowed(house, "r-2", "r-1")
+    await house.sweep(11, rounds=1)
+    assert own in house.there()
+    await house.sweep(rounds=20)
+    assert own not in house.there()
+    again = await house.run("r-4")
+    await house.sweep()
+    await borrowed(house, "r-5", "r-4")
+    await house.state.write(give_back, "r-5")
+    await house.sweep(11, rounds=2)
+    assert again not in house.there()
+
+
+async def test_rows_that_an_open_run_is_fed_with_stay(house):
+    own = await house.run("r-1")
+    rows = FileRef(name="f", key=own, bytes=1, hash="h")
+    fed = Rerun(origin="r-0", root="r-0", feeds={"a": {"in": (rows,)}})
+    await house.run("r-2", rerun=fed, ended=False)
+    await house.sweep(100, rounds=3)
+    assert own in house.there()
+    await house.end("r-2")
+    await house.sweep(rounds=4)
+    assert own not in house.there()

@@ -18,6 +18,9 @@ def upgrade() -> None:
         sa.Column("rerun", sa.Text(), nullable=True),
     ):
         op.add_column("run", column)
+    rerun = sa.text("origin IS NOT NULL")
+    op.create_index("run_origin", "run", ["origin"], sqlite_where=rerun, postgresql_where=rerun)
+    op.add_column("run_borrow", sa.Column("at", sa.Double(), nullable=True))
     op.create_table(
         "permit",
         sa.Column("namespace", sa.String(length=100), nullable=False),
