@@ -47,12 +47,13 @@ class Modules:
         return self._names
 
     def find(self, module_reference: str) -> ModuleContract | None:
-        """The contract of the version that a run would get now, or else of the best known one that fits."""
+        """The contract of the version that a run would get now (once it is out of quarantine, if it is in it), or else
+        of the best known one that fits."""
         try:
             name, requirement = parse_reference(module_reference)
         except FlowInvalid:
             return None
-        version = choose(requirement, self._registry.live_versions(name))
+        version = choose(requirement, self._allowed(name))
         version = version or choose(requirement, self._registry.served_versions(name))
         version = version or choose(requirement, self._registry.versions(name))
         return None if version is None else self._registry.contract(name, version)
@@ -68,6 +69,17 @@ class Modules:
         fitting = fitting_versions(module_reference, None, self._registry.versions(name))
         switches = [self._registry.disabled(name, version) for version in fitting]
         return str(switches[-1]) if switches and None not in switches else ""
+
+    def quarantined(self, module_reference: str) -> str:
+        """Why the version that a run would choose is quarantined, though others that fit may not be; empty if it is
+        not."""
+        try:
+            name, requirement = parse_reference(module_reference)
+        except FlowInvalid:
+            return ""
+        version = choose(requirement, self._allowed(name))
+        switch = None if version is None else self._registry.disabled(name, version)
+        return "" if switch is None else str(switch)
 
     def versions(self, name: str) -> tuple[str, ...]:
         """The known versions of a module, lowest first."""
@@ -143,10 +155,15 @@ class Modules:
         return self.document(name)
 
     async def enable(self, name: str, version: str | None) -> dict[str, Any]:
-        """Let a module be used again. Raises `NotFound`, `Conflict`, `StateUnavailable`."""
+        """Let a module be used again; lift a quarantine. Raises `NotFound`, `Conflict`, `StateUnavailable`."""
         self.known(name, version)
         await self._registry.enable(name, version or EVERY_VERSION)
         return self.document(name)
+
+    def _allowed(self, name: str) -> list[str]:
+        """The versions that are served and that no person has disabled."""
+        switches = {version: self._registry.disabled(name, version) for version in self._registry.served_versions(name)}
+        return [version for version, switch in switches.items() if switch is None or switch.kind == "quarantined"]
 
     def _best(self, name: str) -> str:
         found = self.find(name)

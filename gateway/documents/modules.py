@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from gateway.documents.document import Document, example
 from plugmesh.contracts.module import ModuleContract, ModuleKind
 from plugmesh.contracts.run import RunState
 
-_SWITCH = {"module": "table.filter", "version": "*", "actor": "local", "at": 1795271167.2, "reason": "too slow"}
+_SWITCH = {
+    "module": "table.filter",
+    "version": "*",
+    "actor": "local",
+    "at": 1795271167.2,
+    "reason": "too slow",
+    "kind": "disabled",
+}
+_CONVICTION = {
+    "version": "1.0.0",
+    "run": "r-06f3k8m2q9s1tbvw",
+    "step": "keep",
+    "epoch": 1,
+    "at": 1795271167.2,
+    "reason": "table.filter@1.0.0: the process that ran the step ended: signal SIGSEGV",
+    "trace": "Fatal Python error: Segmentation fault",
+}
 _SHOWN = {
     "name": "table.filter",
     "version": "1.0.0",
@@ -44,13 +62,26 @@ EXAMPLE_CONTRACT = {
 
 
 class Switch(Document):
-    """That somebody disabled a module, in one version or (`*`) in all of them."""
+    """That somebody disabled a module, in one version or (`*`) in all of them, or that the mesh quarantined a version."""
 
     module: str
     version: str
-    actor: str
+    actor: str = Field(description="Who did it: `mesh` if nobody asked for it")
+    at: float = Field(description="Since when")
+    reason: str
+    kind: Literal["disabled", "quarantined"]
+
+
+class ShownConviction(Document):
+    """That a version of a module ended the process that ran it: the last time in that run."""
+
+    version: str
+    run: str
+    step: str
+    epoch: int = Field(description="Of the attempt")
     at: float
     reason: str
+    trace: str = Field(description="Where its code was, as far as Python could say it")
 
 
 class ShownModule(Document):
@@ -98,6 +129,7 @@ class OneModule(Document):
         live_versions=["1.0.0"],
         instances=["i-06f3k8m2q9s1tbvw"],
         disabled=[],
+        convictions=[_CONVICTION],
     )
 
     contract: ModuleContract
@@ -106,6 +138,9 @@ class OneModule(Document):
     live_versions: list[str]
     instances: list[str] = Field(description="Those that can be given work for this version")
     disabled: list[Switch]
+    convictions: list[ShownConviction] = Field(
+        description="The newest ones of all its versions since they were last enabled, oldest first: what quarantine counts"
+    )
 
 
 class ModuleVersion(Document):

@@ -30,6 +30,7 @@ from gateway.parameters import ModuleName as Name
 from gateway.routing import API, actor_of, json_body
 from gateway.unplugged import Unpluggeds
 from plugmesh.contracts.module import ModuleContract
+from plugmesh.state.convictions import convictions_of
 from plugmesh.state.modules import module_users
 
 Version = Annotated[str, Path(description="A version, like `1.2.0`", max_length=100, examples=["1.0.0"])]
@@ -39,6 +40,8 @@ ThisVersion = Annotated[
 
 Most = Annotated[int, Query(ge=1, le=1000, description="Of flows, and of runs")]
 
+MOST_CONVICTIONS = 20
+"""So many are shown of a module."""
 MARKDOWN = "text/markdown; charset=utf-8"
 
 
@@ -92,15 +95,20 @@ class ModuleRoutes:
 
     @access(Action.LIST, Kind.MODULE)
     async def list_modules(self, request: Request) -> Response:
-        """Every module that was ever here: versions, kind, texts, who disabled it, and `live`, the number of instances
-        that can be given work for it. `not_plugged_in` are the files of watched folders that could not be plugged in."""
+        """Every module that was ever here: versions, kind, texts, who disabled it or why it is quarantined (`disabled`,
+        by its `kind`), and `live`, the number of instances that can be given work for it. `not_plugged_in` are the files
+        of watched folders that could not be plugged in."""
         files = [asdict(file) for file in self._unplugged()]
         return Json({"modules": self._modules.all(), "not_plugged_in": files})
 
     @access(Action.READ, Kind.MODULE)
     async def get(self, name: Name, version: ThisVersion = None) -> Response:
-        """A module's contract: of the asked version, or of the one that a run would get now."""
-        return Json(self._modules.contract(name, version))
+        """A module's contract: of the asked version, or of the one that a run would get now. `disabled` says who disabled
+        it, or why the mesh quarantined it; `convictions` are the steps that ended its processes."""
+        found = self._modules.contract(name, version)
+        told = await self._gateway.state.read(convictions_of, name, MOST_CONVICTIONS)
+        convictions = [{key: value for key, value in one._asdict().items() if key != "module"} for one in told]
+        return Json({**found, "convictions": convictions})
 
     @access(Action.READ, Kind.MODULE)
     async def versions(self, name: Name) -> Response:
@@ -139,7 +147,10 @@ class ModuleRoutes:
 
     @access(Action.WRITE, Kind.MODULE)
     async def enable(self, request: Request, name: Name) -> Response:
-        """Let a module be used again (without `version`: all of its versions); steps that waited for it go on."""
+        """Let a module be used again (without `version`: all of its versions); steps that waited for it go on.
+
+        It lifts a quarantine, too: what was counted until then does not count any more.
+        """
         asked = await self._switch(request)
         return Json(await self._modules.enable(name, asked.version))
 

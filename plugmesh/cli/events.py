@@ -15,6 +15,7 @@ from rich.text import Text
 from plugmesh.cli.amounts import clock
 from plugmesh.cli.arguments import HERE, AsLines, Url
 from plugmesh.cli.exits import ExitCode
+from plugmesh.cli.modules import off_text
 from plugmesh.cli.run_view import progress_text
 from plugmesh.cli.session import Session
 from plugmesh.cli.steps import STYLES, reason_text
@@ -147,8 +148,10 @@ def told(frame: Frame) -> Iterator[tuple[str, str]]:
         yield f"{document.get('id')} {_instance(document)}", ""
     elif frame.event == "module":
         served = document.get("live") or 0
-        who = "disabled" if document.get("disabled") else f"served by {served}" if served else "served by nobody"
-        yield f"module {document.get('name')} {who}", ""
+        off = off_text(document)
+        who = f"served by {served}" if served else "" if off else "served by nobody"
+        why = max(document["disabled"], key=lambda switch: switch["at"])["reason"] if off else ""
+        yield f"module {document.get('name')} {'; '.join(filter(None, (who, off)))}{f': {why}' if why else ''}", ""
     elif frame.event == "notification":
         yield f"notification {document.get('id')} of {document.get('run')} {document.get('state')}", ""
     else:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
 from rich.text import Text
 
-from plugmesh.cli.amounts import bytes_text
+from plugmesh.cli.amounts import bytes_text, clock
 from plugmesh.cli.arguments import HERE, AsJson, Url
 from plugmesh.cli.console import cells, cut, facts, table
 from plugmesh.cli.routes import at
@@ -46,13 +46,23 @@ def modules(
 
 
 def switch(name: str, version: str | None, document: Mapping[str, Any], word: str, *, as_json: bool, url: str) -> None:
-    """Enable or disable a module, or one version of it."""
+    """Enable or disable a module, or one version of it, which may be part of `name`. Raises `ConfigurationError`."""
+    name, _, named = name.partition("@")
+    if named and version not in (None, named):
+        raise ConfigurationError(f"{name}@{named} and --version {version} are two versions: name one")
+    version = version or named or None
     with Session(url, as_json) as session:
         asked = {**document, **({"version": version} if version else {})}
         answer = session.client.send("POST", at("modules", name, word), asked)
         one = f"{name}@{version}" if version else name
         after = "steps that waited for it go on" if word == "enable" else "steps that need it wait"
         session.answer(answer, lambda: session.say(f"{one} is {word}d; {after}"))
+
+
+def off_text(module: Mapping[str, Any]) -> str:
+    """What of a module nobody is given: `disabled`, or `1.1.0 quarantined`; empty if all of it may be used."""
+    switches = module.get("disabled") or ()
+    return ", ".join(one["kind"] if one["version"] == "*" else f"{one['version']} {one['kind']}" for one in switches)
 
 
 def first_line(module: Mapping[str, Any]) -> str:
@@ -75,7 +85,8 @@ def _show_modules(session: Session, found: list[dict[str, Any]]) -> None:
     )
     for module in found:
         served = f"{module['live']} instance{'s' if module['live'] != 1 else ''}" if module["live"] else "nobody now"
-        served = "disabled" if module.get("disabled") else served
+        if off := off_text(module):
+            served = f"{served}; {off}" if module["live"] else off
         versions = ", ".join(module["live_versions"] or module["versions"])
         made.add_row(*cells(module["name"], versions, module["kind"], served), cut(first_line(module)))
     session.console.print(made)
@@ -106,8 +117,21 @@ def _facts(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "asks for", _resources(contract.get("resources") or {})
     yield "versions", ", ".join(found["versions"])
     yield "served by", ", ".join(found["instances"]) or "nobody now"
-    disabled = found.get("disabled")
-    yield "disabled", (disabled.get("reason") if isinstance(disabled, dict) else "") or ("yes" if disabled else "")
+    for switch in found.get("disabled") or ():
+        which = "" if switch["version"] == "*" else f"{switch['version']} "
+        yield (
+            switch["kind"],
+            f"{which}by {switch['actor']}, {clock(switch['at'])}: {switch['reason'] or 'no reason given'}",
+        )
+    for one in found.get("convictions") or ():
+        attempt = f"step {one['step']} of {one['run']}, attempt {one['epoch']}"
+        yield "ended by", f"{attempt}, {clock(one['at'])}: {one['reason']}"
+    yield "where", _last_trace(found.get("convictions") or ())
+
+
+def _last_trace(convictions: Sequence[Mapping[str, Any]]) -> str:
+    """Where the code was when the process ended that ended last."""
+    return next((one["trace"] for one in reversed(convictions) if one["trace"]), "")
 
 
 def _columns(port: Mapping[str, Any]) -> str:
@@ -156,7 +180,8 @@ def _show_versions(session: Session, found: dict[str, Any]) -> None:
         entry = one if isinstance(one, dict) else {"version": one}
         served = entry.get("instances") or []
         who = ", ".join(served) if isinstance(served, list) else str(served)
-        state = "disabled" if entry.get("disabled") else who or "nobody now"
+        switch = entry.get("disabled")
+        state = switch["kind"] if switch else who or "nobody now"
         made.add_row(*cells(entry["version"], state, entry.get("digest", "")))
     session.console.print(made)
 

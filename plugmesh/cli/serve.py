@@ -144,19 +144,22 @@ def module_app() -> typer.Typer:
 
 
 def enable(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The module.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The module, or NAME@VERSION for one version of it.")],
     version: Annotated[str | None, typer.Option(help="Only this version.")] = None,
     as_json: AsJson = False,
     url: Url = HERE,
 ) -> None:
-    """Let a module that was disabled be used again; steps that waited for it go on."""
+    """Let a module that was disabled or quarantined be used again; steps that waited for it go on.
+
+    What spoke against it until now does not count any more.
+    """
     from plugmesh.cli.modules import switch  # noqa: PLC0415  serving needs no client
 
     switch(name, version, {}, "enable", as_json=as_json, url=url)
 
 
 def disable(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The module.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The module, or NAME@VERSION for one version of it.")],
     *,
     reason: Annotated[str, typer.Option(help="Why, for whoever waits for it.")] = "",
     version: Annotated[str | None, typer.Option(help="Only this version.")] = None,

@@ -488,9 +488,11 @@ FLOWS = (
     _flow(
         "module-disabled",
         "The module is disabled",
-        "A person has disabled every version that would do. A warning, or with `strict` an error.",
-        "The message says who, and why.",
-        "`plugmesh modules enable NAME`, or use another module. The step waits until it is enabled.",
+        "A person has disabled every version that would do, or the mesh has quarantined the one that the flow would get. "
+        "A warning, or with `strict` an error.",
+        "The message says who, and why; `plugmesh modules NAME` shows the steps that led to a quarantine.",
+        "`plugmesh module enable NAME`, or use another module or version. The step waits until it is enabled; with "
+        "`quarantine: previous` in the flow it takes the version before a quarantined one.",
     ),
     _flow(
         "other-name",

@@ -65,7 +65,7 @@ STEPS = (
         "The process that ran the author's function ended in the middle of it.",
         "A segmentation fault in a library, `os._exit`, a kill by the system for memory, or by a person.",
         "The message names the signal or exit code; the step's log has the last words. A limit of memory turns the "
-        "hunger for memory into a clear error.",
+        "hunger for memory into a clear error. A version that does it in three runs within an hour is quarantined.",
     ),
     _step(
         "no-executor",
@@ -141,7 +141,7 @@ STEPS = (
         "parked-too-long",
         "No module came in time",
         "The step waited for a module that nobody served, as long as the flow allows.",
-        "The module was never started, was disabled, or no version fits what the flow asks for.",
+        "The module was never started, was disabled or quarantined, or no version fits what the flow asks for.",
         "Start the module and run the flow again; `park:` in the flow says how long steps wait.",
     ),
     _step(

@@ -35,6 +35,7 @@ class Served:
     refused: str = ""
     instances: Sequence[Mapping[str, Any]] = ()
     unplugged: Sequence[Mapping[str, str]] = ()
+    switches: Sequence[Mapping[str, Any]] = ()
     waiting: Sequence[str] = ()
     looked_at: int = 0
 
@@ -54,6 +55,7 @@ def checks_of(served: Served, ours: str) -> Iterator[Check]:
     yield check_versions(served, ours)
     yield check_instances(served)
     yield check_files(served)
+    yield check_quarantine(served)
     yield check_waiting(served)
 
 
@@ -122,6 +124,17 @@ def check_files(served: Served) -> Check:
     return warning("module files", f"not plugged in: {found}{more}", served.unplugged[0]["todo"])
 
 
+def check_quarantine(served: Served) -> Check:
+    """The module versions that the mesh gives no work, because they ended their processes."""
+    held = [one for one in served.switches if one.get("kind") == "quarantined"]
+    if not held:
+        return ok("quarantine", "no module is in quarantine")
+    found = "; ".join(f"{one['module']}@{one['version']}: {one['reason']}" for one in held[:_LISTED])
+    more = f"; and {len(held) - _LISTED} more" if len(held) > _LISTED else ""
+    todo = f"`plugmesh modules {held[0]['module']}` shows the steps; serve a version that is mended, or lift it"
+    return warning("quarantine", found + more, todo)
+
+
 def _gist(said: str) -> str:
     """What a process said when it gave up, of all that it said."""
     lines = [line.strip() for line in said.splitlines() if line.strip()]
@@ -171,7 +184,7 @@ def served_at(client: MeshClient, now: float) -> Served:
     known = {"version": health.get("version", ""), "ready": ready, "clock_ahead_s": _ahead(headers.get("date"), now)}
     try:
         instances = client.get("/instances")["instances"]
-        unplugged = client.get("/modules").get("not_plugged_in", ())
+        plugged = client.get("/modules")
         open_runs = list(client.pages("/runs", "runs", _RUNS_LOOKED_AT, state="running"))
         waiting = [
             f"{run['id']}: {line}" for run in open_runs for line in waiting_lines(client.get(at("runs", run["id"])))
@@ -182,7 +195,8 @@ def served_at(client: MeshClient, now: float) -> Served:
         client.url,
         **known,
         instances=instances,
-        unplugged=unplugged,
+        unplugged=plugged.get("not_plugged_in", ()),
+        switches=[switch for module in plugged.get("modules", ()) for switch in module["disabled"]],
         waiting=waiting,
         looked_at=len(open_runs),
     )

@@ -15,6 +15,7 @@ from plugmesh.cli.doctor.command import report
 FOLDER = storage.Folder(Path("/data"), free_bytes=10**12)
 SERVED = mesh.Served("http://here", version="1.0", ready={"state": "ok"}, clock_ahead_s=0.0)
 ALIVE = {"id": "inst-1", "host": "h", "liveness": "alive", "usable": True, "slots": 2, "refused": []}
+POISON = {"module": "shop.price", "version": "1.2.0", "kind": "quarantined", "reason": "3 runs ended its process"}
 GIB = 1024**3
 
 
@@ -57,6 +58,9 @@ GIB = 1024**3
         (mesh.check_server(SERVED, "2.0"), "warning", "use one version"),
         (mesh.check_server(replace(SERVED, error="broke off", is_silent=True), "1.0"), "problem", "stopped or busy"),
         (mesh.check_server(replace(SERVED, version=""), "1.0"), "ok", ""),
+        (mesh.check_quarantine(SERVED), "ok", ""),
+        (mesh.check_quarantine(replace(SERVED, switches=[{"kind": "disabled"}])), "ok", ""),
+        (mesh.check_quarantine(replace(SERVED, switches=[POISON])), "warning", "`plugmesh modules shop.price`"),
         (mesh.check_hub(replace(SERVED, instances=[{**ALIVE, "connected": False}])), "warning", "join again"),
         (mesh.check_hub(replace(SERVED, instances=[{**ALIVE, "connected": True}])), "ok", ""),
         (

@@ -39,6 +39,13 @@ def test_instances_modules_and_the_rest_are_told() -> None:
     assert lines_of("instance", one) == ["i on h alive, 1 of 2 slots at work"]
     assert lines_of("instance", {**one, "gone": True}) == ["i is gone"]
     assert lines_of("module", {"name": "m", "live": 0}) == ["module m served by nobody"]
+    off = {"version": "1.1.0", "kind": "quarantined", "at": 1.0, "reason": "3 runs ended its process"}
+    assert lines_of("module", {"name": "m", "live": 2, "disabled": [off]}) == [
+        "module m served by 2; 1.1.0 quarantined: 3 runs ended its process"
+    ]
+    assert lines_of("module", {"name": "m", "live": 0, "disabled": [{**off, "version": "*", "kind": "disabled"}]}) == [
+        "module m disabled: 3 runs ended its process"
+    ]
     assert lines_of("notification", {"id": "n", "run": "r", "state": "failed"}) == ["notification n of r failed"]
     assert lines_of("data", {"objects": 3}) == [f"data {json.dumps({'objects': 3})}"]
 

@@ -64,6 +64,9 @@ class KnownModules:
     def disabled(self, module_reference: str) -> str:
         return ""
 
+    def quarantined(self, module_reference: str) -> str:
+        return ""
+
     def versions(self, name: str) -> Collection[str]:
         return ["1.0.0"] if name in self._contracts else []
 

@@ -38,6 +38,9 @@ class Known:
     def disabled(self, module_reference: str) -> str:
         return ""
 
+    def quarantined(self, module_reference: str) -> str:
+        return ""
+
 
 @pytest.fixture
 def known() -> Known:

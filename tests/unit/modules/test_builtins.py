@@ -49,6 +49,9 @@ class Known:
     def disabled(self, module_reference: str) -> str:
         return ""
 
+    def quarantined(self, module_reference: str) -> str:
+        return ""
+
     def versions(self, name: str) -> list[str]:
         return [MODULES[name].contract.version] if name in MODULES else []
 
