@@ -36,7 +36,7 @@ async def test_a_person_sees_why_since_when_and_which_steps_did_it(house: House)
 
 async def test_lifting_it_forgets_what_led_to_it(house: House) -> None:
     await poisoned(house)
-    await wait_until(lambda: house.state.switches())
+    await wait_until(house.state.switches)
     answer = await house.client.post(f"{URL}/enable", json={"version": "1.1.0"})
     assert (answer.json()["disabled"], answer.json()["live_versions"]) == ([], ["1.0.0", "1.1.0"])
     assert (await house.state.switches(), await house.state.read(convictions)) == ([], [])
