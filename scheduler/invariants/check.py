@@ -28,16 +28,17 @@ def check(
     effects: Collection[str] = (),
     lost_allowed: int | None = None,
     clock_skew_s: float = CLOCK_SKEW_S,
-    progress: Callable[[int], None] = lambda runs: None,
+    progress: Callable[[int, int], None] = lambda done, whole: None,
 ) -> Report:
     """Check a mesh that works, or has stopped; only reads. The connection's transaction is ended.
 
     `hashes`: read all data that is named, not only look whether it is there. `submitted`: runs for which somebody has a
     receipt. `effects`: what idempotent sinks applied, by their keys. `lost_allowed`: how many attempts may have been
-    lost (faults x attempts in flight). `progress` is told how many runs were looked at.
+    lost (faults x attempts in flight). `progress` is told how many runs were looked at, and of how many.
     """
     snapshot, report, plans = Snapshot(connection), Report(), Plans()
     store = None if objects is None else Objects(objects, hashes=hashes)
+    whole = int(snapshot.rows(sa.select(sa.func.count()).select_from(schema.run))[0][0])
     for window in windows(snapshot):
         for table, key in window.strays:
             report.add(Violation("rows", f"table {table} has rows of a run with the key {key}, which is not there"))
@@ -45,7 +46,7 @@ def check(
         for run in window.runs:
             check_run(Look(run, report, about_objects), plans, store)
         _add_lasting(snapshot, about_objects, report)
-        progress(report.counts["runs"])
+        progress(report.counts["runs"], whole)
     check_permits(snapshot, report, clock_skew_s=clock_skew_s)
     for violation in _promises(snapshot, submitted, effects, lost_allowed):
         report.add(violation)

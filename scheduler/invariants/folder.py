@@ -9,7 +9,7 @@ from pathlib import Path
 import sqlalchemy as sa
 from sqlalchemy.pool import NullPool
 
-from plugmesh.errors import NotFound
+from plugmesh.errors import ConfigurationError, NotFound
 from plugmesh.objects.local import LocalStore
 from scheduler.invariants.check import check
 from scheduler.invariants.violation import Report
@@ -23,9 +23,10 @@ def check_folder(
     hashes: bool = True,
     submitted: Collection[str] = (),
     effects: Collection[str] = (),
-    progress: Callable[[int], None] = lambda runs: None,
+    progress: Callable[[int, int], None] = lambda done, whole: None,
 ) -> Report:
-    """See `check`. Nothing in the folder is changed. Raises `NotFound` if there is no database."""
+    """See `check`. Nothing in the folder is changed. Raises `NotFound` if there is no database, `ConfigurationError` if it
+    cannot be read."""
     path = folder.resolve() / DATABASE
     if not path.is_file():
         raise NotFound(f"there is no {DATABASE} in {folder}: give the data folder of a mesh")
@@ -34,6 +35,11 @@ def check_folder(
     try:
         with engine.connect() as connection:
             return check(connection, store, hashes=hashes, submitted=submitted, effects=effects, progress=progress)
+    except sa.exc.DBAPIError as error:
+        raise ConfigurationError(
+            f"the database {path} cannot be read: {error.orig}. `plugmesh doctor` says whether it is whole; one of an older "
+            "version must be brought up to date first: start the mesh once with this version"
+        ) from error
     finally:
         engine.dispose()
 

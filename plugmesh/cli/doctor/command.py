@@ -17,7 +17,7 @@ from plugmesh import __version__
 from plugmesh.cli.arguments import HERE, AsJson, Url
 from plugmesh.cli.client import MeshClient
 from plugmesh.cli.console import tight
-from plugmesh.cli.doctor import machine, mesh, modules, storage
+from plugmesh.cli.doctor import invariants, machine, mesh, modules, storage
 from plugmesh.cli.doctor.check import Check, Verdict
 from plugmesh.cli.exits import ExitCode
 from plugmesh.cli.session import Session
@@ -31,6 +31,7 @@ _MARKS = {Verdict.OK: ("ok", "green"), Verdict.WARNING: ("warning", "yellow"), V
 
 
 def doctor(
+    *,
     data: Annotated[
         Path | None,
         typer.Option(metavar="DIR", envvar="PLUGMESH_DATA", help="The mesh's data folder. [default: plugmesh-data]"),
@@ -41,6 +42,18 @@ def doctor(
             "--modules", metavar="DIR", help="Import each module file of this folder, to see whether it can be."
         ),
     ] = None,
+    check_invariants: Annotated[
+        bool,
+        typer.Option(
+            "--invariants",
+            help="Check instead that what must hold of every mesh holds of the one in the data folder, running or "
+            "stopped: every run, every step, every event. Takes minutes where there are very many.",
+        ),
+    ] = False,
+    hashes: Annotated[
+        bool,
+        typer.Option("--hashes", help="With --invariants: read all data that runs name, too, and compare its hashes."),
+    ] = False,
     as_json: AsJson = False,
     url: Url = HERE,
 ) -> None:
@@ -49,6 +62,11 @@ def doctor(
     Exits with 1 if there is a problem; a warning is none.
     """
     with Session(url, as_json) as session:
+        if check_invariants:
+            _check_invariants(session, (data or DATA).expanduser().resolve(), hashes)
+            return
+        if hashes:
+            raise ConfigurationError("--hashes says how --invariants looks at data: give both")
         files = _module_files(folders or ())
         checks = list(_checks(session, data, files))
         session.answer(
@@ -57,6 +75,16 @@ def doctor(
         )
         if not _is_well(checks):
             raise typer.Exit(ExitCode.RUN_FAILED)
+
+
+def _check_invariants(session: Session, data: Path, hashes: bool) -> None:
+    found = invariants.checked(data, hashes=hashes, as_json=session.as_json)
+    session.answer(
+        invariants.document(found, data),
+        lambda: session.console.print(invariants.shown(found, data, hashes=hashes)),
+    )
+    if not found.ok:
+        raise typer.Exit(ExitCode.RUN_FAILED)
 
 
 def report(checks: Sequence[Check]) -> RenderableType:
