@@ -258,7 +258,9 @@ class Engine:
                 self.thinking.observe(self._runtime.now() - begun)
                 outcome = self._store.commit(commit)
                 self._outbound.prepare(work)  # while the database is at it
-                if not await self._committed(work, commit, outcome):
+                committed = await self._committed(work, commit, outcome)
+                self._stand_still(self._runtime.now() - begun)
+                if not committed:
                     return
                 if commit.released or commit.inserts or commit.commands:
                     self._admission.wake()
@@ -375,6 +377,11 @@ class Engine:
 
     def _was_stopped(self, now: float) -> bool:
         return now - self._ticked_at > TICK_S + LATE_S
+
+    def _stand_still(self, seconds: float) -> None:
+        """While a slow commit was waited for nothing was heard and nothing sent: that is nobody's fault."""
+        if seconds > LATE_S:
+            self.board.leases.stand_still(seconds)
 
     def _judge(self) -> None:
         """What is over by now: timers, leases, departures, patience. What arrived before was taken before."""

@@ -123,6 +123,14 @@ class Leases:
         """When the attempt that has been out the longest was sent."""
         return min((held.assigned_at for held in self._held.values()), default=None)
 
+    def stand_still(self, seconds: float) -> None:
+        """The judge could not read or send anything for so long: all clocks stood still meanwhile."""
+        for held in self._held.values():
+            if held.accept_by is not None:
+                held.accept_by += seconds
+            if held.until is not None:
+                held.until += seconds
+
     def grace(self, now: float) -> None:
         """The judge itself was away: everyone gets a whole lease from now."""
         for held in self._held.values():

@@ -15,10 +15,11 @@ from dataclasses import dataclass, field
 from plugmesh.bus.port import KEPT_TOPICS, Delivery, Subscription
 from plugmesh.errors import NotReachable
 from plugmesh.hub.topics import check_message, check_partition, sorted_partitions
-from tests.sim.network import Link, Weather
+from tests.sim.network import Link, Walls, Weather
 
 Place = tuple[str, int]
 LARGEST_BATCH = 20
+LOOK_AGAIN_S = 0.25
 TICK_S = 1e-6
 """Timers of the same instant run in any order: what must stay in order is this far apart."""
 
@@ -37,6 +38,7 @@ class LogBroker:
     def __init__(self, dice: random.Random, weather: Weather | None = None) -> None:
         self.dice = dice
         self.weather = weather or Weather()
+        self.walls = Walls()
         self.logs: dict[Place, Log] = {}
         self.lost = 0
         self.held: dict[str, float] = {}
@@ -141,7 +143,8 @@ class _Channel:
         """Send to whoever reads now; it may be lost."""
         broker = self._broker
         for reader in tuple(broker.log(self._place).readers):
-            if not self._link.up or broker.chance(broker.weather.drop):
+            walled = broker.walls.between(self._link.process.name, reader.name)
+            if walled or not self._link.sends or broker.chance(broker.weather.drop):
                 self._lose(payload)
                 continue
             self._last = reader.hand_over(payload, self._last)
@@ -150,7 +153,7 @@ class _Channel:
 
     def pump(self) -> None:
         """Send the next one when the link is up."""
-        if self._queue and not self._pumping and self._link.up:
+        if self._queue and not self._pumping and self._link.sends:
             self._pumping = True
             loop = self._link.process.house.loop
             at = max(loop.time() + self._broker.delay_s(), self._broker.held.get(self._link.process.name, 0.0))
@@ -165,7 +168,12 @@ class _Channel:
 
     def _arrive(self) -> None:
         self._pumping = False
-        if not self._queue or not self._link.up:
+        if not self._queue or not self._link.sends:
+            return
+        if self._walled():
+            self._pumping = True
+            house = self._link.process.house
+            house.outside(house.loop.time() + LOOK_AGAIN_S, self._arrive)
             return
         payload, future = self._queue[0]
         if payload is not None:
@@ -174,6 +182,12 @@ class _Channel:
             self._queue.popleft()
             self._link.process.call_later(self._broker.delay_s(), _done, future)
         self.pump()  # with the same one, if the answer to it got lost
+
+    def _walled(self) -> bool:
+        """Whoever reads the partition cannot be reached from here: the log has it when that is over, or when another one
+        reads it."""
+        readers = self._broker.log(self._place).readers
+        return any(self._broker.walls.between(self._link.process.name, reader.name) for reader in readers)
 
     def _append(self, payload: bytes) -> None:
         log = self._broker.log(self._place)
@@ -213,6 +227,11 @@ class _Reader:
         link.process.on_death.append(self.close)
         self.wake()
 
+    @property
+    def name(self) -> str:
+        """Of the process that reads."""
+        return self._link.process.name
+
     def close(self) -> None:
         self._closed = True
         if self in self._log.readers:
@@ -221,7 +240,7 @@ class _Reader:
     def wake(self) -> None:
         """There may be more in the log."""
         behind = self._next < len(self._log.entries)
-        if behind and not self._waking and not self._closed and self._link.up:
+        if behind and not self._waking and not self._closed and self._link.hears:
             self._waking = True
             self._link.process.call_later(self._broker.delay_s(), self._read)
 
@@ -234,7 +253,7 @@ class _Reader:
 
     def _read(self) -> None:
         self._waking = False
-        if self._closed or not self._link.up:
+        if self._closed or not self._link.hears:
             return
         last = min(len(self._log.entries), self._next + self._broker.dice.randint(1, LARGEST_BATCH))
         messages = tuple(self._log.entries[self._next : last])
@@ -245,7 +264,7 @@ class _Reader:
     def _give(self, payload: bytes) -> None:
         if self._closed:
             return
-        if not self._link.up:
+        if not self._link.hears:
             self._broker.lost += 1
             return
         process = self._link.process

@@ -9,12 +9,13 @@ from tests.sim.network import Weather
 
 SERVER, INSTANCE = "server", "instance"
 BUSIEST = -1
-"""The victim is whichever instance has most to do just then."""
+"""The victim is whichever process of its kind has most to do just then."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One fault at a virtual time. `seconds` is how long it lasts, or how long until a new process starts."""
+    """One fault at a virtual time. `seconds` is how long it lasts. For those that end in `-step` it is a number of steps:
+    the process dies at an await, when its loop is to take that many more steps."""
 
     at: float
     kind: str
@@ -24,12 +25,14 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Trap:
-    """At the `nth` time that a process of this kind reaches this point it dies, or (`fails`) the disk does."""
+    """At the `nth` time that a process of this kind reaches this point it dies, or (`fails`) the database does; then what
+    it was writing stays locked for `locked_s`."""
 
     kind: str
     point: str
     nth: int
     fails: bool = False
+    locked_s: float = 0.0
 
 
 @dataclass(slots=True)
@@ -54,30 +57,59 @@ KINDS = (
     "server-crash",
     "server-stall",
     "server-restart",
+    "server-step",
+    "servers-crash",
     "instance-crash",
     "instance-vanish",
     "instance-stall",
     "instance-drain",
+    "instance-step",
     "link-cut",
     "link-freeze",
+    "link-mute",
+    "link-deaf",
+    "apart",
+    "apart-mute",
+    "apart-deaf",
     "results-late",
     "server-freeze",
     "clock-set",
     "store-full",
+    "sql-locked",
 )
+"""`apart`: one instance and one server do not reach each other; `-mute`, `-deaf`: only what the instance sends, or is sent,
+is lost. `sql-locked`: somebody's transaction holds the lock."""
 _LASTS = {
     "results-late": 12.0,
     "server-freeze": 25.0,
     "store-full": 6.0,
-    "server-stall": 20.0,
+    "server-stall": 30.0,
     "instance-stall": 40.0,
     "link-cut": 6.0,
     "link-freeze": 30.0,
+    "link-mute": 30.0,
+    "link-deaf": 30.0,
+    "apart": 30.0,
+    "apart-mute": 30.0,
+    "apart-deaf": 30.0,
+    "sql-locked": 20.0,
 }
+_MOST_STEPS = 4_000
 
 
-_SILENT = ("link-freeze", "instance-stall", "instance-vanish", "server-stall")
+_SILENT = (
+    "link-freeze",
+    "link-mute",
+    "link-deaf",
+    "apart",
+    "instance-stall",
+    "instance-vanish",
+    "server-stall",
+    "server-stall",
+)
 """Nobody closes a connection: only leases can tell."""
+_AROUND = ((8.0, 12.0), (13.0, 17.0), (14.0, 24.0))
+"""Seconds around the lease of a shard (10 s), around that of an attempt (15 s), and longer."""
 
 
 def plan_of(dice: random.Random, *, silent: bool = False) -> Plan:
@@ -87,7 +119,9 @@ def plan_of(dice: random.Random, *, silent: bool = False) -> Plan:
     """
     if silent:
         kinds = dice.sample(_SILENT, 2)
-        faults = [_fault(dice, dice.choice(kinds), dice.uniform(14.0, 24.0)) for _ in range(dice.randint(3, 7))]
+        faults = [
+            _fault(dice, dice.choice(kinds), dice.uniform(*dice.choice(_AROUND))) for _ in range(dice.randint(3, 7))
+        ]
     else:
         kinds = dice.sample(KINDS, dice.choice((1, 1, 2, 3, len(KINDS))))
         faults = [_fault(dice, dice.choice(kinds)) for _ in range(dice.randint(2, 12))]
@@ -113,6 +147,8 @@ def plan_of(dice: random.Random, *, silent: bool = False) -> Plan:
 
 
 def _fault(dice: random.Random, kind: str, seconds: float | None = None) -> Fault:
-    if seconds is None:
+    if kind.endswith("-step"):
+        seconds = float(int(_MOST_STEPS ** dice.random()))
+    elif seconds is None:
         seconds = dice.uniform(0.3, 1.0) * _LASTS.get(kind, 15.0) * dice.choice((0.02, 0.3, 1.0))
     return Fault(dice.uniform(0.5, 22.0), kind, dice.choice((0, 1, 2, BUSIEST, BUSIEST, BUSIEST)), seconds)

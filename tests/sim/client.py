@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from plugmesh.errors import StateUnavailable
@@ -19,9 +19,9 @@ class Client:
     """Carries one job through, and notes what it was promised."""
 
     def __init__(
-        self, server: Callable[[], Server | None], dice: random.Random, note: Callable[[str, str], None], lose: float
+        self, servers: Sequence[Server | None], dice: random.Random, note: Callable[[str, str], None], lose: float
     ) -> None:
-        self._server, self._dice, self._note, self._lose = server, dice, note, lose
+        self._servers, self._dice, self._note, self._lose = servers, dice, note, lose
         self.promised: dict[str, str] = {}
         """Run ids by job: what a receipt was given for."""
         self.ends: dict[str, dict[str, Any]] = {}
@@ -64,7 +64,8 @@ class Client:
             try:
                 await asyncio.sleep(self._dice.uniform(0.0002, 0.003))
                 async with asyncio.timeout(PATIENCE_S):
-                    return await ask(self._server(), question, self._dice.random() < self._lose)
+                    server = self._dice.choice(self._servers)  # of which only one may have the run's shard
+                    return await ask(server, question, self._dice.random() < self._lose)
             except (Away, StateUnavailable, TimeoutError) as error:
                 self._note("client", f"asks again: {error!r}"[:200])
                 await asyncio.sleep(self._dice.uniform(0.05, 1.0))

@@ -19,6 +19,11 @@ class Book:
     broker: LogBroker
     entries: dict[str, Entry] = field(default_factory=dict)
     watchers: list[_SimWatch] = field(default_factory=list)
+    homes: dict[str, str] = field(default_factory=dict)
+    """The process of each instance."""
+
+    def __post_init__(self) -> None:
+        self.broker.walls.listeners.append(self._catch_up)
 
     def put(self, instance: str, entry: Entry | None) -> None:
         """Enter, change or strike out."""
@@ -28,6 +33,12 @@ class Book:
             self.entries[instance] = entry
         for watcher in tuple(self.watchers):
             watcher.tell(instance, entry)
+
+    def _catch_up(self) -> None:
+        """Walls have fallen: tell everyone what he has missed."""
+        for watcher in tuple(self.watchers):
+            for instance in sorted(watcher.missed):
+                watcher.tell(instance, self.entries.get(instance))
 
 
 class SimDiscovery:
@@ -50,6 +61,7 @@ class SimDiscovery:
             self._is_up.clear()
             await self._is_up.wait()
         self._mine[registration.instance] = registration
+        self._book.homes[registration.instance] = self._process.name
         self._enter(registration)
         await asyncio.sleep(self._book.broker.delay_s())
 
@@ -57,7 +69,7 @@ class SimDiscovery:
         self._process.check()
         if beat.instance in self._mine:
             self._beats[beat.instance] = beat
-        if self._link.up:
+        if self._link.sends:
             loop = self._process.house.loop
             self._process.house.outside(loop.time() + self._book.broker.delay_s(), self._heard, beat)
 
@@ -98,7 +110,7 @@ class SimDiscovery:
             if self._was_cut:
                 self._was_cut = False
                 self._back()
-        elif not self._link.is_frozen and not self._was_cut:
+        elif not self._link.is_silent and not self._was_cut:
             self._was_cut = True
             self._gone()
 
@@ -123,10 +135,16 @@ class _SimWatch:
         self._book, self._link, self._deliver = book, link, deliver
         self._last = 0.0
         self._closed = False
+        self.missed: set[str] = set()
         book.watchers.append(self)
         link.process.on_death.append(self.close)
 
     def tell(self, instance: str, entry: Entry | None) -> None:
+        home = self._book.homes.get(instance, "")
+        if self._book.broker.walls.between(home, self._link.process.name):
+            self.missed.add(instance)
+            return
+        self.missed.discard(instance)
         loop = self._link.process.house.loop
         self._last = max(self._last + TICK_S, loop.time() + self._book.broker.delay_s())
         self._link.process.call_at(self._last, self._give, instance, entry)

@@ -7,16 +7,21 @@ import random
 from dataclasses import dataclass, field
 from typing import Any
 
+from module_sdk.context import Context
+from module_sdk.executor.fingerprint import fingerprint
 from module_sdk.frames import Kind
 from module_sdk.supervisor.executor import Executor, Exit, Listener
+from module_sdk.workspace import Workspace
 from plugmesh.contracts.data import FileRef
 from plugmesh.contracts.messages import Assign, AttemptStats, Done, Failed
 from plugmesh.contracts.run import StepError
 from plugmesh.data.digest import content_hash
 from plugmesh.errors import ErrorClass, PlugmeshError
 from plugmesh.objects.port import ObjectStore
-from tests.sim.modules import PASS, SINK, output_bytes
+from tests.sim.modules import PASS, SINK, UPSERT, output_bytes
 from tests.sim.process import SimProcess
+
+UPSERT_ROWS = 3
 
 
 @dataclass(slots=True)
@@ -24,10 +29,29 @@ class Outside:
     """What lies outside the mesh and outlives its processes: how often a step has failed, what a sink has got."""
 
     failures: dict[tuple[str, str], int] = field(default_factory=dict)
+    stuck: dict[tuple[str, str], int] = field(default_factory=dict)
     effects: list[str] = field(default_factory=list)
+    """Of sinks that apply an effect each time they run."""
+    table: dict[str, str] = field(default_factory=dict)
+    """What idempotent sinks have written, by its key."""
+    table_effects: list[str] = field(default_factory=list)
+    """Which row of which step was written, each time that a key was new to the table."""
     executions: int = 0
     die: float = 0.0
     """Chance that an executor dies during an attempt."""
+
+    def upsert(self, key: str, row: str) -> None:
+        """What an idempotent sink does: nothing, if the key is there already."""
+        if key not in self.table:
+            self.table[key] = row
+            self.table_effects.append(row)
+
+    def again(self, counts: dict[tuple[str, str], int], step: tuple[str, str], most: object) -> bool:
+        """Whether it happens to a step once more, of `most` times."""
+        if counts.get(step, 0) >= int(str(most)):
+            return False
+        counts[step] = counts.get(step, 0) + 1
+        return True
 
 
 class VirtualExecutors:
@@ -111,6 +135,10 @@ class VirtualExecutor:
         wanted = message.params.get("s", 0.0)
         assert isinstance(wanted, int | float)
         await asyncio.sleep(self._dice.uniform(0.0005, 0.003) + wanted * self._dice.uniform(0.5, 1.5))
+        if outside.again(outside.stuck, (message.run, message.step), message.params.get("stuck", 0)):
+            await asyncio.Event().wait()  # until its timeout ends it
+        if message.module == UPSERT.name:
+            await self._upsert(message)
         if doomed:
             self.die("it was killed by signal 11 (SIGSEGV)")
             return
@@ -134,12 +162,18 @@ class VirtualExecutor:
     def _error(self, message: Assign) -> StepError | None:
         if message.params.get("fatal"):
             return StepError(error_class=ErrorClass.FATAL, type="Broken", message="it can never work")
-        step = (message.run, message.step)
-        failures = self._house.outside.failures
-        if failures.get(step, 0) >= int(str(message.params.get("fails", 0))):
+        outside = self._house.outside
+        if not outside.again(outside.failures, (message.run, message.step), message.params.get("fails", 0)):
             return None
-        failures[step] = failures.get(step, 0) + 1
         return StepError(error_class=ErrorClass.TRANSIENT, type="Flaky", message="not yet")
+
+    async def _upsert(self, message: Assign) -> None:
+        """Write some rows, as a module would that was given this context."""
+        context = context_of(message, self._house.objects)
+        for row in range(UPSERT_ROWS):
+            self._house.process.check()
+            self._house.outside.upsert(context.sink_key(row), f"{message.root or message.run}/{message.step}/{row}")
+            await asyncio.sleep(self._dice.uniform(0.0005, 0.003))
 
     def _output(self, message: Assign) -> FileRef:
         inputs = [reference for reference in message.inputs.get("into", ()) if isinstance(reference, FileRef)]
@@ -178,6 +212,13 @@ class VirtualExecutor:
     def _say(self, kind: Kind, number: int, payload: bytes) -> None:
         if not self._over:
             self._house.process.call_soon(self._listener.on_frame, self, kind, number, payload)
+
+
+def context_of(message: Assign, objects: ObjectStore) -> Context:
+    """What the product's own executor gives to a module, as far as sinks need it."""
+    workspace = Workspace(lambda: objects, lambda name: f"{message.prefix}/{name}")
+    names = {"run": message.root or message.run, "step": message.step, "attempt": message.epoch}
+    return Context(workspace, **names, fingerprint=lambda: fingerprint(message))  # type: ignore[arg-type]
 
 
 def _who(message: Assign) -> dict[str, Any]:

@@ -108,8 +108,13 @@ class _End:
         self._last = max(self._last + TICK_S, loop.time() + self._weather.delay_s())
         self._process.call_at(self._last, self._arrive)
 
+    @property
+    def _passes(self) -> bool:
+        """What is under way to this end gets here."""
+        return self._link.hears if self._process is self._link.process else self._link.sends
+
     def _arrive(self) -> None:
-        if self._under_way and not self._ended and not self._link.is_frozen:
+        if self._under_way and not self._ended and self._passes:
             self._arrived.append(self._under_way.popleft())
             self._changed.set()
             self.peer._changed.set()
@@ -118,7 +123,7 @@ class _End:
         """Whoever is alive notices: at once when the kernel closes the socket, late when the whole host is gone."""
         self._ended = True
         loop = self._process.house.loop
-        delay_s = UNNOTICED_S if self._link.is_frozen else 0.0001
+        delay_s = UNNOTICED_S if self._link.is_silent else 0.0001
         self._process.house.outside(loop.time() + delay_s, self.peer.end)
 
     def _link_changed(self) -> None:
@@ -127,9 +132,9 @@ class _End:
         if self._link.is_cut:
             self.end()
         elif not self.peer._process.alive:
-            if not self._link.is_frozen:  # the first packet that gets through is answered by a reset
+            if not self._link.is_silent:  # the first packet that gets through is answered by a reset
                 self.end()
-        elif not self._link.is_frozen:
+        elif self._passes:
             while self._under_way:  # thawed
                 self._arrived.append(self._under_way.popleft())
             self._changed.set()

@@ -18,6 +18,7 @@ _PARAMS: dict[str, Any] = {
         "s": {"type": "number"},
         "fails": {"type": "integer"},
         "fatal": {"type": "boolean"},
+        "stuck": {"type": "integer"},
     },
     "additionalProperties": False,
 }
@@ -32,8 +33,9 @@ WORK = _contract("sim.work")
 PASS = _contract("sim.pass")
 SHARED = _contract("sim.shared", traits=Traits(concurrent=True))
 SINK = _contract("sim.sink", kind=ModuleKind.SINK)
+UPSERT = _contract("sim.upsert", kind=ModuleKind.SINK, traits=Traits(idempotent=True))
 LATE = _contract("sim.late")
-USUAL = (WORK, PASS, SHARED, SINK)
+USUAL = (WORK, PASS, SHARED, SINK, UPSERT)
 """What the two instances serve; `sim.late` comes when a third one is started, `sim.never` never."""
 
 

@@ -53,13 +53,24 @@ class SimProcess:
         self.tasks: dict[asyncio.Task[Any], None] = {}
         self.on_death: list[Callable[[], None]] = []
         self._parked: list[asyncio.Handle] = []
+        self._steps_left: int | None = None
 
     def holds(self, handle: asyncio.Handle) -> bool:
         if not self.alive:
             return True
         if self.stalled:
             self._parked.append(handle)
-        return self.stalled
+            return True
+        if self._steps_left is not None:
+            self._steps_left -= 1
+            if self._steps_left <= 0:
+                self.kill("at a step of its loop")
+                return True
+        return False
+
+    def doom(self, steps: int) -> None:
+        """Let it die when, counted from now, it is to take its `steps`-th step: at an await, wherever that is."""
+        self._steps_left = max(1, steps)
 
     def check(self) -> None:
         """Raise if this process is dead: nothing that it still tries has an effect."""
@@ -200,13 +211,18 @@ class SimWorker:
     async def _run(self) -> None:
         while self._calls:
             await asyncio.sleep(self._delays.uniform(0.00005, 0.001))
+            refusal = await self._admitted()
             if not self._calls:
                 break
             future, function, args = self._calls.popleft()
-            outcome = self._outcome(function, args)
+            outcome = (None, refusal) if refusal is not None else self._outcome(function, args)
             await asyncio.sleep(self._delays.uniform(0.00005, 0.001))
             self._settle(future, *outcome)
         self._busy = False
+
+    async def _admitted(self) -> Exception | None:
+        """Wait until the next call may be made; the error that it gets instead."""
+        return None
 
     def _one(self, future: asyncio.Future[Any], function: Callable[..., Any], args: tuple[Any, ...]) -> None:
         self._settle(future, *self._outcome(function, args))

@@ -1,4 +1,4 @@
-"""A seed's simulation: what is submitted, what goes wrong, and over which wire.
+"""Seeds and what becomes of them, for comparing two processes.
 
 python -m tests.sim.seeds SEED [SEED ...]      runs them, prints their digests; exits with 1 if one was violated
 """
@@ -6,20 +6,15 @@ python -m tests.sim.seeds SEED [SEED ...]      runs them, prints their digests; 
 from __future__ import annotations
 
 import logging
-import random
 import sys
 
-from tests.sim.chaos import plan_of
-from tests.sim.workload import jobs_of
+from tests.sim.case import case_of
 from tests.sim.world import World
 
 
 def world_of(seed: int) -> World:
-    """Even seeds have the simulated bus and phone book, odd ones the product's own hub and links."""
-    dice = random.Random(seed)
-    silent = dice.random() < 0.4
-    jobs = jobs_of(dice, long=12.0 if silent else dice.choice((0.0, 0.3, 3.0, 8.0)))
-    return World(seed, jobs, plan_of(dice, silent=silent), with_hub=seed % 2 == 1)
+    """The seed's simulation."""
+    return case_of(seed).world()
 
 
 def main(seeds: list[int]) -> int:

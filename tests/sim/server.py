@@ -1,4 +1,4 @@
-"""The simulated server process of a mesh: the real gateway, scheduler and registry, started as `plugmesh up` does."""
+"""A simulated server process of a mesh: the real gateway, scheduler and registry, started as `plugmesh up` does."""
 
 from __future__ import annotations
 
@@ -51,10 +51,10 @@ class NoReader:
 
 
 class Server:
-    """One life of the server. `ready` when it takes requests."""
+    """One life of the `place`-th server. `ready` when it takes requests."""
 
-    def __init__(self, ground: Ground, process: SimProcess) -> None:
-        self.ground, self.process = ground, process
+    def __init__(self, ground: Ground, process: SimProcess, place: int) -> None:
+        self.ground, self.process, self.place = ground, process, place
         self.ready = False
         self.link: Link | None = None
         """Its way to the bus; with the hub it holds the bus itself."""
@@ -74,7 +74,7 @@ class Server:
 
     async def _start(self) -> None:
         runtime, ground = self.process.runtime, self.ground
-        state = await open_state(ground.database, runtime)
+        state = await open_state(ground.database, self.process)
         mesh = await state.mesh_value("id", runtime.new_id("mesh"))
         objects = ground.store(self.process)
         bus, discovery, hub = self._wire(mesh)

@@ -73,6 +73,13 @@ def test_a_server_that_was_stopped_for_longer_than_a_lease_convicts_nobody(with_
     assert world.beyond.executions == 5
 
 
+def test_a_commit_that_has_to_wait_for_long_costs_no_attempt(with_hub: bool) -> None:
+    """Nothing that it assigns has left before: the instance has not had the time to accept it."""
+    world = _run(with_hub, _fan_out(0.5), Fault(2.0, "sql-locked", 2, 8.0))
+    assert world.attempts == []
+    assert world.beyond.executions == 5
+
+
 def test_a_short_break_of_the_connection_costs_nothing(with_hub: bool) -> None:
     world = _run(with_hub, _fan_out(3.0), Fault(3.0, "link-cut", BUSIEST, 0.2))
     assert world.attempts == []

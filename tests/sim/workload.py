@@ -24,8 +24,8 @@ class Job:
 
 
 def node(module: str, label: str, *parents: str, s: float = 0.0, **fields: Any) -> dict[str, Any]:
-    """A node; params of the simulated modules are `s`, `fails`, `fatal`."""
-    params = {key: fields.pop(key) for key in ("fails", "fatal") if key in fields}
+    """A node; params of the simulated modules are `s`, `fails`, `fatal`, `stuck`."""
+    params = {key: fields.pop(key) for key in ("fails", "fatal", "stuck") if key in fields}
     document: dict[str, Any] = {
         "module": module,
         "params": {"label": label, "s": s, **params},
@@ -79,9 +79,20 @@ def mapped(items: int, s: float = 0.0) -> dict[str, Any]:
     return flow("mapped", nodes, "last")
 
 
+def sinks(s: float = 0.0) -> dict[str, Any]:
+    """A step that two sinks read: one that applies its effects each time, one that is idempotent."""
+    nodes = {
+        "made": node("sim.work", "made", s=s),
+        "told": node("sim.sink", "told", "made", s=s),
+        "kept": node("sim.upsert", "kept", "made", s=s),
+        "after": node("sim.work", "after", "kept", "told"),
+    }
+    return flow("sinks", nodes, "after")
+
+
 def single(module: str, name: str, s: float = 0.0, **fields: Any) -> dict[str, Any]:
     """One step, shown."""
-    top = {key: fields.pop(key) for key in ("park", "timeout") if key in fields}
+    top = {key: fields.pop(key) for key in ("park",) if key in fields}
     return flow(name, {"only": node(module, "only", s=s, **fields)}, "only", **top)
 
 
@@ -96,7 +107,8 @@ def jobs_of(dice: random.Random, *, long: float) -> list[Job]:
         Job("wide", mapped(dice.choice((20, 300)), 0.0), good),
         Job("flaky", single("sim.work", "flaky", 0.05, fails=dice.randint(1, 4)), good),
         Job("broken", single("sim.work", "broken", 0.05, fatal=True), frozenset({FAILED})),
-        Job("sink", single("sim.sink", "sink", long), good),
+        Job("sinks", sinks(long), good),
+        Job("stuck", single("sim.work", "stuck", 0.1, stuck=dice.randint(1, 2), timeout=dice.uniform(1.0, 8.0)), good),
         Job("late", single("sim.late", "late", 0.1), good),
         Job("never", single("sim.never", "never", park=20.0), frozenset({FAILED})),
         Job("slow", single("sim.work", "slow", 200.0), frozenset({TIMED_OUT}), timeout_s=dice.uniform(1.0, 6.0)),

@@ -64,6 +64,16 @@ def test_a_judge_that_was_away_gives_everyone_a_whole_lease() -> None:
     assert leases.overdue(100.0 + LEASE_S - 0.01) == {}
 
 
+def test_while_the_judge_cannot_hear_anybody_all_clocks_stand_still() -> None:
+    leases = held()
+    leases.assign(assign("b"), 0.0, patient=False)
+    leases.accept("r/a/1", 0.0)
+    leases.stand_still(8.0)
+    assert leases.overdue(8.0 + ACCEPT_S - 0.01) == {}
+    assert list(leases.overdue(8.0 + ACCEPT_S)) == ["r/b/1"]
+    assert list(leases.overdue(8.0 + LEASE_S)) == ["r/a/1", "r/b/1"]
+
+
 def test_what_was_not_accepted_is_what_is_sent_again() -> None:
     leases = held()
     leases.assign(assign("b"), 0.0, patient=False)
