@@ -17,13 +17,10 @@ from scheduler.queues import Queues
 from scheduler.roster import Departures
 from scheduler.runstate import RunState, Step
 from scheduler.timers import Timers
-from scheduler.walk import advance, give_up
+from scheduler.walk import ALONE_AFTER, advance, give_up
 from scheduler.work import Work
 
 _log = logging.getLogger(__name__)
-
-ALONE_AFTER = 2
-"""A step that has lost so many instances gets the next one to itself: if it is what ends them, it ends no other work."""
 
 
 class Board:

@@ -57,12 +57,15 @@ class Supersede:
 
 @dataclass(slots=True)
 class Convict:
-    """A supervisor saw the process of an attempt die: that speaks against the version of its module."""
+    """A supervisor saw the process of an attempt die, or its instance was lost while it was alone there: that speaks
+    against the version of its module. `trace` says where its code was, if that is known."""
 
     step: str
+    epoch: int
     module: str
     version: str
     reason: str
+    trace: str = ""
 
 
 @dataclass(slots=True)

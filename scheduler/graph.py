@@ -12,7 +12,7 @@ from plugmesh.contracts.run import RunState as State
 from plugmesh.errors import FlowInvalid
 from plugmesh.flows.feeding import port_of
 from scheduler.changes import AttemptChange, Change, RunChange, StepChange
-from scheduler.effects import Discard, Effect, Ended, Ready
+from scheduler.effects import Convict, Discard, Effect, Ended, Ready
 from scheduler.events import AttemptDone, AttemptFailed
 from scheduler.plan import PlanNode
 from scheduler.runstate import RunState, Step
@@ -58,6 +58,11 @@ class Walk:
         self.change(replace(told, log=event.log, stats=event.stats))
         if isinstance(event, AttemptDone):
             self.effects.append(Discard(event.step, event.epoch, event.outputs))
+
+    def convict(self, step: Step, reason: str, trace: str = "") -> None:
+        """An attempt speaks against the version of its module."""
+        module = self.run.plan.nodes[step.node].node.module.partition("@")[0]
+        self.effects.append(Convict(step.id, step.epoch, module, step.version or "", reason, trace))
 
     # -- the graph ---------------------------------------------------------------------------------------------------
 

@@ -17,11 +17,12 @@ from plugmesh.state.records import Lease, Unfinished
 from plugmesh.state.store import State as Store
 from registry.registry import Registry
 from scheduler.assignment import Misfit, make_assign
-from scheduler.board import ALONE_AFTER, Board, need_of
+from scheduler.board import Board, need_of
 from scheduler.events import AttemptLost, ModuleFound, asked
 from scheduler.placing import is_patient
 from scheduler.restore import restore
 from scheduler.runstate import RunState, Step
+from scheduler.walk import ALONE_AFTER
 
 _log = logging.getLogger(__name__)
 

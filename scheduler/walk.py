@@ -11,7 +11,7 @@ from plugmesh.contracts.run import RunState as State
 from plugmesh.errors import ErrorClass
 from scheduler import retry
 from scheduler.changes import AttemptChange, ProgressChange, RunChange, StepChange
-from scheduler.effects import Convict, Ended, Outcome, Queued, Ready, Stop, Supersede, TakeBack, Wake
+from scheduler.effects import Ended, Outcome, Queued, Ready, Stop, Supersede, TakeBack, Wake
 from scheduler.events import (
     Assigned,
     AttemptDone,
@@ -36,6 +36,8 @@ from scheduler.events import (
 from scheduler.graph import Walk
 from scheduler.runstate import RunState, Step
 
+ALONE_AFTER = 2
+"""A step that has lost so many instances gets the next one to itself: if it is what ends them, it ends no other work."""
 MOST_LOSSES = 20
 """After so many lost attempts a step fails: something about it ends its instances."""
 
@@ -153,8 +155,7 @@ def _attempt_failed(walk: Walk, event: AttemptFailed) -> None:
         walk.stale(event)
         return
     if event.convicting:
-        module = walk.run.plan.nodes[step.node].node.module.partition("@")[0]
-        walk.effects.append(Convict(step.id, module, step.version or "", event.error.message))
+        walk.convict(step, event.error.message, event.error.traceback)
     outcome = (event.instance, event.error.code, event.error, event.log, event.stats)
     if walk.run.state is State.CANCELLING:
         walk.change(AttemptChange(step.id, step.epoch, AttemptState.FAILED, walk.at, *outcome))
@@ -190,6 +191,8 @@ def _attempt_lost(walk: Walk, event: AttemptLost) -> None:
         return
     walk.change(AttemptChange(step.id, step.epoch, AttemptState.LOST, walk.at, step.instance, event.reason))
     walk.effects.append(Supersede(step.id, step.epoch, step.instance or ""))
+    if step.losses >= ALONE_AFTER and step.state is StepState.RUNNING:
+        walk.convict(step, f"its instance was lost while nothing else ran there: {event.reason}")
     losses = step.losses + 1
     if losses >= MOST_LOSSES:
         message = f"{losses} attempts were lost with their instances, the last one because: {event.reason}"

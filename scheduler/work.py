@@ -10,10 +10,13 @@ from plugmesh.contracts.data import MESSAGE_LIMIT_BYTES
 from plugmesh.contracts.messages import Assign, Cancel, Recall, Renewed
 from plugmesh.contracts.run import Command, Receipt, Submission
 from plugmesh.contracts.run import RunState as State
-from plugmesh.state.records import AttemptRow, Commit, EventRow, NotificationRow, RunUpdate, StepRow
+from plugmesh.state.records import AttemptRow, Commit, Conviction, EventRow, NotificationRow, RunUpdate, StepRow
 from scheduler.changes import AttemptChange, RunChange, changes_json, text
 from scheduler.effects import Convict, Discard
 from scheduler.runstate import RunState, Step
+
+TRACE_CHARACTERS = 4000
+"""So much of a trace stays with a conviction; the step's error has all of it."""
 
 
 @dataclass(slots=True)
@@ -87,7 +90,16 @@ def make_commit(
             if run.ended and run.permit is not None:
                 commit.released.append(run.id)
             commit.notifications.extend(notifications(run))
+    commit.convictions.extend(
+        conviction(run, found, at) for run, found in work.convictions if run.shard in commit.positions
+    )
     return commit
+
+
+def conviction(run: RunState, found: Convict, at: float) -> Conviction:
+    """What is kept of it."""
+    reason, trace = found.reason[:TRACE_CHARACTERS], found.trace[:TRACE_CHARACTERS]
+    return Conviction(found.module, found.version, run.id, found.step, found.epoch, reason, trace, at)
 
 
 def notifications(run: RunState) -> list[NotificationRow]:
