@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic_core import from_json, to_json
 
+from gateway.waits import GROUPS, waits_for
 from plugmesh.contracts.data import FileRef
 from plugmesh.contracts.flow import Flow, Source
 from plugmesh.contracts.run import StepState
@@ -22,6 +23,7 @@ from plugmesh.state.notifications import notifications_of
 from plugmesh.state.reads import Reader
 from plugmesh.state.records import AttemptRow, StepRow, StoredFile, StoredRun
 from plugmesh.state.runs import element_counts, list_steps
+from plugmesh.state.waits import waiting_steps
 
 STEPS_SHOWN = 5_000
 """A run's answer lists so many steps; the rest is found page by page."""
@@ -66,6 +68,8 @@ class Views:
             shape, {step["id"]: step for step in document["steps"]}, _json(stored.outputs) or {}
         )
         document["webhooks"] = _webhooks(reader, stored)
+        open_steps = waiting_steps(reader, stored, limit=GROUPS) if stored.ended_at is None else ()
+        document["waits_for"] = waits_for(stored, open_steps)
         return to_json(document)
 
     def steps(self, reader: Reader, run: str, states: Sequence[str], after: str, limit: int) -> dict[str, Any]:

@@ -180,6 +180,16 @@ class RunWebhook(Document):
     error: str | None = Field(description="Why the last try failed")
 
 
+class WaitsFor(Document):
+    """One thing that an open run waits for: of the run itself (`step` is null), or of some of its steps."""
+
+    state: RunState | StepState = Field(description="Of the run or of the steps, such as `queued`, `paused`, `parked`")
+    reason: str = Field(description="What is waited for, in words")
+    step: str | None = Field(description="One of the steps")
+    steps: int = Field(description="How many they are")
+    until: float | None = Field(description="Until when, in Unix seconds; null: as long as it takes")
+
+
 class ShownRun(ListedRun):
     """A run with its steps. `steps_left_out` is there when it has more than are shown: ask for them page by page."""
 
@@ -201,6 +211,7 @@ class ShownRun(ListedRun):
                 "error": None,
             }
         ],
+        waits_for=[],
     )
 
     params: dict[str, JsonValue]
@@ -212,6 +223,7 @@ class ShownRun(ListedRun):
     steps_left_out: int | None = None
     outputs: dict[str, FlowOutput]
     webhooks: list[RunWebhook] = Field(description="Those that its end concerns; none before the end")
+    waits_for: list[WaitsFor] = Field(description="Empty exactly if it has ended")
 
 
 class ControlledRun(Document):

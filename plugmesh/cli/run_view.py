@@ -11,7 +11,7 @@ from rich.text import Text
 
 from plugmesh.cli.amounts import bar, bytes_text, clock, number_text, percent, seconds_text
 from plugmesh.cli.console import PlainTable, table
-from plugmesh.cli.steps import duration, error_line, result, run_line, state_text, tries_text, waiting_lines
+from plugmesh.cli.steps import duration, error_line, result, run_line, state_text, tries_text, until_text, wait_line
 from plugmesh.cli.terminal_text import brief, one_line
 
 STEPS_SHOWN = 40
@@ -20,6 +20,7 @@ _COLUMNS = ("STEP", "STATE", "ROWS", "READ", "WRITTEN", "PASSED", "FAILED", "TIM
 _SPARE = ("ATTEMPT", "PASSED", "FAILED", "MEMORY", "CPU", "WRITTEN", "READ", "ROWS", "TIME")
 """What a narrow terminal has no room for, in this order."""
 _BAR_WIDTH = 20
+_AT_WORK = {"assigned", "running"}
 _GOOD = {"succeeded", "cached", "recovered"}
 _ORDER = ("running", "assigned", "ready", "waiting", "parked", "pending", "failed", "cancelled", "skipped", "succeeded")
 
@@ -49,7 +50,10 @@ def header(run: Mapping[str, Any], now: float | None = None) -> RenderableType:
     words += [f"by {run['actor']}"] if run.get("actor") not in {None, "local"} else []
     queued = duration(run.get("submitted_at"), run.get("started_at"))
     words += [f"queued for {queued}"] if queued and run["started_at"] - run["submitted_at"] >= 1 else []
+    words += [f"priority {run['priority']}"] if run.get("priority") else []
+    words += [f"deadline {clock(run['deadline'])}"] if run.get("deadline") is not None else []
     lines = [Text(run_line(dict(run), now=now), style="bold"), Text(one_line(", ".join(words)))]
+    lines += [Text(line, style="magenta") for line in _waits_of_the_run(run)]
     labels = ", ".join(f"{name}={value}" for name, value in (run.get("labels") or {}).items())
     lines += [Text(one_line(f"labels {labels}"))] if labels else []
     pin = run.get("pin")
@@ -59,6 +63,17 @@ def header(run: Mapping[str, Any], now: float | None = None) -> RenderableType:
     if run.get("data_gone_at"):
         lines.append(Text(f"its data was removed {clock(run['data_gone_at'])}"))
     return Group(*lines)
+
+
+def _waits_of_the_run(run: Mapping[str, Any]) -> list[str]:
+    """What the run itself waits for and until when, as far as its first line does not say it."""
+    lines = []
+    for one in run.get("waits_for") or ():
+        if one["step"] is None and one["reason"] != run.get("reason"):
+            lines.append(f"it waits for {brief(one['reason'])}{until_text(one['until'])}")
+        elif one["step"] is None and one["until"] is not None:
+            lines.append(f"it waits until {clock(one['until'])} at the latest")
+    return lines
 
 
 def counts_line(steps: Sequence[Step]) -> str:
@@ -148,7 +163,8 @@ def _notes(run: Mapping[str, Any], steps: Sequence[Step]) -> list[Text]:
         notes.append(Text(f"look at it:       plugmesh show {run_id} --step {failed}", style="dim"))
         notes.append(Text(f"run it here:      plugmesh replay {run_id} {failed} --pdb", style="dim"))
     notes += _webhook_notes(run)
-    notes += [Text(line, style="magenta") for line in waiting_lines({"steps": list(steps)})]
+    waits = [one for one in run.get("waits_for") or () if one["step"] is not None and one["state"] not in _AT_WORK]
+    notes += [Text(wait_line(dict(run), one), style="magenta") for one in waits]
     left = len(notes) - NOTES_SHOWN
     return notes if left <= 0 else [*notes[:NOTES_SHOWN], Text(f"… and {left:,} more notes", style="dim")]
 

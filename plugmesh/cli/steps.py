@@ -20,6 +20,8 @@ STYLES = {
     "cancelled": "yellow",
     "parked": "magenta",
     "waiting": "magenta",
+    "queued": "magenta",
+    "paused": "magenta",
     "running": "cyan",
     "assigned": "cyan",
 }
@@ -113,11 +115,23 @@ def failed_steps(run: dict[str, Any]) -> list[str]:
 
 
 def waiting_lines(run: dict[str, Any]) -> list[str]:
-    """What an open run waits for, and until when."""
-    lines = []
-    for step in run.get("steps", []):
-        if step["state"] in {"parked", "waiting"}:
-            until = f" (until {clock(step['wake_at'])})" if step.get("wake_at") else ""
-            reason = brief(step.get("reason") or "it will go on by itself")
-            lines.append(f"{one_line(step['id'])} is {one_line(step['state'])}: {reason}{until}")
-    return lines
+    """What an open run waits for, and until when; not what only lasts a moment if all is well."""
+    return [wait_line(run, one) for one in run.get("waits_for") or () if _lasts(run, one)]
+
+
+def wait_line(run: dict[str, Any], one: dict[str, Any]) -> str:
+    """One thing that a run waits for, or some of its steps."""
+    what = one_line(one["step"] or run["id"])
+    verb = f"and {one['steps'] - 1:,} more are" if one["steps"] > 1 else "is"
+    return f"{what} {verb} {one_line(one['state'])}: {brief(one['reason'])}{until_text(one['until'])}"
+
+
+def until_text(until: float | None) -> str:
+    """The end of a wait, if it has one, to be put behind it."""
+    return f" (until {clock(until)})" if until is not None else ""
+
+
+def _lasts(run: dict[str, Any], one: dict[str, Any]) -> bool:
+    if one["step"] is None:
+        return one["state"] in {"queued", "paused"} and bool(run.get("reason"))
+    return one["state"] in {"parked", "waiting"}

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from plugmesh.contracts.run import Permit, RunState
-from tests.integration.gateway.house import FLOW, House
+from tests.integration.gateway.house import FLOW, House, step_row
 
 RUNS = "/api/v1/runs"
 
@@ -135,3 +135,26 @@ async def test_paused_and_queued_runs_are_listed_with_what_they_wait_for(house: 
     assert found[runs[1]] == ("queued", "waits for its turn")
     only = (await house.client.get(RUNS, params={"state": "paused"})).json()["runs"]
     assert [run["id"] for run in only] == [runs[0]]
+
+
+async def test_an_open_run_shows_what_its_steps_wait_for_and_until_when(house: House) -> None:
+    nodes = {"each": {"module": "table.make", "map": [1, 2, 3]}, "other": {"module": "table.make"}}
+    run = await house.submit(flow={"flow": "f", "nodes": nodes}, deadline=4102444800)
+    parked = [step_row(run, f"each.{i}", "parked", reason="nobody", wake_at=4e9 + i) for i in range(3)]
+    await house.intake.advance(run, "running", *parked, step_row(run, "other", "waiting", reason="try 2", wake_at=5e9))
+    document = (await house.client.get(f"{RUNS}/{run}")).json()
+    assert document["waits_for"] == [
+        {"state": "parked", "reason": "nobody", "step": "each.0", "steps": 3, "until": 4e9},
+        {"state": "waiting", "reason": "try 2", "step": "other", "steps": 1, "until": 4102444800.0},
+    ]
+
+
+async def test_a_run_that_waits_in_line_says_so_and_one_that_has_ended_waits_for_nothing(house: House) -> None:
+    run = await house.submit()
+    (first,) = (await house.client.get(f"{RUNS}/{run}")).json()["waits_for"]
+    assert (first["state"], first["reason"], first["until"]) == ("queued", "a scheduler, which takes it up", None)
+    await house.intake.advance(run, "queued", reason="waits for its turn")
+    (turn,) = (await house.client.get(f"{RUNS}/{run}")).json()["waits_for"]
+    assert turn["reason"] == "waits for its turn"
+    await house.intake.advance(run, "succeeded", step_row(run, "only", "succeeded"))
+    assert (await house.client.get(f"{RUNS}/{run}")).json()["waits_for"] == []

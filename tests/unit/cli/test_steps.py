@@ -1,6 +1,7 @@
 """Runs and steps in words."""
 
 from io import StringIO
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -40,12 +41,32 @@ def test_a_failed_step_shows_its_error_and_the_place_in_the_file() -> None:
     assert result(step) == "ValueError: no (at shop.py:7)"
 
 
+def waits(
+    state: str, reason: str, step: str | None = None, steps: int = 1, until: float | None = None
+) -> dict[str, Any]:
+    return {"state": state, "reason": reason, "step": step, "steps": steps if step else 0, "until": until}
+
+
 def test_an_open_run_says_what_it_waits_for() -> None:
-    steps = [
-        {"id": "a", "state": "succeeded", "reason": None},
-        {"id": "b", "state": "parked", "reason": "nobody serves x.y", "wake_at": None},
+    found = [
+        waits("parked", "nobody serves x.y", "b"),
+        waits("waiting", "try 2 of 3", "each.3", steps=40),
+        waits("running", "at work", "c"),
     ]
-    assert waiting_lines({"steps": steps}) == ["b is parked: nobody serves x.y"]
+    assert waiting_lines({"id": "run-1", "reason": None, "waits_for": found}) == [
+        "b is parked: nobody serves x.y",
+        "each.3 and 39 more are waiting: try 2 of 3",
+    ]
+
+
+def test_a_paused_or_queued_run_says_why_and_until_when() -> None:
+    run = {"id": "run-1", "reason": "paused by local", "waits_for": [waits("paused", "paused by local", until=0.0)]}
+    (line,) = waiting_lines(run)
+    assert line.startswith("run-1 is paused: paused by local (until 19")
+
+
+def test_what_only_lasts_a_moment_is_not_told() -> None:
+    assert waiting_lines({"id": "run-1", "reason": None, "waits_for": [waits("queued", "a scheduler")]}) == []
 
 
 def test_a_run_is_one_line() -> None:
