@@ -10,7 +10,7 @@ import hypothesis
 import pytest
 
 QUICK_SIM_SEEDS = 6
-FULL_SIM_SEEDS = 200
+FULL_SIM_SEEDS = 300
 
 hypothesis.settings.register_profile(
     "plugmesh",

@@ -1,4 +1,4 @@
-"""A mesh that is free to be broken: the database and the store of a finished simulation."""
+"""A mesh that is free to be broken: its database and its store, as they were in the end."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from tests.sim.objects import Disk, MemoryStore
 class Doctored:
     """Rows and objects that a test changes, to see what the checker says."""
 
-    def __init__(self, image: bytes, disk: Disk) -> None:
+    def __init__(self, image: bytes, disk: Disk | None = None) -> None:
         self.raw = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
         self.raw.deserialize(image)
-        self.disk = Disk(dict(disk.objects))
+        self.disk = Disk(dict(disk.objects) if disk else {})
 
     def sql(self, text: str, *values: object) -> int:
         """Change rows; how many."""
