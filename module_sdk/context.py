@@ -109,7 +109,12 @@ class Context:
         """
         self._reports.artifact(name, content, media_type)
 
-    def reject(self, rows: int, reason: str, sample: Any = None) -> None:
-        """Say that `rows` rows were left out because they could not be used: they are counted in the step's
-        `rows_failed`, and the reason is logged, with a `sample` where that helps."""
+    def reject(self, rows: Any, reason: str, sample: Any = None) -> None:
+        """Say that rows were left out because they could not be used: they are counted in the step's `rows_failed`, and
+        the reason is logged, with a `sample` where that helps.
+
+        `rows` are the rows themselves (a table or frame of any library, a list of dicts, one dict or pandas Series): they
+        are kept, with their reason in a column `_reason`, as the step's output `rejected`, its dead letters. Or a number:
+        then they are only counted. Raises `TooManyRejected` when the flow allows no more: let it pass.
+        """
         self._reports.reject(rows, reason, sample)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from module_sdk.files import CHUNK_BYTES
+from module_sdk.rejected import Rejected
 from module_sdk.workspace import OCTETS, Workspace
 from plugmesh.contracts.data import FileRef
 from plugmesh.errors import ContractError, LimitExceeded
@@ -28,7 +29,8 @@ Tell = Callable[[float, float | None, str], None]
 
 
 class Reports:
-    """The reports of one attempt. `tell` is given its progress, `on_artifact` each file that it leaves."""
+    """The reports of one attempt. `tell` is given its progress, `on_artifact` each file that it leaves. `same_rows`: its
+    module promises to return every row."""
 
     def __init__(
         self,
@@ -36,12 +38,17 @@ class Reports:
         log: logging.Logger,
         tell: Tell | None = None,
         on_artifact: Callable[[FileRef], None] | None = None,
+        rejected: Rejected | None = None,
+        *,
+        same_rows: bool = False,
     ) -> None:
         self._workspace, self._log = workspace, log
+        self.rejected = rejected or workspace.rejected()
+        self._same_rows = same_rows
         self.tell: Tell = tell or _to_nobody
         self._on_artifact = on_artifact
         self.artifacts: dict[str, FileRef] = {}
-        self.rows_failed = 0
+        self._replaceable: set[str] = set()
         self._rejections = 0
 
     def artifact(self, name: Any, content: Any, media_type: str | None) -> FileRef:
@@ -58,17 +65,45 @@ class Reports:
                 _check_size(name, len(data))
                 target.write(data)
         self.artifacts[name] = target.ref
+        self._replaceable.discard(name)
         if self._on_artifact is not None:
             self._on_artifact(target.ref)
         return target.ref
 
-    def reject(self, rows: Any, reason: str, sample: Any) -> None:
-        """Count rows that could not be used, and log why."""
-        if not isinstance(rows, int) or isinstance(rows, bool) or rows < 0:
-            raise ValueError(f"ctx.reject was told of {rows!r} rows: it takes a whole number from 0")
-        if rows == 0:
-            return
-        self.rows_failed += rows
+    @property
+    def rows_failed(self) -> int:
+        """Rows that could not be used."""
+        return self.rejected.rows
+
+    def reject(self, rows: Any, reason: Any, sample: Any = None) -> None:
+        """Count rows that could not be used, or keep them, and log why.
+
+        Raises `TypeError` or `ValueError` for what is neither rows nor a number of them, `TooManyRejected`,
+        `LimitExceeded`, `StoreFull`.
+        """
+        if rows is None or isinstance(rows, bool) or (isinstance(rows, int) and rows < 0):
+            raise ValueError(
+                f"ctx.reject was told of {rows!r} rows: it takes a whole number from 0, or the rows themselves"
+            )
+        if isinstance(rows, int):
+            count = rows
+            self.rejected.count(count, reason)
+        elif self._same_rows:
+            raise ContractError(
+                'ctx.reject was given rows, but the module promises rows="same", so that none can be left out: declare '
+                'rows="any", or raise DataError("…", rows=…), which takes them out before the module is called again'
+            )
+        else:
+            count = self.rejected.keep(rows, reason)
+        if count:
+            self._say(count, reason, sample)
+            self.rejected.check()
+
+    def begin_again(self) -> None:
+        """The function is called once more: it may leave the same artifacts again."""
+        self._replaceable |= self.artifacts.keys()
+
+    def _say(self, rows: int, reason: Any, sample: Any) -> None:
         self._rejections += 1
         if self._rejections <= REJECTIONS_LOGGED:
             shown = "" if sample is None else f": {_short(sample if isinstance(sample, str) else repr(sample))}"
@@ -87,13 +122,13 @@ class Reports:
                 f"an artifact cannot be called {_short(repr(name))}: a name has 1 to 100 letters, digits, spaces and _.-+(), "
                 "begins with a letter or digit, and is no path"
             )
-        if name in self.artifacts:
+        if name in self.artifacts and name not in self._replaceable:
             raise ContractError(f"there is an artifact called {name!r} already: give each its own name")
         if media_type is not None and not _MEDIA_TYPE.fullmatch(media_type):
             raise ContractError(
                 f"the artifact {name!r} cannot be of media type {media_type!r}: write for example text/html"
             )
-        if len(self.artifacts) >= ARTIFACTS:
+        if len(self.artifacts) >= ARTIFACTS and name not in self.artifacts:
             raise LimitExceeded(
                 f"the attempt has {ARTIFACTS} artifacts already, which is the most: put many files into one archive, "
                 "or return them through an output port"

@@ -13,6 +13,7 @@ from typing import Any
 import xxhash
 
 from module_sdk.files import CHUNK_BYTES, File, StoredSource
+from module_sdk.rejected import Rejected
 from plugmesh.contracts.data import FileRef
 from plugmesh.objects.port import ObjectStore, Writer
 
@@ -91,6 +92,10 @@ class Workspace:
         self._key = key
         self._folder: Path | None = None
         self._writers: list[FileWriter] = []
+
+    def rejected(self) -> Rejected:
+        """A place for rows that cannot be used."""
+        return Rejected(self._store, self._key)
 
     def folder(self) -> Path:
         """The private folder, made when first asked for."""

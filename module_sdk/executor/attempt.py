@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from module_sdk.context import Context
+from module_sdk.executor.attempt_work import AttemptWork, Handed
 from module_sdk.executor.failure import limit_error, step_error
 from module_sdk.executor.fingerprint import fingerprint
 from module_sdk.executor.inputs import Given
@@ -19,16 +20,19 @@ from module_sdk.executor.outputs import Outputs, Written
 from module_sdk.executor.runner import Runner
 from module_sdk.invoke import Caller, Prepared
 from module_sdk.limits import output_text
+from module_sdk.rejected import Rejected
 from module_sdk.reports import Reports, Tell
+from module_sdk.row_calls import Calls
 from module_sdk.steplog import StepLog
 from module_sdk.storing import put
 from module_sdk.workspace import Workspace
-from plugmesh.contracts.data import MESSAGE_LIMIT_BYTES, DataRef, FileRef, Reference
+from plugmesh.contracts.data import MESSAGE_LIMIT_BYTES, DataRef, FileRef, Reference, referenced_keys
 from plugmesh.contracts.messages import Assign, AttemptStats, Done, Failed, LogRef
-from plugmesh.contracts.module import Limits
+from plugmesh.contracts.module import REJECTED, Limits
 from plugmesh.contracts.run import StepError
-from plugmesh.data.reference import spill
-from plugmesh.errors import PlugmeshError
+from plugmesh.data.reference import rename, spill
+from plugmesh.data.schema import schema_of
+from plugmesh.errors import Cancelled, PlugmeshError
 from plugmesh.objects.port import ObjectStore
 
 MAP_FROM_BYTES = 16 * 1024
@@ -67,7 +71,9 @@ class Attempt:
         self._nonce = ""
         self._keys: list[str] = []
         self._workspace: Workspace | None = None
+        self._context: Context | None = None
         self._reports: Reports | None = None
+        self._rejected = Rejected(lambda: runner.store, self._key, assign.rejects)
         self._store: ObjectStore = runner.store
         self._given: Mapping[str, Sequence[Given]] = {}
         self._caller: Caller | None = None
@@ -106,13 +112,37 @@ class Attempt:
             self._runner.ceilings.set_files(limits, recount=mapped)
         workspace = self._workspace = Workspace(lambda: self._store, self._key)
         values = {port: [given.value for given in found] for port, found in self._given.items()}
-        context = self._context(workspace) if caller.module.signature.context is not None else None
-        return caller, caller.prepare(values, assign.params, workspace, context)
+        tables = [one.ref.rows for found in self._given.values() for one in found if isinstance(one.ref, DataRef)]
+        self._rejected.rows_in = sum(tables) if tables else None
+        if caller.module.signature.context is not None:
+            self._context = self._make_context(workspace)
+        return caller, caller.prepare(values, assign.params, workspace, self._context)
 
-    def _context(self, workspace: Workspace) -> Context:
+    def calls(self, prepared: Prepared) -> Calls[Done]:
+        """The calls of the function: usually one; their result is the attempt's."""
+        assert self._caller is not None
+        assert self._workspace is not None
+        work = AttemptWork(
+            self.assign,
+            self._caller,
+            self._given,
+            self._finish,
+            inputs=self._runner.inputs,
+            store=self._store,
+            key=self._key,
+            workspace=self._workspace,
+            context=self._context,
+            rejected=self._rejected,
+            reports=self._reports,
+        )
+        return Calls(work, prepared)
+
+    def _make_context(self, workspace: Workspace) -> Context:
         assign = self.assign
         tell = None if self._teller is None else self._teller()
-        self._reports = Reports(workspace, _step_log, tell, self._on_artifact)
+        assert self._caller is not None
+        same = self._caller.module.contract.traits.rows == "same"
+        self._reports = Reports(workspace, _step_log, tell, self._on_artifact, self._rejected, same_rows=same)
         return Context(
             workspace,
             run=assign.run,
@@ -125,13 +155,18 @@ class Attempt:
             reports=self._reports,
         )
 
-    def finish(self, returned: Any, prepared: Prepared) -> Done:
+    def _finish(self, returned: Any, prepared: Prepared, handed: Handed) -> Done:
         """Check and write what the function returned."""
         assert self._caller is not None
         assert self._workspace is not None
         collected = self._caller.collect(returned, prepared, self._workspace)
-        outputs = Outputs(self._store, self._caller, self.assign, self._given, self._key)
+        outputs = Outputs(self._store, self._caller, self.assign, handed, self._key)
         written = outputs.write(collected)
+        self._rejected.check(written.rows)
+        rejected = self._rejected_rows()
+        if rejected is not None:
+            written.outputs[REJECTED] = rejected
+            written.bytes_written += self._rejected.bytes
         if self._alone:
             self._runner.ceilings.lift()
         return self._done(written, self._stats(written))
@@ -141,7 +176,8 @@ class Attempt:
         assign = self.assign
         if self._alone:
             self._runner.ceilings.lift()
-        self._delete_written()
+        rejected = None if isinstance(error, Cancelled) else self._rejected_until_now()
+        self._delete_written(rejected)
         file, line = self._place()
         told = step_error(error, self._ref, file, line)
         exceeded = limit_error(error, self._ref, assign.limits, self._own_limits) if self._alone else None
@@ -153,22 +189,46 @@ class Attempt:
             step=assign.step,
             epoch=assign.epoch,
             error=told,
+            rejected=rejected,
             artifacts=self._artifacts(),
             stats=self._stats(None),
         )
 
+    def _rejected_rows(self) -> DataRef | None:
+        """The rows that were rejected; columns that were bound to the module's names have their own again."""
+        ref = self._rejected.finish()
+        if ref is None or not self.assign.bind:
+            return ref
+        names = schema_of(ref).names
+        back = {ours: own for ours, own in self.assign.bind.items() if ours in names and own not in names}
+        return rename(ref, back) if back else ref
+
+    def _rejected_until_now(self) -> Reference | None:
+        """Those of an attempt that failed, as far as there is room for them."""
+        try:
+            ref = self._rejected_rows()
+            return None if ref is None else self._spilled(REJECTED, ref)
+        except PlugmeshError as error:
+            _log.warning("the rejected rows of %s could not be kept: %s", self.assign.attempt, error)
+            return None
+
     def _artifacts(self) -> tuple[FileRef, ...]:
         return () if self._reports is None else tuple(self._reports.artifacts.values())
 
-    def _delete_written(self) -> None:
+    def _delete_written(self, rejected: Reference | None) -> None:
         if self._workspace is not None:
             self._workspace.give_up()
         kept = {ref.key for ref in self._artifacts()}
+        if rejected is not None:
+            ref = self._rejected.finish()
+            kept |= referenced_keys(rejected) | (set() if ref is None else referenced_keys(ref))
+        else:
+            self._rejected.drop()
         for key in self._keys:
             if key not in kept:
                 with suppress(PlugmeshError):
                     self._runner.store.delete(key)
-        self._keys.clear()
+        self._keys[:] = [key for key in self._keys if key in kept]
 
     def _place(self) -> tuple[str, int | None]:
         """File and line of the function; of a file that could not be imported its name alone."""
@@ -199,12 +259,14 @@ class Attempt:
     def _shortened(self, result: Done | Failed) -> Done | Failed:
         if isinstance(result, Failed):
             error = result.error.model_copy(update={"traceback": "", "message": result.error.message[:_SHORT_CHARS]})
-            return result.model_copy(update={"error": error})
-        outputs = {
-            port: spill(self._runner.store, self._key(f"{port}-tight-ref"), ref, limit_bytes=TIGHT_SPILL_BYTES)
-            for port, ref in result.outputs.items()
-        }
+            return result.model_copy(update={"error": error, "rejected": self._tight(REJECTED, result.rejected)})
+        outputs = {port: self._tight(port, ref) for port, ref in result.outputs.items()}
         return result.model_copy(update={"outputs": outputs})
+
+    def _tight(self, port: str, ref: Reference | None) -> Reference | None:
+        if ref is None:
+            return None
+        return spill(self._runner.store, self._key(f"{port}-tight-ref"), ref, limit_bytes=TIGHT_SPILL_BYTES)
 
     def _done(self, written: Written, stats: AttemptStats) -> Done:
         assign = self.assign
@@ -258,7 +320,8 @@ class Attempt:
             rows_in=rows_in,
             rows_out=made.rows,
             rows_passed=made.rows_passed,
-            rows_failed=0 if self._reports is None else self._reports.rows_failed,
+            rows_failed=self._rejected.rows,
+            reasons=self._rejected.reasons or None,
             bytes_read=bytes_read,
             bytes_written=made.bytes_written,
             bytes_passed=made.bytes_passed,

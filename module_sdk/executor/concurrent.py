@@ -27,7 +27,7 @@ from module_sdk.logchunks import LogChunks, pause_s
 from module_sdk.steplog import StepLog
 from module_sdk.testing import gather
 from plugmesh.contracts.messages import Assign, Done, Failed, LogRef
-from plugmesh.errors import PlugmeshError
+from plugmesh.errors import DataError, PlugmeshError
 
 READ_BYTES = 256 * 1024
 _log = logging.getLogger("module_sdk")
@@ -146,12 +146,15 @@ class ConcurrentExecutor:
         if cold:
             self._leaving.listen()
             self._send(frame(Kind.STARTED, number))
-        returned: Any = caller.module.function(*prepared.args, **prepared.kwargs)
-        if inspect.isawaitable(returned):
-            returned = await returned
-        elif inspect.isasyncgen(returned):
-            returned = await gather(returned)
-        return attempt.finish(returned, prepared)
+        calls = attempt.calls(prepared)
+        while (asked := calls.asked) is not None:
+            try:
+                returned = await _returned(caller.module.function(*asked.args, **asked.kwargs))
+            except DataError as error:
+                calls.failed(error)
+            else:
+                calls.returned(returned)
+        return calls.result
 
     def _send(self, data: bytes) -> None:
         """The supervisor always reads: this blocks for as long as it takes to do so."""
@@ -162,6 +165,13 @@ class ConcurrentExecutor:
     def _is_cancelled() -> bool:
         task = asyncio.current_task()
         return task is not None and task.cancelling() > 0
+
+
+async def _returned(found: Any) -> Any:
+    """What a function gives in the end: of an `async def`, or of an async generator."""
+    if inspect.isawaitable(found):
+        return await found
+    return await gather(found) if inspect.isasyncgen(found) else found
 
 
 async def _keep_log(chunks: LogChunks, sink: MemorySink) -> None:

@@ -58,6 +58,10 @@ class Inputs:
             for port, references in assign.inputs.items()
         }
 
+    def again(self, assign: Assign, caller: Caller, port: str, reference: Reference, ref: DataRef) -> Given:
+        """What a port is given of another table (`ref`: its columns bound) than the one of the assignment."""
+        return self._table(caller, port, reference, ref, self._wanted(assign, caller, port, ref))
+
     def _one(self, assign: Assign, caller: Caller, port: str, bound: Mapping[str, str], reference: Reference) -> Given:
         ref = resolve(self._store, reference) if isinstance(reference, SpilledRef) else reference
         if isinstance(ref, FileRef):

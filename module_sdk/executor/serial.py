@@ -9,9 +9,10 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from types import FrameType
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -27,9 +28,10 @@ from module_sdk.executor.surroundings import Surroundings
 from module_sdk.family import end_children, has_children
 from module_sdk.frames import Frame, FrameReader, Kind, frame
 from module_sdk.logchunks import LONG_S
+from module_sdk.row_calls import Calls
 from plugmesh.contracts.data import FileRef
 from plugmesh.contracts.messages import Assign, Done, Failed
-from plugmesh.errors import PlugmeshError
+from plugmesh.errors import DataError, PlugmeshError
 
 READ_BYTES = 256 * 1024
 
@@ -161,10 +163,20 @@ class SerialExecutor:
                 self._leaving.listen()
                 self._surroundings.remember()
                 self._send(frame(Kind.STARTED, number))
-            returned = caller.module.function(*prepared.args, **prepared.kwargs)
-            return attempt.finish(returned, prepared)
+            return self._call(caller.module.function, attempt.calls(prepared))
         finally:
             self._in_user_code = False
+
+    @staticmethod
+    def _call(function: Callable[..., Any], calls: Calls[Done]) -> Done:
+        while (asked := calls.asked) is not None:
+            try:
+                returned = function(*asked.args, **asked.kwargs)
+            except DataError as error:
+                calls.failed(error)
+            else:
+                calls.returned(returned)
+        return calls.result
 
     def _interrupted(self, signum: int, at: FrameType | None) -> None:
         if self._in_user_code:

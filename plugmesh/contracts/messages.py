@@ -159,7 +159,8 @@ class AttemptStats(Contract):
     """What an attempt used. `read` and `written` list columns per port; bytes are those of the references.
 
     `rows_passed` are those rows of the outputs of which columns are an input's own: passed on by reference, not written.
-    `rows_failed` are the rows that the module left out because they could not be used (`ctx.reject`).
+    `rows_failed` are the rows that the module left out because they could not be used (`ctx.reject`), `reasons` the most
+    frequent reasons with the rows that each was given for.
     """
 
     wall_s: float = 0.0
@@ -175,6 +176,7 @@ class AttemptStats(Contract):
     read: dict[str, tuple[str, ...]] | None = None
     written: dict[str, tuple[str, ...]] | None = None
     passed: dict[str, tuple[str, ...]] | None = None
+    reasons: dict[str, int] | None = None
 
 
 class LogRef(Contract):

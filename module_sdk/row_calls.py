@@ -1,0 +1,240 @@
+"""How often a function is called for one attempt: once; and again without the rows that it cannot use, if it says which.
+
+Pure but for what `Work` does. Calling the function is the executor's part: `Calls` only says with what.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+
+from module_sdk.errors import TooManyRejected
+from module_sdk.invoke import Prepared
+from plugmesh.errors import ContractError, DataError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+RECALLS = 5
+"""So often a function may say anew which rows it cannot use."""
+NARROWED = 100
+"""Most bad rows that are looked for by halving."""
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+
+class RowInput(Protocol):
+    """The only table that a module is handed: its rows are numbered from 0; masks have a truth value for each."""
+
+    rows: int
+
+    def part(self, start: int, rows: int) -> Prepared:
+        """A call with these rows only, to see whether it works."""
+        ...
+
+    def only(self, mask: pa.BooleanArray) -> Prepared:
+        """A call with these rows only, whose outputs count."""
+        ...
+
+    def reject(self, mask: pa.BooleanArray, reason: str) -> None:
+        """Send these rows to the dead letters. Raises `TooManyRejected`."""
+        ...
+
+
+class Work(Protocol[T_co]):
+    """What an attempt does beside calling the function."""
+
+    def finish(self, returned: Any, prepared: Prepared) -> T_co:
+        """Check and write what was returned."""
+        ...
+
+    def look_at(self, returned: Any, prepared: Prepared) -> None:
+        """Check what a call returned that only was to see whether it works."""
+        ...
+
+    def row_input(self) -> RowInput | None:
+        """The only table of the module; `None` if it has none or several."""
+        ...
+
+    def most_narrowed(self) -> int:
+        """How many bad rows may be looked for; 0: none, if the module does not say itself which they are."""
+        ...
+
+    def mark(self) -> Any:
+        """What was reported until now."""
+        ...
+
+    def back_to(self, mark: Any) -> None:
+        """Forget what was reported since; `None`: all of it."""
+        ...
+
+
+class Calls(Generic[T]):
+    """The calls of one attempt: as long as `asked` is not None, call the function with it and say what came of it."""
+
+    def __init__(self, work: Work[T], prepared: Prepared) -> None:
+        self._calls = _calls(work, prepared)
+        self.asked: Prepared | None = next(self._calls)
+        self._result: list[T] = []
+
+    @property
+    def result(self) -> T:
+        """What the attempt comes to, when nothing more is asked."""
+        return self._result[0]
+
+    def returned(self, value: Any) -> None:
+        """Raises what is wrong with it."""
+        try:
+            self.asked = self._calls.send(value)
+        except StopIteration as end:
+            self.asked = None
+            self._result = [end.value]
+
+    def failed(self, error: DataError) -> None:
+        """Raises `error`, if there is nothing else to be done about it."""
+        self.asked = self._calls.throw(error)
+
+
+def _calls(work: Work[T], prepared: Prepared) -> Generator[Prepared, Any, T]:
+    left: _Left | None = None
+    mark = None
+    for again in range(RECALLS + 1):
+        try:
+            returned = yield prepared
+            return work.finish(returned, prepared)
+        except DataError as error:
+            given = None if isinstance(error, TooManyRejected) or again == RECALLS else work.row_input()
+            if given is None or (error.rows is None and (left is not None or not work.most_narrowed())):
+                raise
+            left = left or _Left(given.rows)
+            if error.rows is not None:
+                found = {str(error): left.named(error.rows, error)}
+                work.back_to(mark)
+            else:
+                work.back_to(mark)
+                found = yield from _narrowed(work, given, error)
+            for reason, mask in found.items():
+                given.reject(left.take_out(mask), reason)
+            prepared = given.only(left.all)
+            mark = work.mark()
+    raise AssertionError("the last call either returned or raised")
+
+
+def _narrowed(work: Work[T], given: RowInput, error: DataError) -> Generator[Prepared, Any, dict[str, pa.BooleanArray]]:
+    """The bad rows with their reasons, found by halving: about two calls for each halving, for each bad row.
+
+    Raises `error` if it is not about single rows: the function fails without any, or with each, or there are too many.
+    """
+    import pyarrow as pa
+
+    bad: dict[int, str] = {}
+    if given.rows < 2 or (yield from _fails(work, given, 0, 0)) is not None:
+        raise error
+    ranges = [(given.rows // 2, given.rows), (0, given.rows // 2)]
+    while ranges:
+        start, end = ranges.pop()
+        found = yield from _fails(work, given, start, end - start)
+        if found is None:
+            continue
+        if end - start == 1:
+            bad[start] = str(found)
+        else:
+            middle = (start + end) // 2
+            ranges += [(middle, end), (start, middle)]
+        if len(bad) > work.most_narrowed() or len(bad) == given.rows:
+            raise error
+    if not bad:
+        raise error
+    reasons = dict.fromkeys(bad.values())
+    return {
+        reason: pa.array([bad.get(number) == reason for number in range(given.rows)], pa.bool_()) for reason in reasons
+    }
+
+
+def _fails(work: Work[T], given: RowInput, start: int, rows: int) -> Generator[Prepared, Any, DataError | None]:
+    """Call the function with some rows, to see whether it works with them."""
+    mark = work.mark()
+    prepared = given.part(start, rows)
+    try:
+        returned = yield prepared
+        work.look_at(returned, prepared)
+    except TooManyRejected:
+        raise
+    except DataError as error:
+        work.back_to(mark)
+        return error
+    work.back_to(mark)
+    return None
+
+
+class _Left:
+    """The rows that were not rejected yet, by their numbers in the whole table."""
+
+    def __init__(self, rows: int) -> None:
+        import pyarrow as pa
+
+        self.all: pa.BooleanArray = pa.repeat(pa.scalar(True), rows)
+
+    def named(self, rows: Any, error: DataError) -> pa.BooleanArray:
+        """`DataError(rows=…)`, which is about the rows that are left, over the whole table. Raises `ContractError`."""
+        import pyarrow.compute as pc
+
+        mask = row_mask(rows, int(pc.sum(self.all).as_py() or 0), error)
+        return pc.replace_with_mask(self.all, self.all, mask)
+
+    def take_out(self, mask: pa.BooleanArray) -> pa.BooleanArray:
+        """Take rows out; returns them."""
+        import pyarrow.compute as pc
+
+        self.all = pc.and_not(self.all, mask)
+        return mask
+
+
+def row_mask(rows: Any, count: int, error: DataError | None = None) -> pa.BooleanArray:
+    """Numbers of rows, or a truth value for each of `count` rows, as a mask. Raises `ContractError` for anything else."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    found = _as_array(rows, error)
+    if pa.types.is_boolean(found.type):
+        if len(found) != count:
+            raise _wrong(f"has {len(found):,} truth values, and the table has {count:,} rows", error)
+        mask = pc.fill_null(found, False)
+    elif pa.types.is_integer(found.type) and not found.null_count:
+        outside = found.filter(pc.or_(pc.less(found, 0), pc.greater_equal(found, count)))
+        if len(outside):
+            raise _wrong(f"names row {outside[0].as_py():,}, and the table has the rows 0 to {count - 1:,}", error)
+        numbers = pc.indices_nonzero(pa.repeat(pa.scalar(True), count)).cast(pa.int64())
+        mask = pc.is_in(numbers, value_set=found.cast(pa.int64()))
+    else:
+        raise _wrong(f"holds {found.type}: it takes numbers of rows from 0, or a truth value for each row", error)
+    if not pc.any(mask).as_py():
+        raise _wrong("names no row", error)
+    return mask.combine_chunks() if isinstance(mask, pa.ChunkedArray) else mask
+
+
+def _as_array(rows: Any, error: DataError | None) -> pa.Array:
+    import pyarrow as pa
+
+    if isinstance(rows, int) and not isinstance(rows, bool):
+        rows = [rows]
+    elif isinstance(rows, set | frozenset | range):
+        rows = sorted(rows)
+    elif hasattr(rows, "to_arrow"):  # polars
+        rows = rows.to_arrow()
+    try:
+        found = rows if isinstance(rows, pa.Array | pa.ChunkedArray) else pa.array(rows)
+    except (pa.ArrowException, TypeError, ValueError):
+        raise _wrong(
+            f"is {type(rows).__name__}: it takes numbers of rows from 0, or a truth value for each row", error
+        ) from None
+    found = found.combine_chunks() if isinstance(found, pa.ChunkedArray) else found
+    return found.cast(pa.int64()) if pa.types.is_null(found.type) and not len(found) else found
+
+
+def _wrong(problem: str, error: DataError | None) -> ContractError:
+    said = "" if error is None else f" (it said: {error})"
+    wrong = ContractError(f"rows= of a DataError {problem}{said}")
+    wrong.__cause__ = error
+    return wrong
