@@ -16,6 +16,7 @@ from scheduler.plan import PlanNode
 from scheduler.retry import DEFAULT
 
 ROUNDING_S = 0.001
+_TRIED = frozenset({StepState.WAITING, StepState.ASSIGNED})
 _AFTER_FAILURE = frozenset({StepState.WAITING, StepState.FAILED})
 
 
@@ -45,12 +46,10 @@ class Retries(Rule):
             if change.failures != before.failures + 1 or change.state not in _AFTER_FAILURE:
                 yield f"its failures went from {before.failures} to {change.failures} as it became {change.state}"
             elif change.state is StepState.WAITING:
-                yield from self._wrong_wait(change, before, policy)
-        early = before.state is StepState.WAITING and change.state is StepState.READY and before.wake_at is not None
-        if early and change.at < (before.wake_at or 0.0) - ROUNDING_S:
-            yield f"it was to wait until {before.wake_at}, and is tried again at {change.at}"
+                yield from self._wrong_wait(change, policy)
+        yield from _wrong_time(change, before, policy)
 
-    def _wrong_wait(self, change: StepChange, before: Seen, policy: RetryPolicy) -> Iterator[str]:
+    def _wrong_wait(self, change: StepChange, policy: RetryPolicy) -> Iterator[str]:
         if change.failures >= policy.attempts:
             yield f"it is to be tried again after {change.failures} failures, its policy allows {policy.attempts} tries"
         epoch, error_class = self._failed.get(change.step, (0, None))
@@ -62,14 +61,23 @@ class Retries(Rule):
         waits = change.wake_at - change.at
         if not shortest - ROUNDING_S <= waits <= longest + ROUNDING_S:
             yield f"it waits {waits:.3f} s after failure {change.failures}, its policy says {shortest:g} to {longest:g} s"
-        if policy.total_s is not None and before.ready_at is not None:
-            over = change.wake_at - before.ready_at - policy.total_s
-            if over > ROUNDING_S:
-                yield f"it is to be tried again {over:.3f} s after the {policy.total_s:g} s that its tries have in all"
+
+
+def _wrong_time(change: StepChange, before: Seen, policy: RetryPolicy) -> Iterator[str]:
+    waits_until = before.wake_at if before.state is StepState.WAITING and change.state is StepState.READY else None
+    if waits_until is not None and change.at < waits_until - ROUNDING_S:
+        yield f"it was to wait until {waits_until}, and is tried again at {change.at}"
+    begins = change.wake_at if change.state is StepState.WAITING else change.at
+    if policy.total_s is None or before.ready_at is None or change.state not in _TRIED or begins is None:
+        return
+    over = begins - before.ready_at - policy.total_s
+    if over > ROUNDING_S:
+        yield f"it is {change.state} {over:.3f} s after the {policy.total_s:g} s that its tries have in all"
 
 
 def wait_s(policy: RetryPolicy, failures: int) -> tuple[float, float]:
     """The shortest and the longest wait, in seconds, after the `failures`-th failure."""
-    growth = 2.0 ** min(failures - 1, 60) if policy.backoff == "exponential" else 1.0
-    longest = min(policy.max_delay_s, policy.delay_s * growth)
+    longest = policy.delay_s
+    if policy.backoff == "exponential":
+        longest = min(policy.max_delay_s, longest * 2.0 ** min(failures - 1, 60))
     return (0.0 if policy.jitter else longest), longest

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,7 +10,10 @@ from pathlib import Path
 import pytest
 
 from plugmesh.objects.local import LocalStore
+from scheduler.invariants import reading
 from scheduler.invariants.folder import check_folder
+from scheduler.invariants.names import INVARIANTS
+from scheduler.invariants.violation import Report, Violation
 from tests.sim.doctored import Doctored, attempt_change, step_change
 from tests.sim.workload import CANCELLED, FAILED, SUCCEEDED, Job, chain, mapped, single
 from tests.sim.world import World
@@ -193,3 +197,91 @@ def test_a_data_folder_is_checked_while_its_server_may_be_writing(mesh: Doctored
     assert all(problem.startswith("replay: run run-") for problem in problems)
     server.close()
     assert [str(violation) for violation in check_folder(tmp_path).violations] == problems
+
+
+@pytest.mark.parametrize(
+    "change", ["UPDATE step SET epoch = 7 WHERE id = 'n1'", "DELETE FROM run WHERE flow = 'chain'"]
+)
+def test_long_runs_are_read_page_by_page_with_the_same_result(
+    mesh: Doctored, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    mesh.sql(change)
+    at_once = mesh.report()
+    monkeypatch.setattr(reading, "PAGE_ROWS", 3)
+    monkeypatch.setattr(reading, "WINDOW_RUNS", 2)
+    by_page = mesh.report()
+    assert at_once.violations
+    assert (by_page.violations, by_page.counts) == (at_once.violations, at_once.counts)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE event SET changes = 'no JSON' WHERE seq = 2",
+        'UPDATE event SET changes = replace(changes, \'"change":"step"\', \'"change":"else"\')',
+        "UPDATE step SET outputs = '{\"out\": 5}' WHERE id = 'n1'",
+        "UPDATE revision SET flow = '{}'",
+        "UPDATE run SET shard = shard + 1",
+        "DELETE FROM run WHERE state = 'succeeded'",
+    ],
+)
+def test_rows_that_cannot_be_read_or_belong_to_nobody(mesh: Doctored, change: str) -> None:
+    assert mesh.sql(change) >= 1
+    assert "rows" in mesh.found()
+
+
+def test_a_step_that_is_not_in_the_flow(mesh: Doctored) -> None:
+    mesh.append(CHAIN, step_change("nowhere", "ready"))
+    assert "rows" in mesh.found()
+
+
+def test_a_run_whose_old_events_are_gone_is_checked_by_its_other_rows(mesh: Doctored) -> None:
+    mesh.sql(
+        f"DELETE FROM event WHERE run = {mesh.run(CHAIN)} AND seq < (SELECT max(seq) FROM event WHERE run = {mesh.run(CHAIN)})"
+    )
+    report = mesh.report()
+    assert (report.violations, report.counts["runs without history"]) == ([], 1)
+    mesh.sql(f"UPDATE step SET state = 'running' WHERE run = {mesh.run(CHAIN)} AND id = 'n3'")
+    assert mesh.found() == {"terminal"}
+
+
+def test_data_that_was_given_up_is_not_looked_for(mesh: Doctored) -> None:
+    mesh.disk.objects.clear()
+    assert mesh.found() == {"objects"}
+    mesh.sql("UPDATE run SET data_gone_at = 5.0")
+    assert mesh.violations() == []
+
+
+@pytest.mark.parametrize(
+    ("bytes_there", "hashes", "found"),
+    [(b"", False, {"objects"}), (b"", True, {"objects"}), (None, False, set()), (None, True, {"objects"})],
+)
+def test_without_hashes_only_presence_and_length_are_looked_at(
+    mesh: Doctored, bytes_there: bytes | None, hashes: bool, found: set[str]
+) -> None:
+    key = next(key for key in mesh.disk.objects if "/n3/1/" in key)
+    other = b"?" * len(mesh.disk.objects[key][0]) if bytes_there is None else bytes_there
+    mesh.disk.objects[key] = (other, 0.0)
+    assert mesh.found(hashes=hashes) == found
+
+
+def test_an_attempt_that_its_events_do_not_know(mesh: Doctored) -> None:
+    mesh.sql(f"INSERT INTO attempt (run, step, epoch, state, at) VALUES ({mesh.run(CHAIN)}, 'n0', 1, 'stale', 1.0)")
+    assert mesh.found() == {"replay"}
+
+
+def test_no_more_violations_are_kept_than_anybody_reads() -> None:
+    report = Report(most=2)
+    for number in range(5):
+        report.add(Violation("rows", f"{number}"))
+    assert (len(report.violations), report.more, report.kinds["rows"], report.ok) == (2, 3, 5, False)
+
+
+def test_every_invariant_has_a_name_and_a_sentence() -> None:
+    said = {
+        name
+        for path in Path(reading.__file__).parent.glob("*.py")
+        for name in re.findall(r'(?:say\(|Violation\(|yield )\s*"([a-z]+)",', path.read_text())
+    }
+    assert said <= set(INVARIANTS)
+    assert set(INVARIANTS) - said <= {"letters"}
