@@ -168,6 +168,12 @@ class StateUnavailable(PlugmeshError):
     code = "state-unavailable"
 
 
+class Stopping(StateUnavailable):
+    """The server is about to stop and begins nothing new; nothing was done, the caller tries again."""
+
+    code = "stopping"
+
+
 class Cancelled(BaseException):
     """The run was cancelled while the module worked. Clean up and let it pass; after a grace the process is killed.
 

@@ -22,6 +22,7 @@ from plugmesh.runtime import Runtime
 from scheduler.board import Board
 from scheduler.events import AttemptDone, AttemptFailed, AttemptProgressed, AttemptReturned, AttemptStarted
 from scheduler.runstate import RunState
+from scheduler.unreadable import failure_of
 
 _log = logging.getLogger(__name__)
 
@@ -30,7 +31,7 @@ REST_S = 0.2
 
 
 class Inbound:
-    """Applies `results` messages. An unreadable one is logged and dropped: its lease will tell."""
+    """Applies `results` messages. An unreadable one is logged, and fails the attempt that it names, if it names one."""
 
     def __init__(self, runtime: Runtime, board: Board) -> None:
         self._runtime, self._board = runtime, board
@@ -41,8 +42,11 @@ class Inbound:
         try:
             message = decode_result(payload)
         except (InvalidMessage, ProtocolMismatch) as error:
-            _log.warning("dropped a message: %s", error)
-            return
+            failed = failure_of(payload, error)
+            _log.warning("%s: %s", "dropped a message" if failed is None else f"{failed.attempt} fails", error)
+            if failed is None:
+                return
+            message = failed
         if isinstance(message, Renew):
             self._renew(message, shard)
             return

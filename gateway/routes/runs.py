@@ -1,4 +1,4 @@
-"""`/runs`: submit one or many, look, wait, follow, list, cancel, delete."""
+"""`/runs`: submit one or many, run again, look, wait, follow, list, cancel, delete."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from gateway.core import Gateway
 from gateway.documents.document import answers, frames_of, no_content
 from gateway.documents.frames import RunChange, RunEnd
 from gateway.documents.problem import problems
-from gateway.documents.runs import AcceptedRun, BatchAnswer, ControlledRun, RunList, ShownRun
+from gateway.documents.runs import AcceptedRerun, AcceptedRun, BatchAnswer, ControlledRun, RunList, ShownRun
 from gateway.errors import BadRequest
 from gateway.events import is_over, read_page, stream
 from gateway.parameters import RUN_PARAMETER, Cursor, OneNamespace, RunId, header, query
-from gateway.requests import BatchRequest, ControlRequest, RunRequest
+from gateway.requests import BatchRequest, ControlRequest, RerunRequest, RunRequest
 from gateway.routing import API, actor_of, json_body
 
 _KEY = "The same key again (in the flow's namespace) answers with the run that it made before"
@@ -63,7 +63,7 @@ class RunRoutes:
             tags=[*tags],
             openapi_extra={**json_body(RunRequest), "parameters": [_KEY_HEADER]},
             responses=answers(AcceptedRun, 202, "The run is written down")
-            | problems("not-found", "conflict", "request-invalid", "flow-invalid", "ownership-lost"),
+            | problems("not-found", "conflict", "request-invalid", "flow-invalid", "ownership-lost", "stopping"),
         )
         add(
             f"{path}:batch",
@@ -96,6 +96,19 @@ class RunRoutes:
                 openapi_extra={**json_body(ControlRequest, required=False), "parameters": [RUN_PARAMETER]},
                 responses=answers(ControlledRun, 202, "It is written down") | refused,
             )
+        add(
+            f"{one}/rerun",
+            self.rerun,
+            methods=["POST"],
+            status_code=202,
+            tags=[*tags],
+            openapi_extra={
+                **json_body(RerunRequest, required=False),
+                "parameters": [RUN_PARAMETER, _KEY_HEADER],
+            },
+            responses=answers(AcceptedRerun, 202, "The run is written down")
+            | problems("not-found", "conflict", "request-invalid", "flow-invalid", "ownership-lost", "stopping"),
+        )
         add(
             f"{one}/events",
             self.events,
@@ -166,6 +179,19 @@ class RunRoutes:
         """Delete a run that has ended: its steps, events and logs, and the data that no other run uses."""
         await self._gateway.runs.delete(run)
         return Response(status_code=204)
+
+    @access(Action.SUBMIT, Kind.RUN)
+    async def rerun(self, request: Request) -> Response:
+        """Run again a run that has ended: a new run of the very same revision of its flow, whose `origin` it is.
+
+        Steps that were accepted are recovered: they are not executed, and their data is the same. Steps are executed that
+        did not succeed, or are asked for, or would see another param or input than they did, and all below them.
+        """
+        body = await read_json_body(request, self._gateway.settings.json_limit_bytes)
+        key = request.headers.get("idempotency-key")
+        run = request.path_params["run"]
+        accepted = await self._gateway.reruns.rerun(run, body, key, actor_of(request).name)
+        return Json(accepted, 202, {"location": f"{API}/runs/{accepted['id']}"})
 
     @access(Action.CANCEL, Kind.RUN)
     async def cancel(self, request: Request) -> Response:

@@ -15,9 +15,13 @@ ORPHAN_EXIT_S = 60.0
 _SDK = (sys.executable, "-P", "-m", "module_sdk.serving")
 
 
-def serve_command(file: Path, slots: int | None = None, token_file: Path | None = None) -> tuple[str, ...]:
+def serve_command(
+    file: Path, slots: int | None = None, token_file: Path | None = None, drain_s: float | None = None
+) -> tuple[str, ...]:
     """Serve an author's file for a person."""
-    return (*_SDK, str(file), *(() if slots is None else ("--slots", str(slots))), *_join_token(token_file))
+    numbers = (("--slots", slots), ("--drain-s", drain_s))
+    options = (word for name, value in numbers if value is not None for word in (name, f"{value:g}"))
+    return (*_SDK, str(file), *options, *_join_token(token_file))
 
 
 def file_command(file: Path, slots: int, drain_s: float, token_file: Path | None = None) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from gateway.tokens import Tokens
 from gateway.unplugged import Unpluggeds
 from plugmesh.bus.embedded import HubBus
 from plugmesh.cli.attempt_defaults import AttemptSettings
+from plugmesh.cli.closing_intake import ClosingIntake
 from plugmesh.cli.upkeep import Upkeep
 from plugmesh.errors import ConfigurationError, StoreFull
 from plugmesh.hub.hub import Hub
@@ -45,6 +46,7 @@ class Mesh:
     bus: HubBus
     registry: Registry
     engine: Engine
+    intake: ClosingIntake
     gateway: Gateway
     upkeep: Upkeep
 
@@ -73,11 +75,12 @@ class Mesh:
             defaults=AttemptSettings(settings),
             on_notifications=lambda: upkeep.notifier.wake(),  # noqa: PLW0108  it is made below
         )
+        intake = ClosingIntake(engine)
         reader = Reader(runtime, objects_url, settings)
         gateway = Gateway(
             runtime=runtime,
             state=state,
-            intake=engine,
+            intake=intake,
             registry=registry,
             bus=bus,
             objects=objects,
@@ -85,14 +88,14 @@ class Mesh:
             settings=settings,
         )
         upkeep = Upkeep.of(gateway, engine, objects, settings=settings, data=data, url=url)
-        return cls(state, objects, hub, bus, registry, engine, gateway, upkeep)
+        return cls(state, objects, hub, bus, registry, engine, intake, gateway, upkeep)
 
     def app(self, modules: Check, tokens: Tokens | None, unplugged: Unpluggeds = tuple) -> FastAPI:
         """The web application; `modules` says whether the palette is there, `unplugged` which files are not in it.
 
         With `tokens`, callers must show one.
         """
-        checks = {"modules": modules, "scheduler": self._scheduler}
+        checks = {"modules": modules, "scheduler": self._scheduler, "submits": self.intake.closed}
         engine = partial(engine_figures, self.engine, self.gateway.runtime)
         figures = (self.state.figures, self.objects.figures, engine, self.upkeep.figures)
         upkeep = self.upkeep

@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+from module_sdk.supervisor.signals import ASKED_BY_SERVER
 from plugmesh.cli.process import ProcessId
 from plugmesh.cli.record import MARK, Kept
 from plugmesh.runtime import Runtime
@@ -56,7 +57,7 @@ class Running:
         """Ask it to finish what it does and end; who looks after it kills it at `kill_at`."""
         self.kept = self.kept.model_copy(update={"leaving": True})
         self.kill_at = kill_at
-        self.process.send(signal.SIGTERM)
+        self.process.send(ASKED_BY_SERVER)
 
     def kill(self) -> None:
         """End it at once."""

@@ -36,6 +36,10 @@ def serve(
     slots: Annotated[
         int | None, typer.Option(min=1, max=1024, help="Steps that it runs at a time. [default: one a processor]")
     ] = None,
+    drain_s: Annotated[
+        float | None,
+        typer.Option(min=0, help="Seconds that steps at work have to finish when it is stopped. [default: 25]"),
+    ] = None,
     token_file: Annotated[
         Path | None,
         typer.Option(
@@ -47,13 +51,14 @@ def serve(
 ) -> None:
     """Plug the modules of a file into the mesh, and serve them until Ctrl-C.
 
-    The mesh need not be there yet, and may come and go: the process joins it again by itself.
+    The mesh need not be there yet, and may come and go: the process joins it again by itself. At the first Ctrl-C (or
+    SIGTERM) steps that have not begun go to others at once, and those at work may finish; once more ends it at once.
     """
     if not file.is_file():
         raise _failed(NotFound(f"there is no file {file}"))
     if token_file is None and not (os.environ.get(TOKEN_VARIABLE) or os.environ.get(FILE_VARIABLE)):
         token_file = local_file(url, os.environ, JOIN_TOKEN)
-    command = serve_command(file.resolve(), slots, token_file and token_file.absolute())
+    command = serve_command(file.resolve(), slots, token_file and token_file.absolute(), drain_s)
     os.execve(command[0], command, {**os.environ, "PLUGMESH_URL": url})  # noqa: S606  no shell
 
 

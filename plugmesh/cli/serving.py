@@ -31,7 +31,7 @@ from registry.registry import MemberChange
 PALETTE_S = 10.0
 """The banner waits for the server's own modules, but not longer than this: runs are accepted anyway."""
 BREAK_S = 1.0
-"""Requests get so long to finish when a part has failed."""
+"""Requests get so long to finish when a part has failed, or after a second signal."""
 STOP_S = 10.0
 """Stopping the parts must not take longer: a database that hangs must not keep the process."""
 _MOST_SLOTS = 8
@@ -159,23 +159,31 @@ class Server:
     # -- ends --------------------------------------------------------------------------------------------------------
 
     async def _stop(self, web: asyncio.Task[None]) -> None:
+        """Take no more runs, let modules and requests finish, write what is left, give the shards back."""
         if self._signals < 2:  # two that came at once are two
             self._asked.clear()
+        self._mesh.intake.close()
         _say(f"stopping: steps at work have {self._settings.drain_s:g} s to finish (once more to stop at once)")
-        hurry = self._runtime.spawn(self._hurry(), "second signal")
+        hurry = self._runtime.spawn(self._hurry(web), "second signal")
         await self._services.stop()
-        hurry.cancel()
         self._web_stop.set()
-        await web
+        await asyncio.wait({web})
+        hurry.cancel()
+        if not web.cancelled():
+            web.result()
         try:
             async with asyncio.timeout(STOP_S):
                 await self._mesh.stop()
         except TimeoutError:
             raise StateUnavailable(f"the parts of the server did not stop within {STOP_S:g} s") from None
 
-    async def _hurry(self) -> None:
+    async def _hurry(self, web: asyncio.Task[None]) -> None:
+        """After a second signal nobody is waited for any longer, but for what is written just now."""
         await self._asked.wait()
         await self._services.stop()
+        self._web_stop.set()
+        await asyncio.wait({web}, timeout=BREAK_S)
+        web.cancel()
 
     async def _break_off(self, web: asyncio.Task[None]) -> None:
         """Stop without trust in any part; the modules go on and find the next server."""

@@ -20,7 +20,10 @@ from plugmesh.cli.terminal_text import one_line, plain
 from plugmesh.errors import ConfigurationError, FlowInvalid, NotFound, NotReachable, PlugmeshError
 from plugmesh.runtime import SystemRuntime
 
-_CODES = {"not-found": ExitCode.NOT_FOUND, "state-unavailable": ExitCode.NOT_REACHABLE, "busy": ExitCode.NOT_REACHABLE}
+_CODES = {
+    "not-found": ExitCode.NOT_FOUND,
+    **dict.fromkeys(("state-unavailable", "busy", "stopping"), ExitCode.NOT_REACHABLE),
+}
 
 
 class Session:

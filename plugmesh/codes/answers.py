@@ -157,6 +157,15 @@ ANSWERS = (
         503,
     ),
     Code(
+        "stopping",
+        "The server is stopping",
+        "The server was asked to stop. It finishes what it has, and takes no new runs; this one was not accepted.",
+        "Somebody stops, restarts or updates it.",
+        "Submit again after `Retry-After` seconds, as often as it takes until the next server is there; with the same "
+        "`Idempotency-Key` that is safe in every case.",
+        503,
+    ),
+    Code(
         "ownership-lost",
         "Another scheduler has taken over",
         "The part of the mesh that was asked does not own the run any more.",

@@ -117,6 +117,15 @@ STEPS = (
         "Look at its log. If long silences are normal for it, raise the limit of silence (`silent_s`) or call `ctx.progress`.",
     ),
     _step(
+        "result-unreadable",
+        "The result cannot be read",
+        "An instance sent the end of an attempt, and the scheduler could not read what it said.",
+        "The instance runs another version of Plugmesh, or is written in another language and has a mistake; or the "
+        "message was damaged or cut off on its way.",
+        "The step is tried again by itself. The message says what was unreadable; serve the module with the server's version "
+        "of Plugmesh.",
+    ),
+    _step(
         "lease-lost",
         "The lease was lost",
         "The scheduler was not heard of for so long that the attempt had to stop.",

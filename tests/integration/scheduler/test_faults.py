@@ -1,13 +1,15 @@
 """The engine when its database, its messages or its callers misbehave: one thing that is wrong stays one thing."""
 
 import asyncio
+import json
 
 import pytest
 
-from plugmesh.contracts.flow import Flow, Node
-from plugmesh.contracts.messages import Accepted, Done, Renew
+from plugmesh.contracts.flow import Flow, Node, RetryPolicy
+from plugmesh.contracts.messages import RESULTS, Accepted, Done, Renew
 from plugmesh.contracts.run import SHARDS, shard_of
 from plugmesh.errors import NotReachable, StateUnavailable
+from plugmesh.state.reads import Reader
 from plugmesh.state.runs import RunFilter, list_runs
 from scheduler import engine as engine_module
 from scheduler import outbound as outbound_module
@@ -285,3 +287,19 @@ async def test_what_a_dropped_shard_had_heard_is_heard_again_in_order(mesh, monk
     assert (await mesh.ended(run)).state == "succeeded"
     assert {row.losses for row in (await mesh.steps(run)).values()} == {0}
     assert {row.epoch for row in (await mesh.steps(run)).values()} == {1}
+
+
+async def test_an_unreadable_result_fails_its_attempt_at_once_and_the_step_is_tried_again(mesh):
+    instance = await mesh.instance()
+
+    def garbled(message):
+        whole = Done(**instance.who(message), outputs=OUT).encode()
+        payload = whole.replace(b'"outputs"', b'"outputs":7,"old"') if message.epoch == 1 else whole
+        mesh.runtime.spawn(instance.bus.publish(RESULTS, message.shard, payload), "result")
+
+    instance.answer = garbled
+    run = await mesh.submit(flow(retry=RetryPolicy(attempts=2, delay_s=0.01)))
+    assert (await mesh.ended(run)).state == "succeeded"
+    stored = await mesh.state.read(Reader.run, run)
+    [first] = await mesh.state.read(Reader.attempts, stored)
+    assert (first.epoch, first.state, json.loads(first.error)["code"]) == (1, "failed", "result-unreadable")

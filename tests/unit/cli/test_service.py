@@ -18,7 +18,8 @@ from tests.waiting import wait_until
 
 SERVE = "import time; time.sleep(600)"
 IGNORE = (
-    "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(600)"
+    "import signal, time; [signal.signal(number, signal.SIG_IGN) for number in (signal.SIGTERM, signal.SIGUSR1)]; "
+    "print('deaf', flush=True); time.sleep(600)"
 )
 BROKEN = "raise SystemExit('orders.py:3: no')"
 
