@@ -74,6 +74,12 @@ def choose(requirement: Requirement, versions: Iterable[str]) -> str | None:
     return max((version for version in versions if fits(requirement, version)), key=precedence, default=None)
 
 
+def previous(requirement: Requirement, version: str, versions: Iterable[str]) -> str | None:
+    """The highest of `versions` that fits, comes before `version`, and promises what it promises (`^`); or `None`."""
+    before = (one for one in versions if precedence(one) < precedence(version))
+    return choose(requirement, (one for one in before if fits(parse_requirement(f"^{one}"), version)))
+
+
 def fitting_versions(reference: str, pinned: str | None, versions: Iterable[str]) -> tuple[str, ...]:
     """Those of `versions` that a module reference allows (only the pinned one, if there is one), lowest first; none
     if the reference cannot be read."""

@@ -174,4 +174,4 @@ def need_of(run: RunState, step: Step) -> Need:
     """What a step asks for; a module whose version the run has resolved stays at it."""
     planned = run.plan.nodes[step.node]
     module = planned.node.module
-    return Need(module, run.pins.get(module), planned.labels)
+    return Need(module, run.pins.get(module), planned.labels, run.plan.flow.quarantine == "previous")

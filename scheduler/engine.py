@@ -38,6 +38,7 @@ from scheduler.inbound import Inbound
 from scheduler.outbound import Outbound
 from scheduler.placing import Placing
 from scheduler.plans import Plans
+from scheduler.quarantines import Quarantines
 from scheduler.runstate import RunState
 from scheduler.shards import RENEW_EVERY_S, Shards
 from scheduler.work import Work, make_commit
@@ -109,6 +110,7 @@ class Engine:
             runtime, store, bus=bus, registry=registry, board=self.board, owner=owner, deliver=self._hear
         )
         self._admission = Admission(runtime, store, self.board, owner=owner, give=self._put)
+        self.quarantines = Quarantines(store, registry)
         self._plans = Plans()
         self._on_notifications = on_notifications
         self._keys: set[tuple[str, str]] = set()
@@ -128,6 +130,7 @@ class Engine:
         """Take the shards, load what they hold, and begin. The registry must have been started."""
         self._ticked_at = self._runtime.now()
         self._watch = self._registry.watch(self._put)
+        await self.quarantines.start()
         self._placing.refresh()
         await self._shards.acquire()
         self.trouble = None
@@ -151,6 +154,7 @@ class Engine:
         self._stopping = True
         if self._watch is not None:
             self._watch.close()
+        self.quarantines.stop()
         self._wake.set()
         for task in self._tasks[1:]:
             task.cancel()
@@ -438,6 +442,7 @@ class Engine:
         except Exception as error:  # noqa: BLE001  any error leaves the outcome unknown
             _log_failure(f"a commit failed; reading {len(commit.positions)} shards again", error)
             self.trouble = f"the last commit failed: {error}"
+            self.quarantines.count(commit.convictions)
             work.fail(error if isinstance(error, StoreFull) else _unknown(error))
             for shard in sorted(work.heard.union(commit.positions)):  # what was heard must be heard again, too
                 self._shards.drop(shard)
@@ -452,6 +457,7 @@ class Engine:
         self.trouble = None
         for run, _ in work.announced:
             run.key = keys.get(run.id, run.key)
+        self.quarantines.count(commit.convictions)
         if commit.notifications:
             self._on_notifications()
         return True

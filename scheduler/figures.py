@@ -27,6 +27,12 @@ def engine_figures(engine: Engine, runtime: Runtime) -> Iterator[Figure | Latenc
     yield count(
         "plugmesh_engine_lost", "Attempts that were given up: not accepted, lease over, or instance gone", board.lost
     )
+    yield count(
+        "plugmesh_engine_convictions",
+        "Attempts that ended the process of their module version, or were alone on an instance that was lost",
+        engine.quarantines.convictions,
+    )
+    yield count("plugmesh_engine_quarantines", "Module versions that were quarantined", engine.quarantines.quarantines)
     yield amount("plugmesh_engine_inbox", "Things that wait for the scheduler's next cycle", engine.inbox)
     yield amount("plugmesh_engine_shards", "Shards of runs that this scheduler owns", len(board.terms))
     yield amounts(

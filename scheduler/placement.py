@@ -14,7 +14,7 @@ from itertools import chain
 from typing import NamedTuple, Protocol
 
 from plugmesh.errors import FlowInvalid
-from registry.versions import choose, parse_reference
+from registry.versions import choose, parse_reference, previous
 from scheduler.durations import Durations
 
 
@@ -31,11 +31,13 @@ class Seat:
 
 
 class Need(NamedTuple):
-    """What a step asks for: a module reference (`name@^1`), the version its run is pinned to, and labels."""
+    """What a step asks for: a module reference (`name@^1`), the version its run is pinned to, and labels. `previous`: for a
+    version that is quarantined an older one will do."""
 
     module: str
     pinned: str | None = None
     labels: frozenset[tuple[str, str]] = frozenset()
+    previous: bool = False
 
     @property
     def name(self) -> str:
@@ -96,6 +98,7 @@ class Placement:
         self._lines: dict[Line, list[Waiting]] = {}
         self._candidates: dict[Need, tuple[str, tuple[Seat, ...]]] = {}
         self._seats: tuple[Seat, ...] = ()
+        self._quarantined: Collection[tuple[str, str]] = frozenset()
         self._order = 0
 
     def __len__(self) -> int:
@@ -105,8 +108,9 @@ class Placement:
         """Every step in line, in no order."""
         return chain.from_iterable(self._lines.values())
 
-    def roster(self, seats: Iterable[Seat]) -> None:
-        """The instances there are now."""
+    def roster(self, seats: Iterable[Seat], quarantined: Collection[tuple[str, str]] = frozenset()) -> None:
+        """The instances there are now, and the names and versions of which nobody is given any more."""
+        self._quarantined = quarantined
         self._seats = tuple(sorted(seats, key=lambda seat: seat.instance))
         self._candidates.clear()
 
@@ -118,6 +122,19 @@ class Placement:
     def served(self, need: Need) -> bool:
         """Some instance that takes work offers what `need` asks for."""
         return bool(self._fit(need)[1])
+
+    def version(self, need: Need) -> str:
+        """The version that `need` gets; empty if none."""
+        return self._fit(need)[0]
+
+    def withheld(self, need: Need) -> str | None:
+        """The version that `need` would get if it were not quarantined."""
+        try:
+            name, requirement = parse_reference(need.module)
+        except FlowInvalid:
+            return None
+        wanted = need.pinned or choose(requirement, _offered(name, self._fitting(name, need)))
+        return wanted if wanted is not None and (name, wanted) in self._quarantined else None
 
     def unserved(self) -> list[tuple[Line, list[Waiting]]]:
         """Lines that nobody can serve now, with their steps, which stay in line."""
@@ -188,18 +205,24 @@ class Placement:
             name, requirement = parse_reference(need.module)
         except FlowInvalid:  # validation says so; here it only means that nobody serves it
             return "", ()
-        fitting = [
-            seat
-            for seat in self._seats
-            if seat.open and name in seat.offers and need.labels <= frozenset(seat.labels.items())
-        ]
-        offered = {version for seat in fitting for version in seat.offers[name]}
-        version = need.pinned if need.pinned in offered else None
-        if need.pinned is None:
-            version = choose(requirement, offered)
-        if version is None:
+        fitting = self._fitting(name, need)
+        offered = _offered(name, fitting)
+        version = need.pinned or choose(requirement, offered)
+        if version is not None and (name, version) in self._quarantined:
+            usable = {one for one in offered if (name, one) not in self._quarantined}
+            version = previous(requirement, version, usable) if need.previous else None
+        if version not in offered:
             return "", ()
         return version, tuple(seat for seat in fitting if version in seat.offers[name])
+
+    def _fitting(self, name: str, need: Need) -> list[Seat]:
+        """Seats with the module and the labels."""
+        open_seats = (seat for seat in self._seats if seat.open and name in seat.offers)
+        return [seat for seat in open_seats if need.labels <= frozenset(seat.labels.items())]
+
+
+def _offered(name: str, seats: Iterable[Seat]) -> set[str]:
+    return {version for seat in seats for version in seat.offers[name]}
 
 
 def _idle(seats: tuple[Seat, ...], load: Load, closed: set[str]) -> Seat | None:

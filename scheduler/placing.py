@@ -39,7 +39,8 @@ class Placing:
     def refresh(self) -> None:
         """The roster has changed."""
         members = self._registry.members().values()
-        self._board.placement.roster(seat_of(member, self._registry) for member in members)
+        seats = (seat_of(member, self._registry) for member in members)
+        self._board.placement.roster(seats, self._registry.quarantined())
 
     def place(self, resting: dict[str, float]) -> None:
         """Send out whatever has someone with credit for it."""
@@ -55,7 +56,7 @@ class Placing:
         run = board.runs[placed.run]
         step = run.steps[placed.step]
         need = need_of(run, step)
-        if need.pinned not in (None, placed.version):
+        if need.pinned not in (None, placed.version) and board.placement.version(need) != placed.version:
             board.line_up(run, step)  # the run was pinned to another version while this step stood in line
             return
         contract = self._registry.contract(need.name, placed.version)
@@ -126,6 +127,9 @@ class Placing:
                 board.happen(run, ModuleFound(at, step_id))
 
     def _why(self, need: Need) -> str:
+        if (withheld := self._board.placement.withheld(need)) is not None:
+            none_before = "; no version before it that would do is served" if need.previous else ""
+            return f"{self._registry.disabled(need.name, withheld)}{none_before}"
         if (switch := self._switch(need)) is not None:
             return str(switch)
         wanted = f"{need.name}@{need.pinned}" if need.pinned else need.module

@@ -1,4 +1,4 @@
-"""From convictions that are committed to versions that nobody is given any more."""
+"""From convictions in commits to versions that nobody is given any more."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ class Quarantines:
         if self._watch is not None:
             self._watch.close()
 
-    def committed(self, found: Iterable[Conviction]) -> None:
-        """These convictions are in SQL."""
+    def count(self, found: Iterable[Conviction]) -> None:
+        """These convictions are in SQL, or may be: whatever became of the commit, the deaths were seen."""
         for conviction in found:
             self.convictions += 1
             quarantine = self._ledger.convict(conviction)

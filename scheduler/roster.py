@@ -13,9 +13,10 @@ BACK_WITHIN_S = 1.0
 
 
 def seat_of(member: Member, registry: Registry) -> Seat:
-    """What placement needs to know of a member: what it offers without what a person has disabled."""
+    """What placement needs to know of a member: what it offers without what a person has disabled. Who is quarantined
+    counts when a version is chosen: it is not simply gone."""
     registration = member.registration
-    offers = {name: _enabled(name, versions, registry) for name, versions in member.offers.items()}
+    offers = {name: _allowed(name, versions, registry) for name, versions in member.offers.items()}
     return Seat(
         instance=member.instance,
         slots=registration.slots,
@@ -26,8 +27,9 @@ def seat_of(member: Member, registry: Registry) -> Seat:
     )
 
 
-def _enabled(name: str, versions: tuple[str, ...], registry: Registry) -> tuple[str, ...]:
-    return tuple(version for version in versions if registry.disabled(name, version) is None)
+def _allowed(name: str, versions: tuple[str, ...], registry: Registry) -> tuple[str, ...]:
+    switches = ((version, registry.disabled(name, version)) for version in versions)
+    return tuple(version for version, switch in switches if switch is None or switch.kind == "quarantined")
 
 
 class Departures:

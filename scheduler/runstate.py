@@ -27,6 +27,7 @@ from plugmesh.contracts.run import (
 )
 from plugmesh.flows.feeding import ports_of_elements
 from plugmesh.flows.substitute import Scope, fill_map, scope_of
+from registry.versions import precedence
 from scheduler.changes import AttemptChange, Change, Outputs, ProgressChange, RunChange, StepChange
 from scheduler.plan import Plan, PlanNode
 
@@ -238,11 +239,18 @@ class RunState:
         self._stamp(step, change.at)
         self.touched[step.id] = step
         if step.version is not None:
-            self.pins.setdefault(self.plan.nodes[step.node].node.module, step.version)
+            self._pin(self.plan.nodes[step.node].node.module, step.version)
         if step.item >= 0:
             self._follow_element(step, first)
         else:
             self._follow_node(step)
+
+    def _pin(self, module: str, version: str) -> None:
+        """The run stays at the version that it began with; from one that was quarantined it goes back to an older one, and
+        stays at that."""
+        pinned = self.pins.get(module)
+        if pinned is None or (pinned != version and precedence(version) < precedence(pinned)):
+            self.pins[module] = version
 
     def _new_step(self, step_id: str) -> Step:
         name, _, item = step_id.partition(".")
@@ -329,7 +337,7 @@ class RunState:
         nodes = []
         for step in steps:
             if step.version is not None:
-                self.pins.setdefault(self.plan.nodes[step.node].node.module, step.version)
+                self._pin(self.plan.nodes[step.node].node.module, step.version)
             self.steps[step.id] = step
             if step.item >= 0:
                 self.expand(step.node)
