@@ -147,6 +147,13 @@ STEPS = (
         "Look at the logs of the instances named in the attempts; run the module alone, with limits.",
     ),
     _step(
+        "tries-timeout",
+        "The tries of a step took too long together",
+        "The time that all tries of the step may take, `retry.total`, was over before another one could begin.",
+        "The step failed and was tried again until then, or it waited long for its turn or its module.",
+        "Look at the errors of its attempts, and give the step more time with `retry: {total: …}`.",
+    ),
+    _step(
         "parked-too-long",
         "No module came in time",
         "The step waited for a module that nobody served, as long as the flow allows.",

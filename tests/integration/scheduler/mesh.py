@@ -16,6 +16,7 @@ from plugmesh.contracts.messages import (
     Cancel,
     Done,
     Failed,
+    Recall,
     Renewed,
     Returned,
     decode_dispatch,
@@ -53,6 +54,7 @@ class Instance:
         self.bus = HubBus(mesh.hub)
         self.assigned: list[Assign] = []
         self.cancelled: list[str] = []
+        self.recalled: list[str] = []
         self.superseded: list[str] = []
         self.answer: Callable[[Assign], None] = self.done
 
@@ -86,6 +88,8 @@ class Instance:
                     self.answer(message)
                 case Cancel():
                     self.cancelled.append(message.attempt)
+                case Recall():
+                    self.recalled.append(message.attempt)
                 case Renewed():
                     self.superseded.extend(message.superseded)
 
@@ -140,8 +144,9 @@ class Mesh:
         await self.bus.close()
         await self.state.close()
 
-    async def instance(self, name: str = "i-1", contracts=(STEP,), slots: int = 1) -> Instance:
+    async def instance(self, name: str = "i-1", contracts=(STEP,), slots: int = 1, answer: str = "done") -> Instance:
         instance = Instance(self, name, contracts, slots)
+        instance.answer = getattr(instance, answer)
         self.instances.append(instance)
         await instance.start()
         return instance
@@ -150,8 +155,11 @@ class Mesh:
         submission = Submission(run=self.runtime.new_id("r"), flow=flow, submitted_at=self.runtime.wall(), **fields)
         return (await self.engine.submit(submission)).run
 
+    async def command(self, run: str, kind: str, reason: str = "") -> None:
+        await self.engine.command(Command(command=self.runtime.new_id("c"), run=run, kind=kind, reason=reason))
+
     async def cancel(self, run: str) -> None:
-        await self.engine.command(Command(command=self.runtime.new_id("c"), run=run, kind="cancel"))
+        await self.command(run, "cancel")
 
     async def run(self, run: str):
         return await self.state.read(Reader.run, run)

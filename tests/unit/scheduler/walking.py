@@ -23,6 +23,8 @@ from scheduler.events import (
     Event,
     ModuleFound,
     NoModule,
+    PauseAsked,
+    ResumeAsked,
     RunTimedOut,
     TimeCame,
 )
@@ -87,7 +89,9 @@ class Driver:
         return outcome
 
     def events(self) -> Iterator[Event]:
-        """What could happen now to the steps that are there."""
+        """What could happen now to the run, and to the steps that are there."""
+        if self.run.state == "paused":
+            yield ResumeAsked(self.at)
         for step in list(self.run.steps.values()):
             who = (step.id, step.epoch, step.instance or "")
             match step.state:
@@ -119,6 +123,8 @@ class Driver:
             self.happen(CancelAsked(self.at, "someone", ""))
         elif self.hostile and roll < 0.165:
             self.happen(RunTimedOut(self.at))
+        elif self.hostile and roll < 0.24:
+            self.happen(PauseAsked(self.at, "someone", ""))
         else:
             self.happen(self.random.choice(possible))
         return True
