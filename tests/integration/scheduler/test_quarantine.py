@@ -189,7 +189,7 @@ async def test_a_newer_version_that_fits_is_taken_at_once(mesh):
 async def test_a_restart_keeps_the_quarantine_and_what_was_counted(tmp_path):
     async with meshed(tmp_path) as before:
         await poisoned(before)
-        await wait_until(lambda: before.state.switches())
+        await wait_until(before.state.switches)
         waiting = await before.submit(flow())
         await wait_until(lambda: parked(before, waiting))
     async with meshed(tmp_path) as after:
