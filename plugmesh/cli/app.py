@@ -6,6 +6,7 @@ import typer
 
 from plugmesh.cli.artifacts import artifacts
 from plugmesh.cli.completion import completion
+from plugmesh.cli.control import cancel, pause, resume
 from plugmesh.cli.data import data_app
 from plugmesh.cli.doctor.command import doctor
 from plugmesh.cli.events import events
@@ -16,7 +17,7 @@ from plugmesh.cli.modules import modules
 from plugmesh.cli.notifications import notifications_app
 from plugmesh.cli.replay import replay
 from plugmesh.cli.root import root_app
-from plugmesh.cli.run import cancel, pin, remove, run, unpin, validate
+from plugmesh.cli.run import pin, remove, run, unpin, validate
 from plugmesh.cli.runs import runs
 from plugmesh.cli.serve import module_app
 from plugmesh.cli.settings import settings_app
@@ -43,6 +44,8 @@ def whole_app() -> typer.Typer:
         events,
         replay,
         cancel,
+        pause,
+        resume,
         pin,
         unpin,
         modules,

@@ -16,6 +16,12 @@ Namespace = Annotated[str | None, typer.Option(help="In this namespace; `default
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="The run's id.")]
 StepId = Annotated[str, typer.Argument(metavar="STEP", help="The step: a node's name, or NODE.3 of a mapped node.")]
 PortName = Annotated[str, typer.Argument(metavar="PORT", help="The output port.")]
+Priority = Annotated[
+    int | None, typer.Option(min=-100, max=100, help="Steps of runs with a higher one go first; the flow's otherwise.")
+]
+Deadline = Annotated[
+    str | None, typer.Option(metavar="TIME", help="It ends then, begun or not: +2h, 2026-12-24T18:30Z, 18:30.")
+]
 Limit = Annotated[int, typer.Option(min=1, max=100_000, help="At most so many.")]
 HERE = DEFAULT_URL
 OUT = "out"

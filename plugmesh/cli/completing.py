@@ -66,7 +66,8 @@ def read(root: Any, words: Sequence[str]) -> Typed:
             typed.path.append(word)
             typed.arguments = _arguments(typed.command)
         elif typed.arguments:
-            typed.values[str(typed.arguments.pop(0).name)] = word
+            argument = typed.arguments[0] if typed.arguments[0].nargs == -1 else typed.arguments.pop(0)
+            typed.values[str(argument.name)] = word
     return typed
 
 
@@ -140,6 +141,7 @@ def _notifications(ask: Ask, given: Mapping[str, str]) -> Found:
 
 _NAMES: Mapping[tuple[str, str], Callable[[Ask, Mapping[str, str]], Found]] = {
     ("", "run"): _runs,
+    ("", "runs"): _runs,
     ("", "step"): _steps,
     ("", "port"): _ports,
     ("", "instance"): _instances,

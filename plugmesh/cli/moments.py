@@ -18,8 +18,9 @@ def earlier(text: str, now: float, option: str) -> float:
 
 
 def later(text: str, now: float, option: str) -> float:
-    """Unix time of `text`; a span is that long after `now`. Raises `ConfigurationError`."""
-    return _moment(text, now, 1, option)
+    """Unix time of `text`; a span (`2h`, or `+2h`) is that long after `now`. Raises `ConfigurationError`."""
+    span = text.removeprefix("+")
+    return _moment(span if _SPAN.fullmatch(span) else text, now, 1, option)
 
 
 def _moment(text: str, now: float, sign: int, option: str) -> float:

@@ -1,4 +1,4 @@
-"""Commands that change a run, or would: `run`, `cancel`, `rm`, `pin`, `unpin`, `validate`."""
+"""Commands that make a run or end its keeping: `run`, `rm`, `pin`, `unpin`, `validate`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from plugmesh.cli.arguments import HERE, AsJson, RunId, Url, Yes
+from plugmesh.cli.arguments import HERE, AsJson, Deadline, Priority, RunId, Url, Yes
 from plugmesh.cli.exits import ExitCode
 from plugmesh.cli.flowfile import find_flow, pairs, read_flow
 from plugmesh.cli.follow import follow
@@ -68,9 +68,13 @@ def run(
         list[str] | None, typer.Option(metavar="URL", help="Call this address when the run has ended.")
     ] = None,
     timeout_s: Annotated[float | None, typer.Option(min=0.001, help="The longest time that it may take.")] = None,
+    priority: Priority = None,
+    deadline: Deadline = None,
     each: Annotated[
         str | None,
-        typer.Option(metavar="FILE", help="A run for each line of this file, JSON with `inputs`, `params`, `labels`."),
+        typer.Option(
+            metavar="FILE", help="A run for each line of this file, JSON with `inputs`, `params`, `labels`, …"
+        ),
     ] = None,
     key: Annotated[
         str | None,
@@ -87,7 +91,8 @@ def run(
         if each is not None and out is not None:
             raise ConfigurationError("--out saves the outputs of one run, and --each makes many: leave one of them out")
         labels = pairs(label or (), "--label")
-        asked = Asked(input or (), param or (), labels, notify or (), timeout_s, strict)
+        end = None if deadline is None else later(deadline, session.runtime.wall(), "--deadline")
+        asked = Asked(input or (), param or (), labels, notify or (), timeout_s, strict, priority, end)
         lines = None if each is None else read_lines(each)
         request = request_of(session, find_flow(flow), asked)
         key = key or session.runtime.new_id("key")
@@ -166,20 +171,6 @@ def _wait_for_all(session: Session, made: list[dict[str, Any]]) -> bool:
     counts = Counter(answer["state"] for answer in made)
     session.say(", ".join(f"{number:,} {state}" for state, number in counts.most_common()))
     return any(state != "succeeded" for state in counts)
-
-
-def cancel(
-    run: RunId,
-    reason: Annotated[str, typer.Option(help="Why, for whoever looks at the run later.")] = "",
-    as_json: AsJson = False,
-    url: Url = HERE,
-) -> None:
-    """Cancel a run. Nothing new starts, and steps at work have ten seconds to stop."""
-    with Session(url, as_json) as session:
-        answer = session.client.send("POST", at("runs", run, "cancel"), {"reason": reason})
-        over = answer["state"] in ENDED
-        said = f"{answer['id']} {'had already ended: it ' if over else ''}is {answer['state']}"
-        session.answer(answer, lambda: session.say(said))
 
 
 def remove(run: RunId, yes: Yes = False, as_json: AsJson = False, url: Url = HERE) -> None:

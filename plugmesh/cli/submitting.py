@@ -20,7 +20,7 @@ from plugmesh.errors import ConfigurationError, NotFound
 BATCH_RUNS = 1000
 BATCH_BYTES = 4 * 1024 * 1024
 """One request of a batch has at most so many runs, and about so many bytes."""
-_OWN = {"inputs", "params", "labels", "timeout_s"}
+_OWN = {"inputs", "params", "labels", "timeout_s", "priority", "deadline"}
 """What a line of a batch may have."""
 
 
@@ -34,6 +34,8 @@ class Asked:
     notify: Sequence[str] = ()
     timeout_s: float | None = None
     strict: bool = False
+    priority: int | None = None
+    deadline: float | None = None
 
 
 def request_of(session: Session, flow: FlowFile, asked: Asked) -> dict[str, Any]:
@@ -52,8 +54,11 @@ def request_of(session: Session, flow: FlowFile, asked: Asked) -> dict[str, Any]
         "labels": dict(asked.labels or {}),
         "notify": [{"url": url} for url in asked.notify],
         "timeout_s": asked.timeout_s,
+        "priority": asked.priority,
+        "deadline": asked.deadline,
     }
-    return {name: value for name, value in request.items() if value or name in {"flow", "inputs", "params", "strict"}}
+    always = {"flow", "inputs", "params", "strict"}
+    return {name: value for name, value in request.items() if name in always or value not in (None, [], {})}
 
 
 def submit(session: Session, request: Mapping[str, Any], key: str) -> Any:
@@ -91,7 +96,7 @@ def submit_each(
 
 
 def read_lines(path: str) -> list[Mapping[str, Any]]:
-    """A file of JSON lines; each is an object with `inputs`, `params`, `labels` or `timeout_s` of one run.
+    """A file of JSON lines; each is an object with what one run has of its own: `inputs`, `params`, `labels`, …
 
     Raises `NotFound`, `ConfigurationError` with the number of the line.
     """

@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -12,6 +13,7 @@ from typer.testing import CliRunner, Result
 
 from plugmesh.cli.app import whole_app
 from plugmesh.cli.client import MeshClient
+from plugmesh.contracts.flow import PRIORITY_LIMIT
 
 STEPS = [
     {"id": "it", "state": "running", "epoch": 2, "losses": 1, "failures": 0, "outputs": {}, "reason": None,
@@ -165,6 +167,71 @@ def test_a_run_is_asked_for_with_all_that_was_given(mesh: Mesh, tmp_path: Path) 
     assert body["flow"] == {"ref": "shop/totals@3"}
     assert body["notify"] == [{"url": "https://a.example/hook"}]
     assert (body["labels"], body["timeout_s"]) == ({"team": "a"}, 9.0)
+    assert "priority" not in body
+    mesh.cli("run", "shop/totals", "--priority", "0", "--deadline", "2099-12-24T18:30Z")
+    body = mesh.asked[-1][2]
+    assert (body["priority"], body["deadline"]) == (0, 4101820200.0)
+    mesh.cli("run", "shop/totals", "--deadline", "+2h", "--priority", str(PRIORITY_LIMIT))
+    assert 7100 < mesh.asked[-1][2]["deadline"] - time.time() < 7300
+
+
+def test_what_cannot_be_a_priority_or_a_deadline_is_refused_before_anything_is_sent(mesh: Mesh) -> None:
+    wrong = ("run", "shop/totals", "--priority", str(PRIORITY_LIMIT + 1))
+    assert f"less than or equal to {PRIORITY_LIMIT}" in mesh.cli(*wrong, code=2).stderr
+    assert "--deadline 'soon' is no time" in mesh.cli("run", "shop/totals", "--deadline", "soon", code=2).stderr
+    assert mesh.asked == []
+
+
+@pytest.mark.parametrize(("wish", "state"), [("pause", "paused"), ("resume", "running"), ("cancel", "cancelling")])
+def test_several_runs_are_asked_the_same_with_one_reason(mesh: Mesh, wish: str, state: str) -> None:
+    mesh.answers = {f"POST /runs/{run}/{wish}": {"id": run, "state": state} for run in ("run-1", "run-2")}
+    said = mesh.cli(wish, "run-1", "run-2", "run-1", "--reason", "the source is down").stdout
+    assert said.splitlines() == [f"run-1 is {state}", f"run-2 is {state}"]
+    assert [(path, body) for _, path, body in mesh.asked] == [
+        (f"/runs/{run}/{wish}", {"reason": "the source is down"}) for run in ("run-1", "run-2")
+    ]
+
+
+def test_a_run_that_cannot_be_paused_does_not_keep_the_others_from_it(mesh: Mesh) -> None:
+    mesh.answers = {"POST /runs/run-2/pause": {"id": "run-2", "state": "paused"}}
+    done = mesh.cli("pause", "run-1", "run-2", code=4)
+    assert done.stdout == "run-2 is paused\n"
+    assert "no /runs/run-1/pause" in done.stderr
+    answers = json.loads(mesh.cli("pause", "run-1", "run-2", "--json", code=4).stdout)["runs"]
+    assert [answer.get("state", answer.get("error", {}).get("code")) for answer in answers] == ["not-found", "paused"]
+
+
+def test_one_run_answers_as_the_mesh_does(mesh: Mesh) -> None:
+    mesh.answers = {"POST /runs/run-2/resume": {"id": "run-2", "state": "running"}}
+    assert json.loads(mesh.cli("resume", "run-2", "--json").stdout) == {"id": "run-2", "state": "running"}
+    assert "no /runs/run-1/resume" in mesh.cli("resume", "run-1", code=4).stderr
+    mesh.answers = {"POST /runs/run-2/cancel": {"id": "run-2", "state": "succeeded"}}
+    assert mesh.cli("cancel", "run-2").stdout == "run-2 had already ended: it is succeeded\n"
+
+
+def test_a_paused_run_shows_why_and_until_when_it_stays(mesh: Mesh) -> None:
+    reason = "paused by ann: the source is down"
+    waits = [
+        {"state": "paused", "reason": reason, "step": None, "steps": 0, "until": 0.0},
+        {"state": "running", "reason": "at work", "step": "it", "steps": 1, "until": None},
+        {"state": "parked", "reason": "nobody serves x", "step": "each.0", "steps": 40, "until": 86_400.0},
+    ]
+    paused = {**RUN, "state": "paused", "reason": reason, "ended_at": None, "priority": 7, "deadline": 4101820200.0}
+    mesh.answers = {"GET /runs/run-1": {**paused, "waits_for": waits}, "GET /runs/run-1/steps": {"steps": STEPS}}
+    said = mesh.cli("show", "run-1").stdout
+    assert "run-1 paused" in said
+    assert reason in said
+    assert "priority 7, deadline 2099-12-2" in said
+    assert "it waits until 19" in said
+    assert "each.0 and 39 more are parked: nobody serves x (until 19" in said
+    assert "at work" not in said
+
+
+def test_a_queued_run_shows_what_it_waits_for(mesh: Mesh) -> None:
+    waits = [{"state": "queued", "reason": "a scheduler, which takes it up", "step": None, "steps": 0, "until": None}]
+    queued = {**RUN, "state": "queued", "started_at": None, "ended_at": None, "steps": [], "waits_for": waits}
+    mesh.answers = {"GET /runs/run-1": queued, "GET /runs/run-1/steps": {"steps": []}}
+    assert "it waits for a scheduler, which takes it up" in mesh.cli("show", "run-1").stdout
 
 
 def test_usage_and_what_would_be_removed_are_shown(mesh: Mesh) -> None:

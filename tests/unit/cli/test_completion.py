@@ -41,6 +41,7 @@ def test_commands_and_options_are_offered() -> None:
     [
         (("show", ""), ["run-1"]),
         (("show", "--json", "run"), ["run-1"]),
+        (("pause", "run-1", "run"), ["run-1"]),
         (("logs", "run-1", ""), ["read", "each.3"]),
         (("show", "run-1", "--step", "e"), ["each.3"]),
         (("data", "rows", "run-1", "read", ""), ["out", "rest"]),

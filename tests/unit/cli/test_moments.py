@@ -16,6 +16,7 @@ NOW = 1_800_000_000.0
 def test_a_span_is_counted_from_now(text: str, seconds: float) -> None:
     assert earlier(text, NOW, "--since") == NOW - seconds
     assert later(text, NOW, "--until") == NOW + seconds
+    assert later(f"+{text}", NOW, "--deadline") == NOW + seconds
 
 
 def test_a_day_begins_at_midnight_here_and_a_time_is_today() -> None:
