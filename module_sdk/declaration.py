@@ -11,7 +11,7 @@ from typing import Any
 from module_sdk.columns import PARAM_COLUMN
 from module_sdk.signature import PortParameter, Signature, Style, kind_of, without_none
 from plugmesh.contracts.base import NAME_PATTERN
-from plugmesh.contracts.module import InputPort, ModuleKind, OutputPort, PortKind
+from plugmesh.contracts.module import REJECTED, InputPort, ModuleKind, OutputPort, PortKind
 from plugmesh.data.types import parse_type
 from plugmesh.errors import ContractError
 
@@ -76,6 +76,10 @@ def _output(signature: Signature, name: str, spec: Any, single: bool) -> OutputP
     default = _returned_kind(signature) if single else PortKind.TABLE
     if not re.match(NAME_PATTERN, name):
         raise signature.place.error(f"outputs declares {name!r}, which is no name (letters, digits, _ and -)")
+    if name == REJECTED:
+        raise signature.place.error(
+            f"outputs declares {name!r}, which every module has already: the rows that it rejects (ctx.reject) go there"
+        )
     kind, columns, rest = _spec(signature, "outputs", name, spec, default)
     tables = [port.name for port in signature.ports if port.kind is PortKind.TABLE]
     if isinstance(rest, str) and rest not in tables:

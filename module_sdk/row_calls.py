@@ -25,20 +25,34 @@ T_co = TypeVar("T_co", covariant=True)
 
 
 class RowInput(Protocol):
-    """The only table that a module is handed: its rows are numbered from 0; masks have a truth value for each."""
+    """The only table that a module is handed; masks have a truth value for each of its rows."""
 
-    rows: int
-
-    def part(self, start: int, rows: int) -> Prepared:
-        """A call with these rows only, to see whether it works."""
+    @property
+    def rows(self) -> int:
+        """How many it has."""
         ...
 
     def only(self, mask: pa.BooleanArray) -> Prepared:
-        """A call with these rows only, whose outputs count."""
+        """A call with these rows only."""
         ...
 
     def reject(self, mask: pa.BooleanArray, reason: str) -> None:
         """Send these rows to the dead letters. Raises `TooManyRejected`."""
+        ...
+
+
+class Narrowing(Protocol):
+    """Calls with some rows, only to see whether they work. At most `most` bad rows are looked for."""
+
+    most: int
+    rows: int
+
+    def part(self, start: int, rows: int) -> Prepared:
+        """A call with these rows."""
+        ...
+
+    def look_at(self, returned: Any, prepared: Prepared) -> None:
+        """Check what it returned, to its end; nothing is written."""
         ...
 
 
@@ -49,16 +63,12 @@ class Work(Protocol[T_co]):
         """Check and write what was returned."""
         ...
 
-    def look_at(self, returned: Any, prepared: Prepared) -> None:
-        """Check what a call returned that only was to see whether it works."""
-        ...
-
     def row_input(self) -> RowInput | None:
         """The only table of the module; `None` if it has none or several."""
         ...
 
-    def most_narrowed(self) -> int:
-        """How many bad rows may be looked for; 0: none, if the module does not say itself which they are."""
+    def narrowing(self) -> Narrowing | None:
+        """How to look for bad rows; `None` if it may not be done."""
         ...
 
     def mark(self) -> Any:
@@ -105,23 +115,26 @@ def _calls(work: Work[T], prepared: Prepared) -> Generator[Prepared, Any, T]:
             return work.finish(returned, prepared)
         except DataError as error:
             given = None if isinstance(error, TooManyRejected) or again == RECALLS else work.row_input()
-            if given is None or (error.rows is None and (left is not None or not work.most_narrowed())):
+            narrowing = work.narrowing() if error.rows is None and given is not None and left is None else None
+            if given is None or (error.rows is None and narrowing is None):
                 raise
             left = left or _Left(given.rows)
-            if error.rows is not None:
+            if narrowing is None:
                 found = {str(error): left.named(error.rows, error)}
                 work.back_to(mark)
             else:
+                found = yield from _narrowed(work, narrowing, error)
                 work.back_to(mark)
-                found = yield from _narrowed(work, given, error)
-            for reason, mask in found.items():
-                given.reject(left.take_out(mask), reason)
+            for reason, mask_of_reason in found.items():
+                given.reject(left.take_out(mask_of_reason), reason)
             prepared = given.only(left.all)
             mark = work.mark()
     raise AssertionError("the last call either returned or raised")
 
 
-def _narrowed(work: Work[T], given: RowInput, error: DataError) -> Generator[Prepared, Any, dict[str, pa.BooleanArray]]:
+def _narrowed(
+    work: Work[T], given: Narrowing, error: DataError
+) -> Generator[Prepared, Any, dict[str, pa.BooleanArray]]:
     """The bad rows with their reasons, found by halving: about two calls for each halving, for each bad row.
 
     Raises `error` if it is not about single rows: the function fails without any, or with each, or there are too many.
@@ -142,23 +155,23 @@ def _narrowed(work: Work[T], given: RowInput, error: DataError) -> Generator[Pre
         else:
             middle = (start + end) // 2
             ranges += [(middle, end), (start, middle)]
-        if len(bad) > work.most_narrowed() or len(bad) == given.rows:
+        if len(bad) > given.most or len(bad) == given.rows:
             raise error
     if not bad:
         raise error
-    reasons = dict.fromkeys(bad.values())
     return {
-        reason: pa.array([bad.get(number) == reason for number in range(given.rows)], pa.bool_()) for reason in reasons
+        reason: pa.array([bad.get(number) == reason for number in range(given.rows)], pa.bool_())
+        for reason in dict.fromkeys(bad.values())
     }
 
 
-def _fails(work: Work[T], given: RowInput, start: int, rows: int) -> Generator[Prepared, Any, DataError | None]:
+def _fails(work: Work[T], given: Narrowing, start: int, rows: int) -> Generator[Prepared, Any, DataError | None]:
     """Call the function with some rows, to see whether it works with them."""
     mark = work.mark()
     prepared = given.part(start, rows)
     try:
         returned = yield prepared
-        work.look_at(returned, prepared)
+        given.look_at(returned, prepared)
     except TooManyRejected:
         raise
     except DataError as error:

@@ -29,10 +29,12 @@ from module_sdk.files import File
 from module_sdk.invoke import Caller, Passed, Prepared
 from module_sdk.limits import output_text
 from module_sdk.reports import Reports
+from module_sdk.row_calls import Calls
+from module_sdk.trial_work import TrialWork
 from module_sdk.workspace import Workspace
 from plugmesh.contracts.data import FileRef, ValueRef
 from plugmesh.contracts.module import InputPort, Limits, OutputPort, PortKind
-from plugmesh.errors import DataMismatch, LimitExceeded
+from plugmesh.errors import DataError, DataMismatch, LimitExceeded
 from plugmesh.objects.local import LocalStore
 from plugmesh.objects.port import ObjectStore
 
@@ -40,11 +42,13 @@ from plugmesh.objects.port import ObjectStore
 @dataclass(slots=True)
 class Reported:
     """What a module told people while it ran: the last `ctx.progress` (done, total, message), the files of
-    `ctx.artifact` by name, and the rows of `ctx.reject`."""
+    `ctx.artifact` by name, how many rows could not be used, and those that were kept (`ctx.reject` with rows,
+    `DataError(rows=…)`) as a `pyarrow.Table` with their `_reason`; `None` if none were."""
 
     progress: tuple[float, float | None, str] | None = None
     artifacts: dict[str, File] = field(default_factory=dict)
     rows_failed: int = 0
+    rejected: Any = None
 
 
 def run(module: Module[..., Any], tables: Any = None, reported: Reported | None = None, /, **params: Any) -> Any:
@@ -58,7 +62,7 @@ def run(module: Module[..., Any], tables: Any = None, reported: Reported | None 
     `InvalidParams`, `WrongReturn`, `LimitExceeded`, or the module's own error.
     """
     with tempfile.TemporaryDirectory(prefix="plugmesh-test-") as folder:
-        harness = _Harness(module, Path(folder))
+        harness = Harness(module, Path(folder))
         try:
             outputs = harness.run(_by_port(module, tables), params)
         finally:
@@ -68,23 +72,25 @@ def run(module: Module[..., Any], tables: Any = None, reported: Reported | None 
     return next(iter(outputs.values())) if len(outputs) == 1 else outputs
 
 
-class _Harness:
-    """One call."""
+class Harness:
+    """One trial of a module."""
 
     def __init__(self, module: Module[..., Any], folder: Path) -> None:
-        self._caller = Caller(module)
+        self.caller = Caller(module)
         self._folder = folder
         self._store: ObjectStore | None = None
         self.workspace = Workspace(self._open_store, lambda word: f"test/{word}")
         self._progress: tuple[float, float | None, str] | None = None
-        self._reports = Reports(self.workspace, logging.getLogger("step"), self._tell)
+        same = module.contract.traits.rows == "same"
+        self.reports = Reports(self.workspace, logging.getLogger("step"), self._tell, same_rows=same)
 
     def close(self, reported: Reported | None) -> None:
         """Say what was reported, and remove what is left."""
-        self._reports.close()
+        self.reports.close()
         if reported is not None:
-            reported.progress, reported.rows_failed = self._progress, self._reports.rows_failed
-            reported.artifacts = {name: self._kept(ref) for name, ref in self._reports.artifacts.items()}
+            reported.progress, reported.rows_failed = self._progress, self.reports.rows_failed
+            reported.artifacts = {name: self._kept(ref) for name, ref in self.reports.artifacts.items()}
+            reported.rejected = self._rejected_rows()
         self.workspace.close()
 
     def _tell(self, done: float, total: float | None, message: str) -> None:
@@ -92,38 +98,42 @@ class _Harness:
 
     def _called(self, prepared: Prepared) -> Any:
         """What the function returns, under the limits of its module that this process can hold."""
-        module = self._caller.module
+        module = self.caller.module
         limits = module.contract.limits
         with _held(limits):
             try:
                 return call(module, prepared)
             except Exception as error:
-                exceeded = limit_error(error, self._caller.ref, limits, limits)
+                exceeded = limit_error(error, self.caller.ref, limits, limits)
                 if exceeded is None:
                     raise
                 raise LimitExceeded(exceeded["message"]) from error
 
     def run(self, given: Mapping[str, Any], params: Mapping[str, Any]) -> dict[str, Any]:
-        module = self._caller.module
+        """What the outputs hold, by port."""
+        module = self.caller.module
         inputs = {port.name: _values(port, given.get(port.name)) for port in module.contract.inputs}
-        handed = {port: [self._handed(port, value, params) for value in values] for port, values in inputs.items()}
-        context = Context(self.workspace, params=params, reports=self._reports)
-        prepared = self._caller.prepare(handed, params, self.workspace, context, local_files=True)
-        collected = self._caller.collect(self._called(prepared), prepared, self.workspace)
-        return {
-            port.name: self._with_unsent(port, self._shown(collected[port.name], inputs), inputs, handed)
-            for port in module.contract.outputs
-        }
+        context = Context(self.workspace, params=params, reports=self.reports)
+        work = TrialWork(self, inputs, params, context)
+        calls = Calls(work, work.prepare(inputs))
+        while (asked := calls.asked) is not None:
+            try:
+                returned = self._called(asked)
+            except DataError as error:
+                calls.failed(error)
+            else:
+                calls.returned(returned)
+        return calls.result
 
-    def _handed(self, port: str, value: Any, params: Mapping[str, Any]) -> Any:
+    def handed(self, port: str, value: Any, params: Mapping[str, Any]) -> Any:
         """The columns that the mesh would hand over."""
         if not hasattr(value, "select"):
             return value
-        self._caller.columns.check_input(port, value.schema, params)
-        wanted = self._caller.columns.handed(port, params)
+        self.caller.columns.check_input(port, value.schema, params)
+        wanted = self.caller.columns.handed(port, params)
         return value if wanted is None else value.select([name for name in value.column_names if name in wanted])
 
-    def _with_unsent(
+    def with_unsent(
         self, port: OutputPort, value: Any, inputs: Mapping[str, list[Any]], handed: Mapping[str, list[Any]]
     ) -> Any:
         """With the columns that pass through, but were not handed over; the mesh puts them there by reference."""
@@ -138,7 +148,7 @@ class _Harness:
         order = [name for name in whole.column_names if name in value.column_names] if unsent else []
         return value.select([*order, *(name for name in value.column_names if name not in order)]) if unsent else value
 
-    def _shown(self, value: Any, inputs: Mapping[str, list[Any]]) -> Any:
+    def shown(self, value: Any, inputs: Mapping[str, list[Any]]) -> Any:
         if isinstance(value, Passed):
             value = inputs[value.port][value.index]
         if isinstance(value, ValueRef):
@@ -150,12 +160,21 @@ class _Harness:
     def _kept(self, ref: FileRef) -> File:
         return File(ref, _Kept(ref.name, self.workspace.file(ref).read()))
 
+    def _rejected_rows(self) -> Any:
+        ref = self.reports.rejected.finish()
+        if ref is None:
+            return None
+        from plugmesh.data.table import read_table  # takes pyarrow along
+
+        table = read_table(self._open_store(), ref)
+        return table.take(list(range(table.num_rows)))  # the file that it lies in is removed
+
     def _open_store(self) -> ObjectStore:
         if self._store is None:
             self._store = LocalStore(self._folder)
-            limits = self._caller.module.contract.limits
+            limits = self.caller.module.contract.limits
             if limits.output_bytes is not None:
-                problem = partial(output_text, self._caller.ref, limits, limits)
+                problem = partial(output_text, self.caller.ref, limits, limits)
                 self._store = MeteredStore(self._store, limits.output_bytes, problem)
         return self._store
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from module_sdk.context import Context
@@ -12,7 +13,7 @@ from module_sdk.executor.table_rows import TableRows
 from module_sdk.invoke import Caller, Prepared
 from module_sdk.rejected import Mark, Rejected
 from module_sdk.reports import Reports
-from module_sdk.row_calls import NARROWED, RowInput
+from module_sdk.row_calls import NARROWED, Narrowing
 from module_sdk.workspace import Workspace
 from plugmesh.contracts.data import DataRef
 from plugmesh.contracts.messages import Assign, Done
@@ -21,6 +22,16 @@ from plugmesh.objects.port import ObjectStore
 
 Handed = Mapping[str, Sequence[Given]]
 Finish = Callable[[Any, Prepared, Handed], Done]
+
+
+@dataclass(slots=True)
+class Parts:
+    """`Narrowing` by slices of a table."""
+
+    most: int
+    rows: int
+    part: Callable[[int, int], Prepared]
+    look_at: Callable[[Any, Prepared], None]
 
 
 class AttemptWork:
@@ -47,16 +58,16 @@ class AttemptWork:
         self._inputs, self._store, self._key = inputs, store, key
         self._workspace, self._context = workspace, context
         self._rejected, self._reports = rejected, reports
+        self._rows: TableRows | None = None
 
     def finish(self, returned: Any, prepared: Prepared) -> Done:
         return self._finish(returned, prepared, self._handed)
 
-    def look_at(self, returned: Any, prepared: Prepared) -> None:
-        for value in self._caller.collect(returned, prepared, self._workspace).values():
-            if hasattr(value, "read_next_batch"):
-                deque(value, 0)  # what a generator yields is computed as it is read
+    def row_input(self) -> TableRows | None:
+        self._rows = self._rows or self._row_input()
+        return self._rows
 
-    def row_input(self) -> RowInput | None:
+    def _row_input(self) -> TableRows | None:
         tables = [(port, one) for port, found in self._given.items() for one in found if isinstance(one.ref, DataRef)]
         if len(tables) != 1:
             return None
@@ -73,14 +84,20 @@ class AttemptWork:
             prepare=self._prepare,
         )
 
-    def most_narrowed(self) -> int:
-        """None, unless the flow allows rejects, single rows are all that the module looks at, and it has no effects."""
-        rejects, contract = self._assign.rejects, self._caller.module.contract
-        if rejects is None or not contract.traits.rowwise or contract.kind is ModuleKind.SINK:
-            return 0
-        if any(self._caller.streams(port.name) for port in contract.inputs):
-            return 0
-        return NARROWED if rejects.rows is None else min(NARROWED, rejects.rows)
+    def narrowing(self) -> Narrowing | None:
+        """If the flow allows rejects, single rows are all that the module looks at, and it has no effects."""
+        rejects, contract, given = self._assign.rejects, self._caller.module.contract, self.row_input()
+        if given is None or rejects is None or not contract.traits.rowwise or contract.kind is ModuleKind.SINK:
+            return None
+        if not hasattr(given.value, "slice"):
+            return None
+        most = NARROWED if rejects.rows is None else min(NARROWED, rejects.rows)
+        return Parts(most, given.rows, given.part, self._look_at)
+
+    def _look_at(self, returned: Any, prepared: Prepared) -> None:
+        for value in self._caller.collect(returned, prepared, self._workspace).values():
+            if hasattr(value, "read_next_batch"):
+                deque(value, 0)  # what a generator yields is computed as it is read
 
     def mark(self) -> Mark:
         return self._rejected.mark()

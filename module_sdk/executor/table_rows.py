@@ -41,6 +41,7 @@ class TableRows:
         self._key, self._rejected, self._prepare = key, rejected, prepare
         self._written = 0
         self.rows = given.ref.rows
+        self.value = given.value
 
     def part(self, start: int, rows: int) -> Prepared:
         """Without a copy. Only for a module that takes whole tables."""
