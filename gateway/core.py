@@ -11,6 +11,7 @@ from gateway.instances import Instances
 from gateway.logs import Logs
 from gateway.reader.pool import Reader as DataReader
 from gateway.reading import Reading
+from gateway.rerun import Reruns
 from gateway.runs import Runs
 from gateway.saved_flows import SavedFlows
 from gateway.steps import Steps
@@ -79,6 +80,7 @@ class Gateway:
             views=self.views,
             settings=self.settings,
         )
+        self.reruns = Reruns(runtime, state, objects=objects, runs=self.runs, flows=self.flows, views=self.views)
 
     def start(self) -> None:
         """Begin to listen to events and to the registry."""

@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, WithJsonSchema
 from pydantic_core import PydanticCustomError
@@ -18,6 +18,7 @@ from plugmesh.contracts.notify import MOST_NOTIFY, Notify
 Label = Annotated[str, Field(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 
+StepName = Annotated[str, Field(min_length=1, max_length=250)]
 Priority = Annotated[int | None, Field(ge=-PRIORITY_LIMIT, le=PRIORITY_LIMIT, strict=True)]
 
 _LATEST = 1e11
@@ -92,8 +93,41 @@ class RunRequest(BaseModel):
     @property
     def hash(self) -> str:
         """The same for requests that ask for the same; 64 hex digits."""
-        document = self.model_dump(mode="json", exclude_defaults=True)
-        return hashlib.sha256(json.dumps(document, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+        return _hash(self.model_dump(mode="json", exclude_defaults=True))
+
+
+class RerunRequest(BaseModel):
+    """`POST /runs/{run}/rerun`. `from` says what runs again: all that did not succeed (`failed`), everything (`start`), or
+    these steps and all below them. With `only`, these steps run and nothing below them. A step is a node's name, or
+    `NODE.3` for one element of a mapped node.
+
+    `params` and `inputs` are those that shall be other ones. What is not said is as it was in the first run, but for the
+    deadline.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        json_schema_extra={
+            "examples": [{}, {"from": ["load"], "params": {"day": "2026-11-21"}}, {"only": ["load.3"], "priority": 20}]
+        },
+    )
+
+    from_: Literal["failed", "start"] | Annotated[list[StepName], Field(min_length=1, max_length=1000)] = Field(
+        default="failed", alias="from"
+    )
+    only: list[StepName] = Field(default_factory=list, max_length=1000)
+    inputs: dict[str, Any] = Field(default_factory=dict)
+    params: dict[str, JsonValue] = Field(default_factory=dict)
+    timeout_s: float | None = Field(default=None, gt=0, allow_inf_nan=False, strict=True)
+    labels: dict[Name, Label] | None = Field(default=None, max_length=64)
+    notify: list[NotifyRequest] | None = Field(default=None, max_length=MOST_NOTIFY)
+    priority: Priority = None
+    deadline: Deadline = None
+
+    def hash(self, run: str) -> str:
+        """The same for requests that ask for the same rerun of the same run; 64 hex digits."""
+        return _hash({"rerun": run, **self.model_dump(mode="json", exclude_defaults=True)})
 
 
 class FlowBody(BaseModel):
@@ -132,3 +166,7 @@ class ControlRequest(BaseModel):
     )
 
     reason: str = Field(default="", max_length=1000)
+
+
+def _hash(document: Any) -> str:
+    return hashlib.sha256(json.dumps(document, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

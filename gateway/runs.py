@@ -17,7 +17,7 @@ from gateway.saved_flows import SavedFlows
 from gateway.views import Views, find, run_document
 from gateway.waiting import ENDED, Waiting
 from gateway.webhooks import merge_notify
-from plugmesh.contracts.run import Command, RunState, Submission
+from plugmesh.contracts.run import Command, Receipt, RunState, Submission
 from plugmesh.errors import Conflict
 from plugmesh.flows.substitute import resolve_inputs_and_params
 from plugmesh.intake import Intake
@@ -80,7 +80,7 @@ class Runs:
         if request.deadline is not None and request.deadline <= now:
             repeated = await self._repeated(flow.namespace, idempotency_key, request)  # it was not over then
             if repeated is None:
-                raise _over()
+                raise too_late()
             return {**repeated, "warnings": as_documents(checked.warnings)}
         resolved = resolve_inputs_and_params(flow, given, request.params)
         submission = Submission(
@@ -102,15 +102,20 @@ class Runs:
             deadline=request.deadline,
             permit=None if flow.concurrency is None else permit_of(flow, resolved.params),
         )
-        receipt = await self._intake.submit(submission)
-        self.submitted += not receipt.repeated
-        self._waiting.submitted(receipt.run)
+        receipt = await self.hand_over(submission)
         return {
             "id": receipt.run,
             "state": receipt.state,
             "repeated": receipt.repeated,
             "warnings": as_documents(checked.warnings),
         }
+
+    async def hand_over(self, submission: Submission) -> Receipt:
+        """Give a submission to its scheduler. Raises `Conflict`, `StateUnavailable`."""
+        receipt = await self._intake.submit(submission)
+        self.submitted += not receipt.repeated
+        self._waiting.submitted(receipt.run)
+        return receipt
 
     async def _repeated(self, namespace: str, key: str | None, request: RunRequest) -> dict[str, Any] | None:
         """The run that this very request has made before, though it could not be made now."""
@@ -219,7 +224,8 @@ class Runs:
             pass  # a long run goes in slices, between which others are written
 
 
-def _over() -> RequestInvalid:
+def too_late() -> RequestInvalid:
+    """A deadline that lies behind us."""
     problem = {"where": "deadline", "message": "this time is over: the run would end before it began"}
     return RequestInvalid(f"the run cannot start: deadline: {problem['message']}", (problem,))
 

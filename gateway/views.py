@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic_core import from_json, to_json
 
+from gateway.routing import API
 from gateway.waits import GROUPS, waits_for
 from plugmesh.contracts.data import FileRef
 from plugmesh.contracts.flow import Flow, Source
@@ -19,6 +20,7 @@ from plugmesh.contracts.run import StepState
 from plugmesh.errors import FlowInvalid, NotFound, ObjectMissing
 from plugmesh.flows.substitute import Scope, fill_map, scope_of
 from plugmesh.outgoing.url import masked
+from plugmesh.state.borrowing import reruns_of
 from plugmesh.state.notifications import notifications_of
 from plugmesh.state.reads import Reader
 from plugmesh.state.records import AttemptRow, StepRow, StoredFile, StoredRun
@@ -60,13 +62,14 @@ class Views:
         document = run_document(stored)
         document["params"] = from_json(stored.params)
         document["inputs"] = {name: summary(ref) for name, ref in from_json(stored.inputs).items()}
-        document["steps"] = self._steps(shape, rows[:STEPS_SHOWN], complete=len(rows) <= STEPS_SHOWN)
+        document["steps"] = self._steps(stored, shape, rows[:STEPS_SHOWN], complete=len(rows) <= STEPS_SHOWN)
         document["nodes"] = self._elements(reader, stored, shape, rows) if shape.mapped else {}
         if len(rows) > STEPS_SHOWN:
             document["steps_left_out"] = sum(reader.step_counts(stored).values()) - STEPS_SHOWN
         document["outputs"] = _outputs(
             shape, {step["id"]: step for step in document["steps"]}, _json(stored.outputs) or {}
         )
+        document["reruns"] = reruns_of(reader, run)
         document["webhooks"] = _webhooks(reader, stored)
         open_steps = waiting_steps(reader, stored, limit=GROUPS) if stored.ended_at is None else ()
         document["waits_for"] = waits_for(stored, open_steps)
@@ -78,13 +81,13 @@ class Views:
         rows = list_steps(reader, stored, states=states, after=after, limit=limit + 1)
         following = rows[limit - 1].id if len(rows) > limit else None
         counts = reader.step_counts(stored)
-        steps = [whole_step_document(row) for row in rows[:limit]]
+        steps = [whole_step_document(row, stored.origin) for row in rows[:limit]]
         return {"run": run, "steps": steps, "counts": counts, "next_cursor": following}
 
     def step(self, reader: Reader, run: str, step: str) -> dict[str, Any]:
         """`GET /runs/{id}/steps/{step}`. Raises `NotFound`, naming the steps that there are."""
         stored, row = self.step_row(reader, run, step)
-        document = whole_step_document(row) if row else {**pending(step), **_NOTHING_MORE}
+        document = whole_step_document(row, stored.origin) if row else {**pending(step), **_NOTHING_MORE}
         node = self._shape(reader, stored.revision).declared.nodes.get(step.partition(".")[0])
         document["run"] = run
         document["module"] = node.module if node else None
@@ -147,14 +150,16 @@ class Views:
                     counts[node][row.state] = counts[node].get(row.state, 0) + 1
         if run.ended_at is None:
             scope = scope_of(shape.declared, {}, from_json(run.params))
+            limited = _told(run).get("elements", {})
             for name, states in counts.items():
-                untouched = _length(shape.declared, name, scope) - sum(states.values())
+                length = len(limited[name]) if name in limited else _length(shape.declared, name, scope)
+                untouched = length - sum(states.values())
                 if untouched > 0:
                     states[StepState.PENDING.value] = untouched
         return counts
 
-    def _steps(self, shape: Shape, rows: list[StepRow], *, complete: bool) -> list[dict[str, Any]]:
-        documents = [step_document(row) for row in rows]
+    def _steps(self, run: StoredRun, shape: Shape, rows: list[StepRow], *, complete: bool) -> list[dict[str, Any]]:
+        documents = [step_document(row, run.origin) for row in rows]
         if complete:
             there = {row.id for row in rows}
             documents += [pending(name) for name in shape.nodes if name not in there]
@@ -202,6 +207,7 @@ def run_document(run: StoredRun) -> dict[str, Any]:
         "labels": from_json(run.labels),
         "actor": run.actor,
         "origin": run.origin,
+        "root": _told(run).get("root"),
         "priority": run.priority,
         "timeout_s": run.timeout_s,
         "deadline": run.deadline,
@@ -213,9 +219,10 @@ def run_document(run: StoredRun) -> dict[str, Any]:
     }
 
 
-def step_document(row: StepRow) -> dict[str, Any]:
-    """What a run's answer shows of a step."""
+def step_document(row: StepRow, origin: str | None = None) -> dict[str, Any]:
+    """What a run's answer shows of a step; `origin` is the run that its run repeats."""
     outputs = _json(row.outputs) or {}
+    recovered = row.state == StepState.RECOVERED and origin is not None
     return {
         "id": row.id,
         "state": row.state,
@@ -231,12 +238,13 @@ def step_document(row: StepRow) -> dict[str, Any]:
         "started_at": row.started_at,
         "ended_at": row.ended_at,
         "wake_at": row.wake_at,
+        "recovered_from": f"{API}/runs/{origin}/steps/{row.id}" if recovered else None,
     }
 
 
-def whole_step_document(row: StepRow) -> dict[str, Any]:
+def whole_step_document(row: StepRow, origin: str | None = None) -> dict[str, Any]:
     """All that is known of a step but its attempts."""
-    document = step_document(row)
+    document = step_document(row, origin)
     document["stats"] = _json(row.stats)
     document["progress"] = _json(row.progress)
     document["artifacts"] = [_artifact(one) for one in _json(row.artifacts) or ()]
@@ -327,6 +335,11 @@ def _length(flow: Flow, node: str, scope: Scope) -> int:
         return len(fill_map(node, flow.nodes[node], scope) or ())
     except FlowInvalid:  # the run says so itself
         return 0
+
+
+def _told(run: StoredRun) -> dict[str, Any]:
+    """What a rerun was told; nothing for the first run of a line."""
+    return {} if run.rerun is None else from_json(run.rerun)
 
 
 def _json(text: str | None) -> Any:

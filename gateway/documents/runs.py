@@ -24,6 +24,7 @@ _LISTED = {
     "labels": {"team": "ops"},
     "actor": "local",
     "origin": None,
+    "root": None,
     "priority": 0,
     "timeout_s": 3600.0,
     "deadline": None,
@@ -46,6 +47,7 @@ _STEP = {
     "started_at": 1795271167.4,
     "ended_at": 1795271168.9,
     "wake_at": None,
+    "recovered_from": None,
 }
 
 
@@ -58,6 +60,18 @@ class AcceptedRun(Document):
     state: RunState
     repeated: bool
     warnings: list[FlowProblem] = Field(description="What the author should know, such as modules nobody serves")
+
+
+class AcceptedRerun(AcceptedRun):
+    """A rerun that is in the database."""
+
+    model_config = example(
+        id=_RUN_ID, state="queued", repeated=False, warnings=[], origin="run-06f3k8m2q9s1tbvw", recovered=3, again=2
+    )
+
+    origin: str = Field(description="The run that it repeats")
+    recovered: int = Field(description="Steps whose outputs it takes over")
+    again: int | None = Field(description="Steps that it executes; null in the answer to a repeated request")
 
 
 class BatchItem(Document):
@@ -103,7 +117,8 @@ class ListedRun(Document):
     flow_revision: int | None = Field(description="Of the saved flow, if it was submitted by name")
     labels: dict[str, str]
     actor: str
-    origin: str | None
+    origin: str | None = Field(description="Of a rerun: the run that it repeats")
+    root: str | None = Field(description="Of a rerun: the first run of that line, by whose id sinks know effects again")
     priority: int = Field(description="From -100 to 100; steps of runs with a higher one go first in their namespace")
     timeout_s: float | None
     deadline: float | None = Field(description="When it ends, if it has not ended before")
@@ -151,6 +166,9 @@ class ShownStep(Document):
     started_at: float | None
     ended_at: float | None
     wake_at: float | None
+    recovered_from: str | None = Field(
+        description="Of a step that was recovered: where in the API the step is whose outputs it has"
+    )
 
 
 class FlowOutput(Document):
@@ -200,6 +218,7 @@ class ShownRun(ListedRun):
         steps=[_STEP],
         nodes={},
         outputs={"report": {"step": "load", "port": "out", "kind": "table", "rows": 1200, "bytes": 38400}},
+        reruns=[],
         webhooks=[
             {
                 "id": f"{_RUN_ID}.0",
@@ -222,6 +241,7 @@ class ShownRun(ListedRun):
     )
     steps_left_out: int | None = None
     outputs: dict[str, FlowOutput]
+    reruns: list[str] = Field(description="The runs that repeat this one, oldest first")
     webhooks: list[RunWebhook] = Field(description="Those that its end concerns; none before the end")
     waits_for: list[WaitsFor] = Field(description="Empty exactly if it has ended")
 

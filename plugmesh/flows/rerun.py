@@ -22,6 +22,9 @@ from plugmesh.flows.graph import predecessors
 from plugmesh.flows.problem import did_you_mean
 from plugmesh.flows.substitute import Scope, fill_map, fill_params
 
+NOT_ASKED = "not_asked"
+"""The reason of a step that a rerun skips because nobody asked for it."""
+
 Feeds = Mapping[str, Mapping[str, tuple[Reference, ...]]]
 """By step and port, the references that it is handed instead of those of its edges."""
 
@@ -106,7 +109,6 @@ class _Planning:
         mapped = {name: node for name, node in origin.flow.nodes.items() if node.map is not None}
         self.had = {name: _items(name, node, origin.scope) for name, node in mapped.items()}
         self.has = self.had if self.is_same else {name: _items(name, node, scope) for name, node in mapped.items()}
-        self.fed = {step.partition(".")[0] for step in origin.feeds}
         self.named = self._names()
         self.left_out = self._left_out()
         self.fates: dict[str, Fate] = {}
@@ -203,9 +205,7 @@ class _Planning:
         return self._take_over(name, Fate.SKIPPED)
 
     def _blocking(self, name: str) -> str | None:
-        """A parent that is left out, so that the node has no data; a step that is fed needs none of it."""
-        if name in self.fed:
-            return None
+        """A parent that is left out: the node will never be ready."""
         return next((other for other in sorted(self.before[name]) if self.fates[other] is Fate.SKIPPED), None)
 
     def _lacks(self, name: str, parent: str) -> None:

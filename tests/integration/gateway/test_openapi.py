@@ -21,6 +21,7 @@ FREE = {
     "FlowBody",  # checked by reading it, and so are the next ones
     "RunRequest.flow",
     "RunRequest.inputs",
+    "RerunRequest.inputs",
     "Description",  # OpenAPI describes itself
 }
 """Schemas whose fields cannot be named here."""

@@ -235,12 +235,6 @@ def test_rows_that_a_step_was_fed_with_are_fed_again() -> None:
     assert plan_rerun(old, Asked(), old.scope).feeds == {}
 
 
-def test_a_fed_step_needs_nothing_from_a_step_that_was_left_out() -> None:
-    old = origin(CHAIN, "b", left_out=frozenset({"a"}), feeds={"b": {"in": (ValueRef(value=7),)}})
-    parts = plan_rerun(old, Asked(), old.scope)
-    assert (ids(parts), again(parts), parts.skipped) == ("b", {"c"}, ("a",))
-
-
 def test_the_elements_that_there_were_are_those_that_there_are_again() -> None:
     old = origin(MAPPED, "a each.0", elements={"each": (0, 2)})
     parts = plan_rerun(old, Asked(), old.scope)
