@@ -3,7 +3,8 @@
     tmp/<pid>-<n>    being written; its writer holds a file lock on it, which the kernel drops when the writer dies
     objects/<key>    committed; never changed again, never truncated (that would kill who has it mapped)
 
-Commit is one `link` into `objects`, which unlike `rename` fails if the key exists. Data is not flushed to the disk.
+Commit is one `link` into `objects`, which unlike `rename` fails if the key exists. Data is flushed to the disk only by
+a `durable` store; all others lose what was committed shortly before the machine's power goes.
 """
 
 from __future__ import annotations
@@ -42,11 +43,12 @@ class LocalStore:
         runtime: Runtime | None = None,
         *,
         keep_free_bytes: int = DEFAULT_KEEP_FREE_BYTES,
+        durable: bool = False,
         read_only: bool = False,
     ) -> None:
         """Make `root` where needed and remove what dead writers left, unless it is only to be read (`read_only`).
         Raises `ConfigurationError`."""
-        self._folder = LocalFolder(root, keep_free_bytes)
+        self._folder = LocalFolder(root, keep_free_bytes, durable=durable)
         self._runtime: Runtime = runtime or SystemRuntime()
         self._numbers = itertools.count()
         self._maps: WeakValueDictionary[tuple[int, int], mmap.mmap] = WeakValueDictionary()

@@ -15,10 +15,10 @@ _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
 class LocalFolder:
-    """Where a local store's files are, and how much room is left there."""
+    """Where a local store's files are, how much room is left there, and whether what is committed is on the disk."""
 
-    def __init__(self, root: Path, keep_free_bytes: int) -> None:
-        self.root, self.keep_free_bytes = root, keep_free_bytes
+    def __init__(self, root: Path, keep_free_bytes: int, *, durable: bool = False) -> None:
+        self.root, self.keep_free_bytes, self.durable = root, keep_free_bytes, durable
         self.objects, self.tmp = str(root / "objects"), str(root / "tmp")
 
     def path(self, key: str) -> str:
@@ -83,7 +83,11 @@ class LocalWriter:
         fd = self._open_fd()
         try:
             self._runtime.point("objects.commit.before_rename")
+            if self._folder.durable:
+                os.fsync(fd)  # first the bytes, then the name: a name without its bytes must not be found
             self._link()
+            if self._folder.durable:
+                self._flush_folders()
             status = os.fstat(fd)
         except OSError as error:
             raise self._folder.explain(error, self._key) from error
@@ -137,6 +141,17 @@ class LocalWriter:
             raise Conflict(f"object {self._key} exists: a key is never written twice") from None
         except OSError:
             raise Conflict(f"object {self._key}: there are keys below it; choose another key") from None
+
+    def _flush_folders(self) -> None:
+        """Bring the object's name to the disk, and those of the folders above it, which may be new."""
+        folder = os.path.dirname(self._target)
+        while len(folder) >= len(self._folder.objects):
+            fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                os.fsync(fd)
+            finally:
+                os.close(fd)
+            folder = os.path.dirname(folder)
 
     def _blocked(self) -> Conflict:
         return Conflict(f"object {self._key}: the first words of this key are an object; choose another key")

@@ -38,8 +38,12 @@ def _open_local(url: str, runtime: Runtime) -> LocalStore:
         raise ConfigurationError(f"object store {url!r}: write file:///absolute/folder")
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
     keep_free = options.pop("keep_free_bytes", str(DEFAULT_KEEP_FREE_BYTES))
+    durable = options.pop("durable", "false")
     if options:
-        raise ConfigurationError(f"object store {url!r}: unknown option {min(options)!r}; known is keep_free_bytes")
+        known = "keep_free_bytes, durable"
+        raise ConfigurationError(f"object store {url!r}: unknown option {min(options)!r}; known are {known}")
+    if durable not in {"true", "false"}:
+        raise ConfigurationError(f"object store {url!r}: durable={durable!r} must be true or false")
     if not keep_free.isdecimal():
         raise ConfigurationError(f"object store {url!r}: keep_free_bytes={keep_free!r} must be a whole number of bytes")
-    return LocalStore(Path(unquote(parts.path)), runtime, keep_free_bytes=int(keep_free))
+    return LocalStore(Path(unquote(parts.path)), runtime, keep_free_bytes=int(keep_free), durable=durable == "true")

@@ -57,6 +57,9 @@ class Server(Group):
     """Seconds that steps at work have to finish when the mesh is stopped."""
     synchronous: Annotated[Literal["full", "normal"], OPTION] = "full"
     """How the database writes. full: what was accepted survives power loss; normal: it survives any crash."""
+    durable: bool = False
+    """Flush data to the disk before the step that wrote it counts as done: then accepted data, too, survives power loss.
+    Otherwise a run whose data was lost that way fails, and a rerun computes it again."""
     log_level: Annotated[Literal["debug", "info", "warning", "error"], OPTION, RUN_TIME] = "warning"
     """How much the server logs."""
     json_logs: Annotated[bool, OPTION] = False

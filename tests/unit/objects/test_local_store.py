@@ -72,6 +72,28 @@ def test_short_writes_are_continued(store: LocalStore, monkeypatch: pytest.Monke
     assert bytes(store.read("k")) == b"0123456789"
 
 
+def test_a_durable_store_flushes_the_bytes_before_the_name_and_the_name_before_it_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = LocalStore(tmp_path, keep_free_bytes=0, durable=True)
+    happened: list[str] = []
+    link, flush = os.link, os.fsync
+
+    def linked(source: str, target: str) -> None:
+        link(source, target)
+        happened.append("named")
+
+    def flushed(fd: int) -> None:
+        flush(fd)
+        happened.append(os.path.relpath(os.readlink(f"/proc/self/fd/{fd}"), tmp_path))
+
+    monkeypatch.setattr(os, "link", linked)
+    monkeypatch.setattr(os, "fsync", flushed)
+    put(store, "runs/r-1/a", b"bytes")
+    assert happened[0].startswith("tmp/")
+    assert happened[1:] == ["named", "objects/runs/r-1", "objects/runs", "objects"]
+
+
 def test_watermark_refuses_new_objects(tmp_path: Path) -> None:
     store = LocalStore(tmp_path, keep_free_bytes=1 << 60)
     with pytest.raises(StoreFull, match="keep_free_bytes"):
