@@ -8,7 +8,7 @@ import random
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from plugmesh.errors import StateUnavailable
+from plugmesh.errors import NotFound, StateUnavailable
 from tests.sim.server import Away, Server, ask
 from tests.sim.workload import Job
 
@@ -53,8 +53,12 @@ class Client:
 
     async def _wait(self, job: Job, run: str) -> None:
         while True:
-            document = json.loads(await self._insist(lambda gateway: gateway.runs.get(run, 10.0)))
-            if document["state"] in {"succeeded", "failed", "cancelled", "timed_out"}:
+            try:
+                document = json.loads(await self._insist(lambda gateway: gateway.runs.get(run, 10.0)))
+            except NotFound as error:
+                self.broken_promises.append(f"{job.name} was accepted, and then: {error}")
+                document = {"state": "unknown"}
+            if document["state"] in {"succeeded", "failed", "cancelled", "timed_out", "unknown"}:
                 self._note("client", f"{job.name} has {document['state']}: {document.get('reason')}")
                 self.ends[job.name] = document
                 return

@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from sqlalchemy.pool import StaticPool
 
 from plugmesh.contracts.run import SHARDS
+from plugmesh.errors import OwnershipLost
 from plugmesh.state.migrate import upgrade
 from plugmesh.state.reads import Reader
 from plugmesh.state.records import Commit
@@ -113,19 +114,26 @@ class WatchedWriter(Writer):
 
     def __init__(self, database: SimDatabase, process: SimProcess) -> None:
         super().__init__(database, process.runtime)  # type: ignore[arg-type]
-        self._violated, self._raw_database = database.violated, database.raw
+        self._violated = database.violated
 
     def _commit(self, batch: Commit) -> dict[str, int]:
-        keys = super()._commit(batch)
-        shards: dict[int, tuple[str, int]] = {
-            number: (owner, term)
-            for number, owner, term in self._raw_database.execute("SELECT id, owner, term FROM shard")
-        }
+        foreign = self._not_owned(batch)
+        try:
+            return super()._commit(batch)
+        except OwnershipLost:
+            foreign = ""
+            raise
+        finally:
+            if foreign:
+                self._violated("owner", foreign)
+
+    def _not_owned(self, batch: Commit) -> str:
+        rows = self._raw.execute("SELECT id, owner, term FROM shard")
+        shards: dict[int, tuple[str, int]] = {number: (owner, term) for number, owner, term in rows}
         for number, (term, _) in batch.positions.items():
             if shards.get(number) != (batch.owner, term):
-                owner = shards.get(number)
-                self._violated("owner", f"{batch.owner} wrote for shard {number} with term {term}; it is {owner}'s")
-        return keys
+                return f"{batch.owner} writes for shard {number} with term {term}; it is that of {shards.get(number)}"
+        return ""
 
 
 async def open_state(database: SimDatabase, process: SimProcess) -> State:

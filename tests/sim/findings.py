@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
-from plugmesh.contracts.flow import Flow, RetryPolicy
-from plugmesh.contracts.run import StepState
 from plugmesh.errors import ObjectMissing
 from plugmesh.state import schema
-from scheduler.changes import Change, StepChange, read_changes
 from tests.checker import Violation
 from tests.sim.client import Client
 from tests.sim.executors import UPSERT_ROWS, Outside
@@ -98,56 +95,6 @@ def of_sinks(connection: sa.Connection, outside: Outside, jobs: Sequence[Job], c
                 yield Violation("effects", f"the sink {where} has succeeded and had no effect")
             if node["module"] == UPSERT.name and not written.issuperset(f"{where}/{n}" for n in range(UPSERT_ROWS)):
                 yield Violation("effects", f"the sink {where} has succeeded and did not write all of its rows")
-
-
-# -- retries -----------------------------------------------------------------------------------------------------------
-
-
-def of_retries(connection: sa.Connection) -> Iterator[Violation]:
-    """A step that failed is tried again when its policy says so, not earlier."""
-    run, revision, event = schema.run, schema.revision, schema.event
-    kept = connection.execute(sa.select(revision.c.key, revision.c.flow)).all()
-    flows = {key: Flow.model_validate_json(text) for key, text in kept}
-    known = connection.execute(sa.select(run.c.key, run.c.id, run.c.revision)).all()
-    runs = {key: (name, flows[flow]) for key, name, flow in known}
-    changes: dict[int, list[Change]] = {}
-    for key, text in connection.execute(sa.select(event.c.run, event.c.changes).order_by(event.c.run, event.c.seq)):
-        changes.setdefault(key, []).extend(read_changes(json.loads(text)))
-    for key, found in changes.items():
-        name, flow = runs[key]
-        policies = {node: definition.retry or RetryPolicy() for node, definition in flow.nodes.items()}
-        for text in early_tries(policies, found):
-            yield Violation("backoff", f"run {name}: {text}")
-
-
-def early_tries(policies: Mapping[str, RetryPolicy], changes: Sequence[Change]) -> Iterator[str]:
-    """What in a run's changes contradicts the retry policies of its nodes."""
-    waiting: dict[str, StepChange] = {}
-    failures: dict[str, int] = {}
-    for change in changes:
-        if not isinstance(change, StepChange):
-            continue
-        policy = policies[change.step.partition(".")[0]]
-        if change.state is StepState.WAITING:
-            waiting[change.step] = change
-            yield from _wrong_delay(policy, change)
-        elif (before := waiting.pop(change.step, None)) is not None and change.state is StepState.READY:
-            if before.wake_at is not None and change.at < before.wake_at - 1e-6:
-                yield f"step {change.step} is ready at {change.at}, it was to wait until {before.wake_at}"
-        elif before is None and change.state is StepState.READY and change.failures > failures.get(change.step, 0):
-            yield f"step {change.step} failed, and was ready again at once"
-        failures[change.step] = change.failures
-
-
-def _wrong_delay(policy: RetryPolicy, change: StepChange) -> Iterator[str]:
-    if change.wake_at is None or policy.delay_s <= 0 or not change.failures:
-        return
-    delay = change.wake_at - change.at
-    growth = 1.0 if policy.backoff == "fixed" else 2.0 ** min(change.failures - 1, 60)
-    most = min(policy.max_delay_s, policy.delay_s * growth)
-    least = 0.0 if policy.jitter else most
-    if delay <= 0 or not least - 1e-3 <= delay <= most + 1e-3:
-        yield f"step {change.step} waits {delay:.3f} s after failure {change.failures}, not {least:g} to {most:g} s"
 
 
 def of_progress(connection: sa.Connection) -> str:

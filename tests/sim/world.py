@@ -251,7 +251,6 @@ class World:
             self.runs = connection.execute(sa.select(sa.func.count()).select_from(schema.run)).scalar_one()
             self._found(findings.of_outputs(connection, store, self.jobs, self.client))
             self._found(findings.of_sinks(connection, self.beyond, self.jobs, self.client))
-            self._found(findings.of_retries(connection))
         self.image = self.database.raw.serialize()
 
     def _found(self, violations: Iterable[Violation]) -> None:
