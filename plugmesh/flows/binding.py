@@ -6,11 +6,13 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from plugmesh.contracts.flow import Node, Source
-from plugmesh.contracts.module import InputPort, ModuleContract, OutputPort
+from plugmesh.contracts.module import REJECTED, InputPort, ModuleContract, OutputPort
 from plugmesh.errors import FlowInvalid
 from plugmesh.flows.problem import REFERENCES, Problem, did_you_mean
 
 Edges = dict[str, tuple[Source, ...]]
+_DEAD_LETTERS = OutputPort(name=REJECTED, open=True)
+"""What every module has beside its own outputs: its columns are those of the rows that it rejected."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,9 @@ def fit_output(source: Source, contract: ModuleContract) -> OutputPort | Misfit:
         port = contract.output(source.port)
         if port is not None:
             return port
-        hint = did_you_mean(source.port, names)
+        if source.port == REJECTED:
+            return _DEAD_LETTERS
+        hint = did_you_mean(source.port, [*names, REJECTED])
         return Misfit(
             "unknown-port", source.port, f"{contract.name} has no output {source.port!r}; {_list(names)}", hint
         )

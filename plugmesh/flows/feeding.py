@@ -5,16 +5,27 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from plugmesh.contracts.data import DataRef, Reference
-from plugmesh.contracts.module import ModuleContract, PortKind
+from plugmesh.contracts.module import REJECTED, ModuleContract, PortKind
 from plugmesh.data.reference import concat
 from plugmesh.errors import FlowInvalid
 
+_REASON_ONLY = (
+    "/////3AAAAAQAAAAAAAKAAwABgAFAAgACgAAAAABBAAMAAAACAAIAAAABAAIAAAABAAAAAEAAAAUAAAAEAAUAAgABgAHAAwAAAAQABAAAAAA"
+    "AAEFEAAAABwAAAAEAAAAAAAAAAcAAABfcmVhc29uAAQABAAEAAAA"
+)
+NOTHING_REJECTED = DataRef(schema_ipc=_REASON_ONLY, rows=0, fragments=())
+"""The dead letters of a step that rejected nothing: no rows of `_reason`. (A scheduler has no Arrow to make it with.)"""
+
 
 def port_of(ports: Mapping[str, tuple[Reference, ...]], port: str | None, node: str) -> tuple[Reference, ...]:
-    """The references behind an edge: a named port, or the only one. Raises `FlowInvalid`."""
-    if port is None and len(ports) == 1:
-        return next(iter(ports.values()))
+    """The references behind an edge: a named port, or the only one, dead letters aside. Raises `FlowInvalid`."""
+    if port is None:
+        own = [name for name in ports if name != REJECTED] if REJECTED in ports else ports
+        if len(own) == 1:
+            return ports[next(iter(own))]
     found = ports.get(port or "out")
+    if found is None and port == REJECTED:
+        return (NOTHING_REJECTED,)
     if found is None:
         raise FlowInvalid(
             f"node {node!r} has no output {port or 'out'!r}; it gave: {', '.join(sorted(ports)) or 'nothing'}"
