@@ -98,6 +98,22 @@ class Conviction(NamedTuple):
     at: float
 
 
+class LetterRow(NamedTuple):
+    """Rows that a step rejected which has ended. `reasons` and `ref` are JSON text; `outcome` is the step's state."""
+
+    id: str
+    run: str
+    namespace: str
+    flow: str
+    step: str
+    epoch: int
+    module: str
+    outcome: str
+    rows: int
+    reasons: str
+    ref: str
+
+
 @dataclass(slots=True)
 class Commit:
     """One transaction of a scheduler. `positions` holds every shard it touches: term, and the new position or None
@@ -113,6 +129,7 @@ class Commit:
     steps: list[StepRow] = field(default_factory=list)
     attempts: list[AttemptRow] = field(default_factory=list)
     notifications: list[NotificationRow] = field(default_factory=list)
+    letters: list[LetterRow] = field(default_factory=list)
     commands: list[Command] = field(default_factory=list)
     convictions: list[Conviction] = field(default_factory=list)
     released: list[str] = field(default_factory=list)

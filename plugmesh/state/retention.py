@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from plugmesh.contracts.flow import Flow, Retention
 from plugmesh.data.named import NOTHING, Named, named_in
 from plugmesh.state.reads import Reader
-from plugmesh.state.schema import attempt, file, run, run_borrow, run_data, step
+from plugmesh.state.schema import attempt, dead_letter, file, run, run_borrow, run_data, step
 
 WINDOW = 2_000
 """Runs that one question looks at."""
@@ -110,7 +110,7 @@ def _unmeasured(reader: Reader, *where: sa.ColumnElement[bool]) -> list[Unmeasur
 
 
 def named_by_run(reader: Reader, key: int) -> Named:
-    """All objects that the rows of one run name: outputs, artifacts, logs."""
+    """All objects that the rows of one run name: outputs, artifacts, logs, corrected dead letters."""
     found = NOTHING
     for (outputs,) in reader.rows(sa.select(run.c.outputs).where(run.c.key == key)):
         found |= named_in(outputs)
@@ -126,6 +126,9 @@ def named_by_run(reader: Reader, key: int) -> Named:
         after = rows[-1][0]
     for (log,) in reader.rows(sa.select(attempt.c.log).where(attempt.c.run == key, attempt.c.log.is_not(None))):
         found |= named_in(log)
+    edited = sa.select(dead_letter.c.edited).join(run, run.c.id == dead_letter.c.run)
+    for (letter,) in reader.rows(edited.where(run.c.key == key, dead_letter.c.edited.is_not(None))):
+        found |= named_in(letter)
     return found
 
 

@@ -147,7 +147,7 @@ def _delete(writer: Writer, run: str) -> bool:
         if _delete_slice(writer, table, column, int(found.key)):
             return True
     execute(sa.delete(_label).where(_label.c.run == found.key))
-    for of_run in (schema.command, schema.run_pin, schema.notification, schema.conviction):
+    for of_run in (schema.command, schema.run_pin, schema.notification, schema.conviction, schema.dead_letter):
         execute(sa.delete(of_run).where(of_run.c.run == run))
     execute(sa.delete(_run).where(_run.c.key == found.key))
     return False

@@ -301,6 +301,34 @@ notification = Table(
 _due = notification.c.next_at.is_not(None)
 Index("notification_due", notification.c.next_at, sqlite_where=_due, postgresql_where=_due)
 
+dead_letter = Table(
+    "dead_letter",
+    metadata,
+    Column("key", _Key, primary_key=True),
+    Column("id", String(320), nullable=False, unique=True),
+    Column("run", String(64), nullable=False, index=True),
+    Column("namespace", String(100), nullable=False),
+    Column("flow", String(200), nullable=False),
+    Column("step", String(250), nullable=False),
+    Column("epoch", Integer, nullable=False),
+    Column("module", String(270), nullable=False),
+    Column("outcome", String(16), nullable=False),
+    Column("rows", BigInteger, nullable=False),
+    Column("reasons", Text, nullable=False),
+    Column("ref", Text, nullable=False),
+    Column("edited", Text),
+    Column("state", String(16), nullable=False),
+    Column("redrive", String(64)),
+    Column("actor", String(200)),
+    Column("reason", Text),
+    Column("at", Double, nullable=False),
+    Column("changed_at", Double),
+)
+"""The rows that a step rejected, written in the transaction that ended the step; `outcome` is the state that it ended in.
+`open` until the rows were given to another run (`redriven`) or given up (`discarded`)."""
+Index("dead_letter_state", dead_letter.c.state, dead_letter.c.key)
+Index("dead_letter_flow", dead_letter.c.flow, dead_letter.c.key)
+
 run_data = Table(
     "run_data",
     metadata,

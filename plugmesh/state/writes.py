@@ -222,6 +222,9 @@ class Writer:
             self._notify(notification, batch.at)
         if batch.released:
             self.connection.execute(sa.delete(schema.permit).where(schema.permit.c.run.in_(batch.released)))
+        if batch.letters:
+            rows = [{**letter._asdict(), "state": "open", "at": batch.at} for letter in batch.letters]
+            self.connection.execute(sa.insert(schema.dead_letter), rows)
         for command in batch.commands:
             self._execute(self._command, _command_values(command, batch.at))
         for conviction in batch.convictions:

@@ -1,4 +1,4 @@
-"""Priorities, deadlines, permits and reruns; convictions and quarantine of modules."""
+"""Priorities, deadlines, permits and reruns; convictions and quarantine of modules; dead letters."""
 
 from __future__ import annotations
 
@@ -47,3 +47,30 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     op.create_index("conviction_run", "conviction", ["run"], unique=False)
+    op.create_table(
+        "dead_letter",
+        sa.Column("key", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("id", sa.String(length=320), nullable=False),
+        sa.Column("run", sa.String(length=64), nullable=False),
+        sa.Column("namespace", sa.String(length=100), nullable=False),
+        sa.Column("flow", sa.String(length=200), nullable=False),
+        sa.Column("step", sa.String(length=250), nullable=False),
+        sa.Column("epoch", sa.Integer(), nullable=False),
+        sa.Column("module", sa.String(length=270), nullable=False),
+        sa.Column("outcome", sa.String(length=16), nullable=False),
+        sa.Column("rows", sa.BigInteger(), nullable=False),
+        sa.Column("reasons", sa.Text(), nullable=False),
+        sa.Column("ref", sa.Text(), nullable=False),
+        sa.Column("edited", sa.Text(), nullable=True),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("redrive", sa.String(length=64), nullable=True),
+        sa.Column("actor", sa.String(length=200), nullable=True),
+        sa.Column("reason", sa.Text(), nullable=True),
+        sa.Column("at", sa.Double(), nullable=False),
+        sa.Column("changed_at", sa.Double(), nullable=True),
+        sa.PrimaryKeyConstraint("key"),
+        sa.UniqueConstraint("id"),
+    )
+    op.create_index("ix_dead_letter_run", "dead_letter", ["run"], unique=False)
+    op.create_index("dead_letter_state", "dead_letter", ["state", "key"], unique=False)
+    op.create_index("dead_letter_flow", "dead_letter", ["flow", "key"], unique=False)
