@@ -19,6 +19,8 @@ from benchmarks.client import Client
 
 _NOOP = Path(__file__).with_name("noop.py")
 _READY_S = 30.0
+Start = Callable[..., "subprocess.Popen[bytes]"]
+"""Starts a command in the folder of a benchmark."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,48 +53,50 @@ class Mesh:
 @contextmanager
 def server() -> Iterator[Mesh]:
     """A server alone, with its built-in modules, as `plugmesh up` starts it; ready to accept runs."""
-    with _folder() as (place, port, start):
-        up = ("up", "--port", str(port), "--data", str(place / "data"))
-        process = start(str(Path(sys.executable).with_name("plugmesh")), *up)
-        _wait(lambda: _answers(port, "/readyz"), place, process)
-        yield Mesh(port, place, process.pid, process.pid)
+    with place() as (folder, port, start):
+        process = up(folder, port, start)
+        yield Mesh(port, folder, process.pid, process.pid)
 
 
 @contextmanager
 def mesh(*, synchronous: str = "full") -> Iterator[Mesh]:
     """Start a mesh, wait until the no-op modules are on it, and end it afterwards."""
-    with _folder() as (place, port, start):
-        up = ("up", "--port", str(port), "--data", str(place / "data"), "--synchronous", synchronous)
-        process = start(str(Path(sys.executable).with_name("plugmesh")), *up, "--no-builtins")
-        _wait(lambda: _answers(port, "/readyz"), place, process)
+    with place() as (folder, port, start):
+        process = up(folder, port, start, "--synchronous", synchronous, "--no-builtins")
         modules = start(sys.executable, "-P", str(_NOOP))
-        _wait(lambda: b"bench.nothing" in _answers(port, "/api/v1/modules"), place, modules)
-        yield Mesh(port, place, process.pid, modules.pid)
+        wait(lambda: b"bench.nothing" in answers(port, "/api/v1/modules"), folder, modules)
+        yield Mesh(port, folder, process.pid, modules.pid)
 
 
-_Start = Callable[..., "subprocess.Popen[bytes]"]
+def up(folder: Path, port: int, start: Start, *options: str) -> subprocess.Popen[bytes]:
+    """Start a server on the folder's data, and wait until it is ready."""
+    command = ("up", "--port", str(port), "--data", str(folder / "data"), *options)
+    process = start(str(Path(sys.executable).with_name("plugmesh")), *command)
+    wait(lambda: answers(port, "/readyz"), folder, process)
+    return process
 
 
 @contextmanager
-def _folder() -> Iterator[tuple[Path, int, _Start]]:
-    place = Path(tempfile.mkdtemp(prefix="plugmesh-bench-"))
+def place() -> Iterator[tuple[Path, int, Start]]:
+    """A folder, a free port, and a function that starts a command there; all that was started is ended afterwards."""
+    folder = Path(tempfile.mkdtemp(prefix="plugmesh-bench-"))
     port = _free_port()
     environment = {**os.environ, "PLUGMESH_URL": f"http://127.0.0.1:{port}"}
-    log = (place / "log.txt").open("wb")
+    log = (folder / "log.txt").open("wb")
     processes: list[subprocess.Popen[bytes]] = []
 
     def start(*command: str) -> subprocess.Popen[bytes]:
-        process = subprocess.Popen(command, stdout=log, stderr=log, env=environment, cwd=place)
+        process = subprocess.Popen(command, stdout=log, stderr=log, env=environment, cwd=folder)
         processes.append(process)
         return process
 
     try:
-        yield place, port, start
+        yield folder, port, start
     finally:
         for process in reversed(processes):
             _end(process)
         log.close()
-        shutil.rmtree(place, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
@@ -105,15 +109,17 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def _wait(ready: Callable[[], object], place: Path, process: subprocess.Popen[bytes]) -> None:
+def wait(ready: Callable[[], object], folder: Path, process: subprocess.Popen[bytes]) -> None:
+    """Wait until something is so that the process brings about. Raises `RuntimeError` with its log if it does not."""
     deadline = time.monotonic() + _READY_S
     while not ready():
         if process.poll() is not None or time.monotonic() > deadline:
-            raise RuntimeError(f"the mesh did not start:\n{(place / 'log.txt').read_text()[-4000:]}")
+            raise RuntimeError(f"the mesh did not start:\n{(folder / 'log.txt').read_text()[-4000:]}")
         time.sleep(0.005)
 
 
-def _answers(port: int, path: str) -> bytes:
+def answers(port: int, path: str) -> bytes:
+    """What the server says, decoded and made text; nothing as long as there is none."""
     try:
         client = Client(port)
     except OSError:

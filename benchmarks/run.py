@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from benchmarks import floor, idle, scale, views, workloads
+from benchmarks import floor, idle, recovery, scale, views, workloads
 from benchmarks.figures import Figure
 from benchmarks.mesh import Mesh, mesh
 
@@ -20,10 +20,16 @@ _ON_A_MESH: dict[str, Callable[[Mesh, str, bool], list[Figure]]] = {
     "scale": scale.steps,
     "views": views.look,
 }
-_ALONE = {"idle": idle.idle, "start": idle.start, "reload": scale.reload, "lists": scale.lists}
+_ALONE = {
+    "idle": idle.idle,
+    "start": idle.start,
+    "reload": scale.reload,
+    "lists": scale.lists,
+    "recovery": recovery.recovery,
+}
 NAMES = (*_ON_A_MESH, *_ALONE, "floor")
-_SIZES = frozenset({"scale", "reload", "lists", "views"})
-"""What grows with size takes minutes; it is only measured when it is named."""
+_SIZES = frozenset({"scale", "reload", "lists", "views", "recovery"})
+"""What grows with size, or has to be waited for, takes minutes; it is only measured when it is named."""
 
 
 def main() -> int:
