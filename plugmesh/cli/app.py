@@ -16,6 +16,7 @@ from plugmesh.cli.instances import drain, instances
 from plugmesh.cli.modules import modules
 from plugmesh.cli.notifications import notifications_app
 from plugmesh.cli.replay import replay
+from plugmesh.cli.rerun import rerun
 from plugmesh.cli.root import root_app
 from plugmesh.cli.run import pin, remove, run, unpin, validate
 from plugmesh.cli.runs import runs
@@ -43,6 +44,7 @@ def whole_app() -> typer.Typer:
         artifacts,
         events,
         replay,
+        rerun,
         cancel,
         pause,
         resume,

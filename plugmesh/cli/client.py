@@ -131,11 +131,11 @@ class MeshClient:
 
     # -- runs --------------------------------------------------------------------------------------------------------
 
-    def submit(self, request: Mapping[str, Any], key: str) -> Any:
+    def submit(self, request: Mapping[str, Any], key: str, path: str = "/runs") -> Any:
         """Submit a run; the answer has `id`, `state` and `warnings`. Lost answers are asked for again by `key`."""
         for left in reversed(range(_TRIES)):
             try:
-                return self._json("POST", "/runs", json=request, headers={"idempotency-key": key})
+                return self._json("POST", path, json=request, headers={"idempotency-key": key})
             except NotReachable as error:
                 if left == 0 or isinstance(error.__cause__, httpx2.ConnectError):
                     raise

@@ -144,6 +144,8 @@ _NAMES: Mapping[tuple[str, str], Callable[[Ask, Mapping[str, str]], Found]] = {
     ("", "runs"): _runs,
     ("", "step"): _steps,
     ("", "port"): _ports,
+    ("rerun", "from_steps"): _steps,
+    ("rerun", "only"): _steps,
     ("", "instance"): _instances,
     ("", "module"): _modules,
     ("", "notification"): _notifications,

@@ -94,6 +94,13 @@ def params_of(text: str, given: Iterable[str]) -> dict[str, Any]:
     return {name: _param(value, types.get(name, ""), f"--param {name}={value}") for name, value in words.items()}
 
 
+def params_like(was: Mapping[str, Any], given: Iterable[str]) -> dict[str, Any]:
+    """Other params for a run that had these: one that was a text stays one, the others are JSON."""
+    types = {name: "string" for name, value in was.items() if isinstance(value, str)}
+    words = pairs(given, "--param")
+    return {name: _param(value, types.get(name, ""), f"--param {name}={value}") for name, value in words.items()}
+
+
 def json_of(text: str, place: str) -> Any:
     """A word of the command line as JSON. Raises `ConfigurationError`."""
     try:

@@ -20,6 +20,7 @@ _COLUMNS = ("STEP", "STATE", "ROWS", "READ", "WRITTEN", "PASSED", "FAILED", "TIM
 _SPARE = ("ATTEMPT", "PASSED", "FAILED", "MEMORY", "CPU", "WRITTEN", "READ", "ROWS", "TIME")
 """What a narrow terminal has no room for, in this order."""
 _BAR_WIDTH = 20
+_RERUNS_SHOWN = 3
 _AT_WORK = {"assigned", "running"}
 _GOOD = {"succeeded", "cached", "recovered"}
 _ORDER = ("running", "assigned", "ready", "waiting", "parked", "pending", "failed", "cancelled", "skipped", "succeeded")
@@ -56,6 +57,7 @@ def header(run: Mapping[str, Any], now: float | None = None) -> RenderableType:
     lines += [Text(line, style="magenta") for line in _waits_of_the_run(run)]
     labels = ", ".join(f"{name}={value}" for name, value in (run.get("labels") or {}).items())
     lines += [Text(one_line(f"labels {labels}"))] if labels else []
+    lines += [Text(one_line(line)) for line in _line_of_reruns(run)]
     pin = run.get("pin")
     if pin:
         until = f" until {clock(pin['until'])}" if pin.get("until") else ""
@@ -74,6 +76,17 @@ def _waits_of_the_run(run: Mapping[str, Any]) -> list[str]:
         elif one["step"] is None and one["until"] is not None:
             lines.append(f"it waits until {clock(one['until'])} at the latest")
     return lines
+
+
+def _line_of_reruns(run: Mapping[str, Any]) -> list[str]:
+    """What the run repeats, and what repeats it."""
+    origin, root, later = run.get("origin"), run.get("root"), run.get("reruns") or ()
+    first = f", the first of them {root}" if root and root != origin else ""
+    recovered = sum(step["state"] == "recovered" for step in run.get("steps") or ())
+    found = [f"rerun of {origin}{first}; {recovered:,} of its steps recovered"] if origin else []
+    shown = ", ".join(later[-_RERUNS_SHOWN:])
+    more = f"{len(later) - _RERUNS_SHOWN:,} others and " if len(later) > _RERUNS_SHOWN else ""
+    return [*found, f"run again as {more}{shown}"] if later else found
 
 
 def counts_line(steps: Sequence[Step]) -> str:

@@ -35,6 +35,12 @@ def step_view(step: Mapping[str, Any]) -> RenderableType:
     return Group(*parts)
 
 
+def _origin(step: Mapping[str, Any]) -> str:
+    """The step whose outputs it has, as `plugmesh show RUN --step STEP` takes it."""
+    words = str(step.get("recovered_from") or "").rsplit("/", 3)
+    return f"{words[1]} --step {words[3]}" if len(words) == 4 else ""
+
+
 def _facts(step: Mapping[str, Any]) -> list[tuple[str, str]]:
     stats = step.get("stats") or {}
     version = f"@{step['version']}" if step.get("version") else ""
@@ -42,6 +48,7 @@ def _facts(step: Mapping[str, Any]) -> list[tuple[str, str]]:
     where = f" on {step['instance']}" if step.get("instance") else ""
     found = [
         ("module", f"{module}{version}{where}"),
+        ("recovered from", _origin(step)),
         ("reason", "" if step.get("error") else reason_text(step.get("reason"))),
     ]
     found.append(("attempt", tries_text(dict(step)).removeprefix("attempt ") if step.get("epoch") else ""))

@@ -27,7 +27,11 @@ STYLES = {
 }
 
 
-_REASONS = {"upstream_failed": "a step before it failed", "condition": "its condition was not met"}
+_REASONS = {
+    "upstream_failed": "a step before it failed",
+    "condition": "its condition was not met",
+    "not_asked": "nobody asked for it",
+}
 
 
 def duration(start: float | None, end: float | None) -> str:

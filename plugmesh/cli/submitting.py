@@ -11,7 +11,7 @@ from typing import Any
 import typer
 
 from plugmesh.cli.exits import ExitCode
-from plugmesh.cli.flowfile import FlowFile, hand_in, params_of
+from plugmesh.cli.flowfile import FlowFile, Upload, hand_in, params_of
 from plugmesh.cli.routes import flow_at
 from plugmesh.cli.session import Session
 from plugmesh.cli.transfer import upload
@@ -40,16 +40,11 @@ class Asked:
 
 def request_of(session: Session, flow: FlowFile, asked: Asked) -> dict[str, Any]:
     """The request for one run; local files among its inputs are uploaded."""
-
-    def store(name: str, path: Path) -> Any:
-        with session.transferring(name) as progress:
-            return upload(session.client, name, path, progress)
-
     params = params_of(_text_of(session, flow), asked.params) if asked.params else {}
     request = {
         "flow": flow.submitted,
         "params": params,
-        "inputs": hand_in(asked.inputs, store),
+        "inputs": hand_in(asked.inputs, uploader(session)),
         "strict": asked.strict,
         "labels": dict(asked.labels or {}),
         "notify": [{"url": url} for url in asked.notify],
@@ -61,10 +56,20 @@ def request_of(session: Session, flow: FlowFile, asked: Asked) -> dict[str, Any]
     return {name: value for name, value in request.items() if name in always or value not in (None, [], {})}
 
 
-def submit(session: Session, request: Mapping[str, Any], key: str) -> Any:
+def uploader(session: Session) -> Upload:
+    """Stores local files on the mesh, with a bar that shows how far it is."""
+
+    def store(name: str, path: Path) -> Any:
+        with session.transferring(name) as progress:
+            return upload(session.client, name, path, progress)
+
+    return store
+
+
+def submit(session: Session, request: Mapping[str, Any], key: str, path: str = "/runs") -> Any:
     """Submit one run. Ctrl-C says how to find out whether it was made, and raises `typer.Exit`."""
     try:
-        return session.client.submit(request, key)
+        return session.client.submit(request, key, path)
     except KeyboardInterrupt:
         session.warn(
             "\ninterrupted before the mesh answered: the run may have been made. `plugmesh runs --since 5m` shows it if "

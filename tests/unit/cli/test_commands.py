@@ -148,7 +148,7 @@ def test_the_logs_of_other_steps_are_printed_when_one_is_missing(mesh: Mesh) -> 
 def test_an_interrupted_submit_says_how_to_find_out(
     mesh: Mesh, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    def interrupted(self: MeshClient, request: Any, key: str) -> Any:
+    def interrupted(self: MeshClient, request: Any, key: str, path: str) -> Any:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(MeshClient, "submit", interrupted)
@@ -315,3 +315,51 @@ def test_a_run_whose_data_was_removed_is_shown_without_it(mesh: Mesh) -> None:
     said = mesh.cli("show", "run-1").stdout
     assert "its data was removed" in said
     assert "made: 3 rows" in said
+
+
+AGAIN = {
+    "id": "run-2",
+    "state": "queued",
+    "repeated": False,
+    "origin": "run-1",
+    "recovered": 1,
+    "again": 2,
+    "warnings": [],
+}
+
+
+def test_a_rerun_says_what_is_used_again(mesh: Mesh) -> None:
+    mesh.answers["POST /runs/run-1/rerun"] = AGAIN
+    said = mesh.cli("rerun", "run-1").stdout
+    assert "run-2 is queued, a rerun of run-1: 1 step recovered, 2 run again" in said
+    assert mesh.asked == [("POST", "/runs/run-1/rerun", {})]
+    mesh.answers["POST /runs/run-1/rerun"] = {**AGAIN, "repeated": True, "again": None, "recovered": 3}
+    said = mesh.cli("rerun", "run-1", "--key", "again").stdout
+    assert "run-2 was made before, it is queued, a rerun of run-1: 3 steps recovered\n" in said
+
+
+def test_a_rerun_is_asked_for_as_the_options_say(mesh: Mesh) -> None:
+    mesh.answers["POST /runs/run-1/rerun"] = AGAIN
+    mesh.answers["GET /runs/run-1"] = {**RUN, "params": {"day": "Mon", "least": 3, "item": None}}
+    mesh.cli("rerun", "run-1", "--from", "it", "--from", "pot", "-p", "day=5", "-p", "least=5", "-p", "item=x")
+    assert mesh.asked[-1][2] == {"from": ["it", "pot"], "params": {"day": "5", "least": 5, "item": "x"}}
+    mesh.cli("rerun", "run-1", "--only", "each.3", "-i", "n:=7", "-l", "team=a", "--priority", "5", "--timeout-s", "9")
+    assert mesh.asked[-1][2] == {
+        "only": ["each.3"], "inputs": {"n": {"value": 7}}, "labels": {"team": "a"}, "priority": 5, "timeout_s": 9.0,
+    }  # fmt: skip
+    mesh.cli("rerun", "run-1", "--start")
+    assert mesh.asked[-1][2] == {"from": "start"}
+    assert "choose one of them" in mesh.cli("rerun", "run-1", "--start", "--only", "it", code=2).stderr
+
+
+def test_a_run_shows_what_it_repeats_and_what_repeats_it(mesh: Mesh) -> None:
+    steps = [{**STEPS[1], "state": "recovered", "recovered_from": "/api/v1/runs/run-8/steps/pot"}]
+    shown = {**RUN, "id": "run-9", "origin": "run-8", "root": "run-1", "reruns": [f"run-{n}" for n in range(10, 15)]}
+    mesh.answers["GET /runs/run-9"] = {**shown, "steps": steps}
+    mesh.answers["GET /runs/run-9/steps"] = {"steps": steps, "next_cursor": None}
+    said = mesh.cli("show", "run-9").stdout
+    assert "rerun of run-8, the first of them run-1; 1 of its steps recovered" in said
+    assert "run again as 2 others and run-12, run-13, run-14" in said
+    one = {**steps[0], "run": "run-9", "module": "shop.pot", "attempts": []}
+    mesh.answers["GET /runs/run-9/steps/pot"] = one
+    assert "run-8 --step pot" in mesh.cli("show", "run-9", "--step", "pot").stdout
