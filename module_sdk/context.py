@@ -31,6 +31,7 @@ class Context:
         workspace: Workspace,
         *,
         run: str = "test",
+        root: str | None = None,
         step: str = "test",
         attempt: int = 1,
         namespace: str = "default",
@@ -40,6 +41,7 @@ class Context:
         reports: Reports | None = None,
     ) -> None:
         self.run = run
+        self._root = root or run
         self.step = step
         self.attempt = attempt
         self.namespace = namespace
@@ -60,11 +62,12 @@ class Context:
         return self._is_cancelled()
 
     def sink_key(self, *parts: str | int) -> str:
-        """A key for an effect on the outside: the same for every attempt of this step on the same inputs.
+        """A key for an effect on the outside: the same for every attempt of this step on the same inputs, also in reruns of
+        the run.
 
         Give the number of the row or batch as `parts` when a step has several effects.
         """
-        words = [self.run, self.step, self._fingerprint(), *map(str, parts)]
+        words = [self._root, self.step, self._fingerprint(), *map(str, parts)]
         return hashlib.sha256("\x00".join(words).encode()).hexdigest()[:40]
 
     def open_file(self, file: File | FileRef | Mapping[str, Any]) -> BinaryIO:

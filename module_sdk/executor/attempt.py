@@ -146,11 +146,12 @@ class Attempt:
         return Context(
             workspace,
             run=assign.run,
+            root=assign.root,
             step=assign.step,
             attempt=assign.epoch,
             namespace=assign.namespace,
             params=assign.params,
-            fingerprint=lambda: fingerprint(assign),
+            fingerprint=lambda: fingerprint({port: [one.ref for one in ones] for port, ones in self._given.items()}),
             is_cancelled=self._is_cancelled,
             reports=self._reports,
         )
