@@ -183,7 +183,7 @@ def test_an_instance_is_drained_by_a_command_under_load(make_mesh: MakeMesh) -> 
     runs = load(mesh)
     under_way(mesh, runs)
     [instance] = [one["id"] for one in mesh.instances() if one["pid"] == first]
-    mesh.cli("instances", "drain", instance)
+    mesh.cli("drain", instance)
     ended_in_time(first)
     all_well(mesh, runs)
 
@@ -194,7 +194,7 @@ def test_the_built_in_modules_are_stopped_under_load(mesh: RealMesh) -> None:
         f"  s{n}: {{module: table.limit, in: {{table: inputs.rows}}, params: {{rows: {n + 1}}}}}" for n in range(20)
     )
     (mesh.folder / "rows.csv").write_text("n\n" + "\n".join(map(str, range(1000))))
-    read = "  read: {module: io.read, in: {file: inputs.data}}"
+    read = '  read: {module: io.read, params: {file: "${inputs.data}"}}'
     flow = f"flow: e2e/limits\ninputs: {{data: file}}\nnodes:\n{read}\n{steps.replace('inputs.rows', 'read')}\n"
     runs = [mesh.submit(flow, "-i", "data=rows.csv") for _ in range(10)]
     before = mesh.builtins()
