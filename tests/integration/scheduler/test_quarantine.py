@@ -90,6 +90,7 @@ async def test_three_runs_quarantine_a_version_and_the_next_one_waits_and_says_w
     assert len(instance.assigned) == tried
 
 
+@pytest.mark.full
 async def test_two_runs_do_not_nor_do_many_deaths_of_one_run(mesh):
     instance = await poisoned(mesh, runs=RUNS - 1)
     many = RetryPolicy(attempts=5, delay_s=0.0, jitter=False)
@@ -168,6 +169,7 @@ async def test_with_previous_a_run_that_began_with_the_version_goes_back_too_and
     assert versions == {"a": "1.1.0", "b": "1.0.0", "c": "1.0.0"}
 
 
+@pytest.mark.full
 async def test_with_previous_but_none_before_it_waits_and_says_so(mesh):
     await poisoned(mesh)
     await wait_until(lambda: switch(mesh))
@@ -177,6 +179,7 @@ async def test_with_previous_but_none_before_it_waits_and_says_so(mesh):
     assert reason.endswith("no version before it that would do is served")
 
 
+@pytest.mark.full
 async def test_a_newer_version_that_fits_is_taken_at_once(mesh):
     await poisoned(mesh)
     await wait_until(lambda: switch(mesh))
@@ -186,6 +189,7 @@ async def test_a_newer_version_that_fits_is_taken_at_once(mesh):
     assert (await mesh.ended(run)).state == "succeeded"
 
 
+@pytest.mark.full
 async def test_a_restart_keeps_the_quarantine_and_what_was_counted(tmp_path):
     async with meshed(tmp_path) as before:
         await poisoned(before)
@@ -201,6 +205,7 @@ async def test_a_restart_keeps_the_quarantine_and_what_was_counted(tmp_path):
         assert [message.version for message in instance.assigned] == ["1.1.0"]
 
 
+@pytest.mark.full
 async def test_deaths_before_and_after_a_restart_count_together(tmp_path):
     async with meshed(tmp_path) as before:
         await poisoned(before, runs=RUNS - 1)
