@@ -55,9 +55,12 @@ def _over_time(snapshot: Snapshot, skew_s: float) -> Iterator[Violation]:
     for row in snapshot.rows(sa.select(*columns).where(_run.c.permit.is_not(None), _run.c.started_at.is_not(None))):
         permit = Permit.model_validate_json(row.permit)
         line = lines.setdefault((row.namespace, permit.name), [])
+        ended_at = None if row.ended_at is None else row.ended_at - skew_s
+        if ended_at is not None and ended_at <= row.started_at:
+            continue  # it may have ended before anything that seems to overlap with it
         line.append((row.started_at, 1, row.id, permit.limit))
-        if row.ended_at is not None:
-            line.append((max(row.started_at, row.ended_at - skew_s), -1, row.id, permit.limit))
+        if ended_at is not None:
+            line.append((ended_at, -1, row.id, permit.limit))
     for (namespace, name), line in lines.items():
         under_way: dict[str, int] = {}
         for at, step, run, limit in sorted(line):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import json
 import random
 import sqlite3
 from collections.abc import Callable
@@ -22,12 +23,14 @@ from plugmesh.state.migrate import upgrade
 from plugmesh.state.reads import Reader
 from plugmesh.state.records import Commit
 from plugmesh.state.store import State
+from plugmesh.state.trouble import explained
 from plugmesh.state.writes import Writer
 from tests.sim.process import SimProcess, SimWorker
 
 BUSY_S = 10.0
 """How long a transaction waits for the lock of another one before it fails."""
 _SQLITE_BUSY = 5
+_SQLITE_IO = 10
 
 
 class SimDatabase:
@@ -102,6 +105,13 @@ class SqlWorker(SimWorker):
         return None
 
 
+def io_error(point: str) -> Exception:
+    """What a transaction raises at a point of `Writer.transaction`; behind the commit it is what `Writer` makes of it."""
+    error = sqlite3.OperationalError("disk I/O error (simulated)")
+    error.sqlite_errorcode = _SQLITE_IO
+    return explained(error) or error if point.endswith("after_commit") else error
+
+
 def busy() -> sqlite3.OperationalError:
     """What a transaction gets that waited too long."""
     error = sqlite3.OperationalError("database is locked (simulated)")
@@ -110,7 +120,7 @@ def busy() -> sqlite3.OperationalError:
 
 
 class WatchedWriter(Writer):
-    """Sees that nothing is committed for a shard by anyone but its owner."""
+    """Sees that nothing is committed for a shard by anyone but its owner, and no run beyond its limit begins."""
 
     def __init__(self, database: SimDatabase, process: SimProcess) -> None:
         super().__init__(database, process.runtime)  # type: ignore[arg-type]
@@ -119,13 +129,24 @@ class WatchedWriter(Writer):
     def _commit(self, batch: Commit) -> dict[str, int]:
         foreign = self._not_owned(batch)
         try:
-            return super()._commit(batch)
+            keys = super()._commit(batch)
+            self._check_limits(batch)
+            return keys
         except OwnershipLost:
             foreign = ""
             raise
         finally:
             if foreign:
                 self._violated("owner", foreign)
+
+    def _check_limits(self, batch: Commit) -> None:
+        if not batch.runs and not batch.inserts:
+            return
+        under_way = "permit IS NOT NULL AND started_at IS NOT NULL AND ended_at IS NULL"
+        query = f"SELECT permit, count(*) FROM run WHERE {under_way} GROUP BY namespace, permit"
+        for permit, count in self._raw.execute(query):
+            if count > json.loads(permit)["limit"]:
+                self._violated("permits", f"{count} runs are under way with {permit}")
 
     def _not_owned(self, batch: Commit) -> str:
         rows = self._raw.execute("SELECT id, owner, term FROM shard")

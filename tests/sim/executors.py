@@ -30,6 +30,7 @@ class Outside:
 
     failures: dict[tuple[str, str], int] = field(default_factory=dict)
     stuck: dict[tuple[str, str], int] = field(default_factory=dict)
+    breaks: dict[tuple[str, str], int] = field(default_factory=dict)
     effects: list[str] = field(default_factory=list)
     """Of sinks that apply an effect each time they run."""
     table: dict[str, str] = field(default_factory=dict)
@@ -162,7 +163,9 @@ class VirtualExecutor:
     def _error(self, message: Assign) -> StepError | None:
         if message.params.get("fatal"):
             return StepError(error_class=ErrorClass.FATAL, type="Broken", message="it can never work")
-        outside = self._house.outside
+        outside, root = self._house.outside, message.root or message.run
+        if outside.again(outside.breaks, (root, message.step), message.params.get("breaks", 0)):
+            return StepError(error_class=ErrorClass.FATAL, type="Broken", message="it does not work the first time")
         if not outside.again(outside.failures, (message.run, message.step), message.params.get("fails", 0)):
             return None
         return StepError(error_class=ErrorClass.TRANSIENT, type="Flaky", message="not yet")
@@ -217,8 +220,8 @@ class VirtualExecutor:
 def context_of(message: Assign, objects: ObjectStore) -> Context:
     """What the product's own executor gives to a module, as far as sinks need it."""
     workspace = Workspace(lambda: objects, lambda name: f"{message.prefix}/{name}")
-    names = {"run": message.root or message.run, "step": message.step, "attempt": message.epoch}
-    return Context(workspace, **names, fingerprint=lambda: fingerprint(message))  # type: ignore[arg-type]
+    names = {"run": message.run, "root": message.root, "step": message.step, "attempt": message.epoch}
+    return Context(workspace, **names, fingerprint=lambda: fingerprint(message.inputs))  # type: ignore[arg-type]
 
 
 def _who(message: Assign) -> dict[str, Any]:

@@ -10,19 +10,18 @@ import sqlalchemy as sa
 
 from plugmesh.errors import ObjectMissing
 from plugmesh.state import schema
-from tests.checker import Violation
+from scheduler.invariants.violation import Violation
 from tests.sim.client import Client
 from tests.sim.executors import UPSERT_ROWS, Outside
 from tests.sim.instance import Instance
 from tests.sim.modules import SINK, UPSERT, expected_outputs
 from tests.sim.objects import MemoryStore
 from tests.sim.server import Server
-from tests.sim.workload import Job
 
 
-def of_ends(jobs: Sequence[Job], client: Client) -> Iterator[Violation]:
+def of_ends(client: Client) -> Iterator[Violation]:
     """Every run ended as it may, and no promise was broken."""
-    for job in jobs:
+    for job in client.carried:
         end = client.ends[job.name]
         if end["state"] not in job.may_end:
             yield Violation("ends", f"{job.name} has {end['state']}: {end.get('reason')}")
@@ -57,11 +56,9 @@ def of_instances(instances: Sequence[Instance | None]) -> Iterator[Violation]:
             yield Violation("leftovers", f"{instance.process.name} still holds {held}")
 
 
-def of_outputs(
-    connection: sa.Connection, store: MemoryStore, jobs: Sequence[Job], client: Client
-) -> Iterator[Violation]:
+def of_outputs(connection: sa.Connection, store: MemoryStore, client: Client) -> Iterator[Violation]:
     """Every run that succeeded has exactly the bytes that its flow computes."""
-    for job in jobs:
+    for job in client.carried:
         if client.ends.get(job.name, {}).get("state") != "succeeded":
             continue
         query = sa.select(schema.run.c.outputs).where(schema.run.c.id == client.promised[job.name])
@@ -79,21 +76,21 @@ def _content(store: MemoryStore, key: str) -> bytes | None:
         return None
 
 
-def of_sinks(connection: sa.Connection, outside: Outside, jobs: Sequence[Job], client: Client) -> Iterator[Violation]:
+def of_sinks(connection: sa.Connection, outside: Outside, client: Client) -> Iterator[Violation]:
     """Every sink whose step succeeded has had its effect: those that are idempotent, all of it."""
     run, step = schema.run, schema.step
     query = sa.select(run.c.id, step.c.id).join(step, run.c.key == step.c.run).where(step.c.state == "succeeded")
     done = {(run_id, step_id) for run_id, step_id in connection.execute(query)}
     written = set(outside.table.values())
-    for job in jobs:
+    for job in client.carried:
         for name, node in job.flow["nodes"].items():
             at = (client.promised[job.name], name)
             if at not in done:
                 continue
-            where = "/".join(at)
+            where, row = "/".join(at), f"{client.roots[job.name]}/{name}"
             if node["module"] == SINK.name and where not in outside.effects:
                 yield Violation("effects", f"the sink {where} has succeeded and had no effect")
-            if node["module"] == UPSERT.name and not written.issuperset(f"{where}/{n}" for n in range(UPSERT_ROWS)):
+            if node["module"] == UPSERT.name and not written.issuperset(f"{row}/{n}" for n in range(UPSERT_ROWS)):
                 yield Violation("effects", f"the sink {where} has succeeded and did not write all of its rows")
 
 

@@ -283,5 +283,36 @@ def test_every_invariant_has_a_name_and_a_sentence() -> None:
         for path in Path(reading.__file__).parent.glob("*.py")
         for name in re.findall(r'(?:say\(|Violation\(|yield )\s*"([a-z]+)",', path.read_text())
     }
-    assert said <= set(INVARIANTS)
-    assert set(INVARIANTS) - said <= {"letters"}
+    assert said == set(INVARIANTS)
+
+
+LETTER = """
+INSERT INTO dead_letter (id, run, namespace, flow, step, epoch, module, outcome, rows, reasons, ref, state, at)
+SELECT 'one', id, namespace, flow, 'n1', 1, 'sim.work', 'succeeded', 3, '{}', '{"kind":"value","value":1}', 'open', 1.0
+FROM run WHERE flow = 'chain'
+"""
+GONE = '{"kind":"file","name":"x","key":"data/default/r/n1/1/gone","bytes":1,"hash":"xxh3:0"}'
+
+
+def test_rejected_rows_of_an_attempt_that_has_ended(mesh: Doctored) -> None:
+    assert mesh.sql(LETTER) == 1
+    report = mesh.report()
+    assert (report.violations, report.counts["dead letters"]) == ([], 1)
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        ("UPDATE dead_letter SET run = 'run-of-nobody'", {"letters"}),
+        ("UPDATE dead_letter SET step = 'n9'", {"letters"}),
+        ("UPDATE dead_letter SET epoch = 2", {"letters"}),
+        ("UPDATE dead_letter SET outcome = 'failed'", {"letters"}),
+        ("UPDATE dead_letter SET state = 'redriven'", {"letters"}),
+        (f"UPDATE dead_letter SET ref = '{GONE}'", {"objects"}),
+        ("UPDATE dead_letter SET ref = '{}'", {"rows"}),
+    ],
+)
+def test_rejected_rows_that_belong_to_nothing_or_are_not_there(mesh: Doctored, change: str, found: set[str]) -> None:
+    mesh.sql(LETTER)
+    assert mesh.sql(change) == 1
+    assert mesh.found() == found
