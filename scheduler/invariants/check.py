@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from plugmesh.objects.port import ObjectStore
 from plugmesh.state import schema
+from scheduler.invariants.letters import check_letters
 from scheduler.invariants.objects import Objects
 from scheduler.invariants.one_run import Look, check_run
 from scheduler.invariants.permits import check_permits
@@ -17,6 +18,7 @@ from scheduler.invariants.violation import Report, Violation
 
 CLOCK_SKEW_S = 1.0
 """Clocks of schedulers, or one that was set, may differ by so much."""
+_AT_ONCE = 500
 
 
 def check(
@@ -47,6 +49,7 @@ def check(
             check_run(Look(run, report, about_objects), plans, store)
         _add_lasting(snapshot, about_objects, report)
         progress(report.counts["runs"], whole)
+    _add_lasting(snapshot, check_letters(snapshot, report, store), report)
     check_permits(snapshot, report, clock_skew_s=clock_skew_s)
     for violation in _promises(snapshot, submitted, effects, lost_allowed):
         report.add(violation)
@@ -65,13 +68,13 @@ def _promises(
 
 def _add_lasting(snapshot: Snapshot, found: Sequence[Violation], report: Report) -> None:
     """What is wrong with objects, unless their run has been given up meanwhile: a running mesh removes what is old."""
-    if not found:
-        return
-    snapshot.renew()
     run = schema.run
-    names = sorted({violation.run for violation in found})
-    query = sa.select(run.c.id).where(run.c.id.in_(names), run.c.data_gone_at.is_(None))
-    there = {row[0] for row in snapshot.rows(query)}
-    for violation in found:
-        if violation.run in there:
-            report.add(violation)
+    for at in range(0, len(found), _AT_ONCE):
+        part = found[at : at + _AT_ONCE]
+        snapshot.renew()
+        names = {violation.run for violation in part}
+        query = sa.select(run.c.id).where(run.c.id.in_(names), run.c.data_gone_at.is_(None))
+        there = {row[0] for row in snapshot.rows(query)}
+        for violation in part:
+            if violation.run in there:
+                report.add(violation)
