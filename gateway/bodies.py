@@ -133,5 +133,6 @@ def _problem(model: type[BaseModel], found: Any) -> dict[str, str]:
     place = ".".join(str(part) for part in found["loc"])
     if found["type"] != "extra_forbidden":
         return {"where": place, "message": str(found["msg"])}
-    hint = did_you_mean(place, list(model.model_fields)) or f"there are {', '.join(model.model_fields)}"
+    names = [field.alias or name for name, field in model.model_fields.items()]
+    hint = did_you_mean(place, names) or f"there are {', '.join(names)}"
     return {"where": place, "message": f"there is no such field ({hint})", "hint": hint}

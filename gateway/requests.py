@@ -18,7 +18,6 @@ from plugmesh.contracts.notify import MOST_NOTIFY, Notify
 Label = Annotated[str, Field(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 
-StepName = Annotated[str, Field(min_length=1, max_length=250)]
 Priority = Annotated[int | None, Field(ge=-PRIORITY_LIMIT, le=PRIORITY_LIMIT, strict=True)]
 
 _LATEST = 1e11
@@ -49,6 +48,23 @@ Deadline = Annotated[
     Annotated[float, Field(gt=0, le=_LATEST, allow_inf_nan=False)] | None,
     BeforeValidator(_unix_time),
     WithJsonSchema(_AS_WRITTEN),
+]
+
+_MOST_STEPS, _STEP_CHARACTERS = 1000, 250
+StepName = Annotated[str, Field(min_length=1, max_length=_STEP_CHARACTERS)]
+
+
+def _word_or_steps(given: Any) -> Any:
+    """One problem for whatever it is not, instead of one for each of the things that it could be."""
+    steps = given if isinstance(given, list) and 0 < len(given) <= _MOST_STEPS else [""]
+    if given in ("failed", "start") or all(isinstance(one, str) and 0 < len(one) <= _STEP_CHARACTERS for one in steps):
+        return given
+    raise PydanticCustomError("from", 'write "failed", "start", or a list of steps such as ["load"]')
+
+
+From = Annotated[
+    Literal["failed", "start"] | Annotated[list[StepName], Field(min_length=1, max_length=_MOST_STEPS)],
+    BeforeValidator(_word_or_steps),
 ]
 
 _EXAMPLE_FLOW: JsonValue = {"flow": "sales/report", "nodes": {"load": {"module": "csv.read", "in": "${inputs.orders}"}}}
@@ -113,10 +129,8 @@ class RerunRequest(BaseModel):
         },
     )
 
-    from_: Literal["failed", "start"] | Annotated[list[StepName], Field(min_length=1, max_length=1000)] = Field(
-        default="failed", alias="from"
-    )
-    only: list[StepName] = Field(default_factory=list, max_length=1000)
+    from_: From = Field(default="failed", alias="from")
+    only: list[StepName] = Field(default_factory=list, max_length=_MOST_STEPS)
     inputs: dict[str, Any] = Field(default_factory=dict)
     params: dict[str, JsonValue] = Field(default_factory=dict)
     timeout_s: float | None = Field(default=None, gt=0, allow_inf_nan=False, strict=True)

@@ -196,6 +196,49 @@ JSON = (
         422,
     ),
     Row(
+        "a rerun from nowhere",
+        '{"from": "middle"}',
+        'the request is invalid: from: write "failed", "start", or a list of steps such as ["load"]',
+        "request-invalid",
+        422,
+        path=f"{RUNS}/run-1/rerun",
+    ),
+    Row(
+        "a rerun from no step",
+        '{"from": []}',
+        'the request is invalid: from: write "failed", "start", or a list of steps such as ["load"]',
+        "request-invalid",
+        422,
+        path=f"{RUNS}/run-1/rerun",
+    ),
+    Row(
+        "a rerun of steps that are numbers",
+        '{"only": [5]}',
+        "the request is invalid: only.0: Input should be a valid string",
+        "request-invalid",
+        422,
+        path=f"{RUNS}/run-1/rerun",
+    ),
+    Row(
+        "a rerun of another flow",
+        '{"flow": "shop/other"}',
+        (
+            "the request is invalid: flow: there is no such field (there are from, only, inputs, params, timeout_s, "
+            "labels, notify, priority, deadline)"
+        ),
+        "request-invalid",
+        422,
+        path=f"{RUNS}/run-1/rerun",
+    ),
+    Row(
+        "a rerun of a run that is not there",
+        "",
+        "there is no run 'run-1': `plugmesh runs` or GET /api/v1/runs lists them",
+        "not-found",
+        404,
+        path=f"{RUNS}/run-1/rerun",
+    ),
+    Row(
         "a deadline that is over",
         run(deadline="2020-01-01T00:00:00Z"),
         "the run cannot start: deadline: this time is over: the run would end before it began",
