@@ -1,5 +1,5 @@
-"""Every crash point that a chain, a diamond and a parked step pass: the process dies there, or its disk fails, and
-everything still ends as it must.
+"""Every crash point that flows of all shapes pass: the process dies there, or its database fails, and everything still
+ends as it must.
 
 The points are found by a recorded run, so that a new `runtime.point(...)` is walked without being listed here.
 """
@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.sim.chaos import Plan, Trap
-from tests.sim.workload import SUCCEEDED, Job, chain, diamond, single
+from tests.sim.workload import SUCCEEDED, Job, chain, diamond, mapped, single, sinks, steps_of
 from tests.sim.world import LATE_AT, World
 
 SUBMIT_AT = 3.0
@@ -21,9 +21,14 @@ GOOD = frozenset({SUCCEEDED})
 SHAPES: dict[str, Callable[[], list[Job]]] = {
     "chain": lambda: [Job("chain", chain(3, 0.02), GOOD, SUBMIT_AT)],
     "diamond": lambda: [Job("diamond", diamond(0.02), GOOD, SUBMIT_AT)],
+    "map": lambda: [Job("map", mapped(5, 0.02), GOOD, SUBMIT_AT)],
+    "sink": lambda: [Job("sink", sinks(0.02), GOOD, SUBMIT_AT)],
     "parked": lambda: [Job("late", single("sim.late", "late"), GOOD, SUBMIT_AT)],
 }
-UNTIL = {"chain": 8.0, "diamond": 8.0, "parked": LATE_AT + 8.0}
+UNTIL = {"parked": LATE_AT + 8.0}
+USUALLY_UNTIL = 8.0
+WIRES = {"hub": (True, 1), "log": (False, 1), "two": (False, 2)}
+"""The embedded hub is what people run; a log such as Kafka's, and two servers at it."""
 ONCE_A_SECOND = 2
 """Occurrences that are walked of a point that is passed all the time."""
 MOST = 8
@@ -32,6 +37,8 @@ POINTS = (
     "supervisor.registered", "supervisor.before-publish", "supervisor.after-publish", "executor.before_write",
     "objects.commit",
 )  # fmt: skip
+SAMPLE = 7
+"""The quick suite walks every so manieth of them."""
 
 
 @pytest.fixture(autouse=True)
@@ -39,60 +46,68 @@ def _quiet(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("CRITICAL")
 
 
-def _world(shape: str, with_hub: bool, **plan: Any) -> World:
-    return World(11, SHAPES[shape](), Plan(until=UNTIL[shape], **plan), with_hub=with_hub)
+def _world(shape: str, wire: str, *, executions: int | None = None, **plan: Any) -> World:
+    with_hub, servers = WIRES[wire]
+    whole = Plan(until=UNTIL.get(shape, USUALLY_UNTIL), **plan)
+    return World(11, SHAPES[shape](), whole, with_hub=with_hub, servers=servers, executions=executions)
 
 
-def _recorded(shape: str, with_hub: bool, armed_at: float) -> Counter[tuple[str, str]]:
-    world = _world(shape, with_hub, armed_at=armed_at)
+def _recorded(shape: str, wire: str, armed_at: float) -> Counter[tuple[str, str]]:
+    world = _world(shape, wire, armed_at=armed_at)
     assert world.run() == [], world.report()
     return world.points
 
 
-def _walk(shape: str, with_hub: bool, armed_at: float, *, fails: bool) -> list[str]:
-    """Spring a trap at each occurrence of each point, one simulation each; the reports of those that went wrong."""
-    reports = []
-    for (kind, point), count in sorted(_recorded(shape, with_hub, armed_at).items()):
+def _traps(points: Counter[tuple[str, str]], *, fails: bool) -> list[Trap]:
+    """One for each occurrence of each point, up to a point."""
+    traps = []
+    for (kind, point), count in sorted(points.items()):
         if fails and not point.startswith("state."):
             continue
         busy = point.startswith(("state.renew", "engine.effects"))
-        for nth in range(1, min(count, ONCE_A_SECOND if busy else MOST) + 1):
-            world = _world(shape, with_hub, armed_at=armed_at, traps=[Trap(kind, point, nth, fails)])
-            if world.run() or not world.faults or (kind == "server" and _repeated(world)):
-                executions = f"{world.beyond.executions} executions"
-                reports.append(f"{world.report()}\n{executions}, fault at {point} of the {kind}, time {nth}")
-    return reports
+        most = min(count, ONCE_A_SECOND if busy else MOST)
+        traps += [Trap(kind, point, nth, fails) for nth in range(1, most + 1)]
+    return traps
 
 
-def _repeated(world: World) -> bool:
-    """Work was done again: modules go on while their server is away, and what they have done counts."""
-    return world.beyond.executions != sum(len(job.flow["nodes"]) for job in world.jobs)
+def _walk(shape: str, wire: str, armed_at: float, *, fails: bool, every: int = 1) -> None:
+    """Spring the traps, one simulation each. Whatever happens to a server repeats no work: modules go on while it is
+    away, and what they have done counts."""
+    steps = sum(steps_of(job.flow) for job in SHAPES[shape]())
+    reports = []
+    for trap in _traps(_recorded(shape, wire, armed_at), fails=fails)[::every]:
+        executions = steps if trap.kind == "server" else None
+        world = _world(shape, wire, executions=executions, armed_at=armed_at, traps=[trap])
+        if world.run() or not world.faults:
+            reports.append(f"{world.report()}\nfault: {trap}")
+    assert not reports, f"{len(reports)} points; the first:\n{reports[0]}"
 
 
-BUSES = [pytest.param(False, id="log", marks=pytest.mark.full), pytest.param(True, id="hub")]
-"""The embedded hub is what people run; a log such as Kafka's is for the full suite."""
-
-
-@pytest.mark.parametrize("with_hub", BUSES)
+@pytest.mark.full
+@pytest.mark.parametrize("wire", WIRES)
 @pytest.mark.parametrize("shape", SHAPES)
-def test_a_process_may_die_at_every_point_of_its_work(shape: str, with_hub: bool) -> None:
-    reports = _walk(shape, with_hub, SUBMIT_AT, fails=False)
-    assert not reports, f"{len(reports)} points; the first:\n{reports[0]}"
+def test_a_process_may_die_at_every_point_of_its_work(shape: str, wire: str) -> None:
+    _walk(shape, wire, SUBMIT_AT, fails=False)
 
 
-@pytest.mark.parametrize("with_hub", BUSES)
-def test_a_process_may_die_at_every_point_of_its_start(with_hub: bool) -> None:
-    reports = _walk("chain", with_hub, 0.0, fails=False)
-    assert not reports, f"{len(reports)} points; the first:\n{reports[0]}"
+@pytest.mark.full
+@pytest.mark.parametrize("wire", WIRES)
+def test_a_process_may_die_at_every_point_of_its_start(wire: str) -> None:
+    _walk("chain", wire, 0.0, fails=False)
 
 
-@pytest.mark.parametrize("with_hub", BUSES)
+@pytest.mark.full
+@pytest.mark.parametrize("wire", WIRES)
 @pytest.mark.parametrize("shape", SHAPES)
-def test_every_transaction_may_fail_with_an_unknown_outcome(shape: str, with_hub: bool) -> None:
-    reports = _walk(shape, with_hub, SUBMIT_AT, fails=True)
-    assert not reports, f"{len(reports)} points; the first:\n{reports[0]}"
+def test_every_transaction_may_fail_with_an_unknown_outcome(shape: str, wire: str) -> None:
+    _walk(shape, wire, SUBMIT_AT, fails=True)
+
+
+@pytest.mark.parametrize("fails", [False, True], ids=["dies", "fails"])
+def test_some_points_of_a_flow_with_sinks(fails: bool) -> None:
+    _walk("sink", "hub", SUBMIT_AT, fails=fails, every=SAMPLE)
 
 
 def test_the_important_points_exist() -> None:
-    passed = {point for _, point in _recorded("diamond", True, 0.0)}
+    passed = {point for _, point in _recorded("diamond", "hub", 0.0)}
     assert [name for name in POINTS if not any(point.startswith(name) for point in passed)] == []

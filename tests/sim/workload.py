@@ -125,6 +125,11 @@ def limited(when_full: str, s: float) -> dict[str, Any]:
     return flow(when_full, nodes, "n1", concurrency={"limit": 1, "when_full": when_full})
 
 
+def steps_of(document: dict[str, Any]) -> int:
+    """How many steps of a flow are executed when all goes well."""
+    return sum(len(each["map"]) if "map" in each else 1 for each in document["nodes"].values())
+
+
 def jobs_of(dice: random.Random, *, long: float) -> list[Job]:
     """A workload: most shapes, at random times. `long` is about how many seconds a long step takes."""
     every = [*_plain(dice, long), *_controlled(dice, long)]
