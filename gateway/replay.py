@@ -12,7 +12,7 @@ from pydantic_core import from_json
 from gateway.views import Views
 from plugmesh.contracts.data import Reference
 from plugmesh.contracts.flow import Flow, Node, Source
-from plugmesh.contracts.module import ModuleContract
+from plugmesh.contracts.module import REJECTED, ModuleContract
 from plugmesh.contracts.run import STEP_GOOD
 from plugmesh.errors import Conflict, NotFound, ObjectMissing
 from plugmesh.flows.binding import bind_inputs
@@ -113,7 +113,7 @@ def _carried(
             continue
         name = source.node or ""
         ports = _ports(reader, found, name)
-        if ports or found.flow.nodes[name].map is None:
+        if ports or source.port == REJECTED or found.flow.nodes[name].map is None:
             references += port_of(ports, source.port, name)
     return references
 

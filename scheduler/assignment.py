@@ -11,7 +11,7 @@ from pydantic_core import to_json
 from plugmesh.contracts.data import Reference
 from plugmesh.contracts.flow import PARAMS_LIMIT_BYTES, Node, Source
 from plugmesh.contracts.messages import Assign
-from plugmesh.contracts.module import Limits, ModuleContract
+from plugmesh.contracts.module import REJECTED, Limits, ModuleContract
 from plugmesh.contracts.run import StepError
 from plugmesh.data.reference import SPILL_BYTES, spill
 from plugmesh.errors import FlowInvalid, LimitExceeded, PlugmeshError
@@ -148,7 +148,7 @@ def _behind(run: RunState, source: Source) -> tuple[Reference, ...]:
         return (run.inputs[source.input],) if source.input in run.inputs else ()
     name = source.node or ""
     ports = run.results.get(run.plan.by_name[name], {})
-    if not ports and run.plan.nodes[run.plan.by_name[name]].mapped:
+    if not ports and source.port != REJECTED and run.plan.nodes[run.plan.by_name[name]].mapped:
         return ()
     return port_of(ports, source.port, name)
 

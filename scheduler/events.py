@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from plugmesh.contracts.data import FileRef
+from plugmesh.contracts.data import FileRef, Reference
 from plugmesh.contracts.messages import AttemptStats, LogRef
 from plugmesh.contracts.run import Command, Progress, Rerun, StepError
 from scheduler.changes import Outputs
@@ -112,7 +112,7 @@ class AttemptDone:
 @dataclass(slots=True)
 class AttemptFailed:
     """An attempt ended with an error. `jitter` in [0, 1) draws the delay of a retry. `convicting`: a supervisor saw that
-    its process died of it."""
+    its process died of it. `rejected`: the rows that it had put aside until then."""
 
     at: float
     step: str
@@ -124,6 +124,7 @@ class AttemptFailed:
     log: LogRef | None = None
     artifacts: tuple[FileRef, ...] = ()
     convicting: bool = False
+    rejected: Reference | None = None
 
 
 @dataclass(slots=True)

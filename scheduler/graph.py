@@ -7,6 +7,7 @@ from typing import Any
 
 from plugmesh.contracts.data import Reference
 from plugmesh.contracts.flow import Source
+from plugmesh.contracts.module import REJECTED
 from plugmesh.contracts.run import AttemptState, StepError, StepState
 from plugmesh.contracts.run import RunState as State
 from plugmesh.errors import FlowInvalid
@@ -183,4 +184,4 @@ def shown(run: RunState, source: Source) -> tuple[Reference, ...]:
         return (run.inputs[source.input],) if source.input in run.inputs else ()
     name = source.node or ""
     ports = run.results.get(run.plan.by_name[name], {})
-    return port_of(ports, source.port, name) if ports else ()
+    return port_of(ports, source.port, name) if ports or source.port == REJECTED else ()

@@ -96,7 +96,7 @@ class Inbound:
             case Failed():
                 jitter = self._runtime.random().random()
                 told = (message.stats, message.log, message.artifacts)
-                failed = AttemptFailed(at, *who, message.error, jitter, *told, convicting=message.convicting)
+                failed = AttemptFailed(at, *who, message.error, jitter, *told, message.convicting, message.rejected)
                 self._board.happen(run, failed)
             case Returned():
                 if message.reason == "busy":

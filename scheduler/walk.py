@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
+from plugmesh.contracts.module import REJECTED
 from plugmesh.contracts.run import AttemptState, Recovered, StepError, StepState
 from plugmesh.contracts.run import RunState as State
 from plugmesh.errors import ErrorClass
@@ -166,7 +167,8 @@ def _attempt_failed(walk: Walk, event: AttemptFailed) -> None:
     delay = retry.delay_s(policy, failures, event.error, event.jitter)
     left = retry.left_s(policy, step.ready_at, walk.at)
     if delay is None or (left is not None and delay >= left):
-        told = {"stats": event.stats, "log": event.log, "artifacts": event.artifacts}
+        kept = None if event.rejected is None else {REJECTED: event.rejected}
+        told = {"stats": event.stats, "log": event.log, "artifacts": event.artifacts, "outputs": kept}
         walk.fail_step(step, event.error, failures=failures, **told)
         return
     walk.change(AttemptChange(step.id, step.epoch, AttemptState.FAILED, walk.at, *outcome))

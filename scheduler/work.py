@@ -6,15 +6,27 @@ import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from plugmesh.contracts.data import MESSAGE_LIMIT_BYTES
+from plugmesh.contracts.data import MESSAGE_LIMIT_BYTES, DataRef, Reference, SpilledRef
 from plugmesh.contracts.messages import Assign, Cancel, Recall, Renewed
-from plugmesh.contracts.run import Command, Receipt, Submission
+from plugmesh.contracts.module import REJECTED
+from plugmesh.contracts.run import Command, Receipt, StepState, Submission
 from plugmesh.contracts.run import RunState as State
-from plugmesh.state.records import AttemptRow, Commit, Conviction, EventRow, NotificationRow, RunUpdate, StepRow
+from plugmesh.state.dead_letters import letter_id
+from plugmesh.state.records import (
+    AttemptRow,
+    Commit,
+    Conviction,
+    EventRow,
+    LetterRow,
+    NotificationRow,
+    RunUpdate,
+    StepRow,
+)
 from scheduler.changes import AttemptChange, RunChange, changes_json, text
 from scheduler.effects import Convict, Discard
 from scheduler.runstate import RunState, Step
 
+_OWN_END = frozenset({StepState.SUCCEEDED, StepState.FAILED})
 TRACE_CHARACTERS = 4000
 """So much of a trace stays with a conviction; the step's error has all of it."""
 
@@ -83,7 +95,10 @@ def make_commit(
         row = EventRow(run.id, run.seq, at, changes_json(changes))
         commit.events.append(row)
         work.announced.append((run, row))
-        commit.steps.extend(step_row(run, step) for step in touched.values())
+        for step in touched.values():
+            commit.steps.append(step_row(run, step))
+            if step.outputs and REJECTED in step.outputs and step.state in _OWN_END:
+                commit.letters.append(letter_row(run, step, step.outputs[REJECTED]))
         commit.attempts.extend(attempt_row(run, change) for change in changes if isinstance(change, AttemptChange))
         if any(isinstance(change, RunChange) for change in changes):
             commit.runs.append(run_update(run))
@@ -137,6 +152,25 @@ def step_row(run: RunState, step: Step) -> StepRow:
         wake_at=step.wake_at,
         progress=text(step.progress),
         artifacts=text(step.artifacts or None),
+    )
+
+
+def letter_row(run: RunState, step: Step, rejected: Reference) -> LetterRow:
+    """The dead letter of a step that has ended."""
+    rows = rejected.rows if isinstance(rejected, DataRef | SpilledRef) else None
+    reasons = None if step.stats is None else step.stats.reasons
+    return LetterRow(
+        id=letter_id(run.id, step.id),
+        run=run.id,
+        namespace=run.namespace,
+        flow=run.plan.flow.name,
+        step=step.id,
+        epoch=step.epoch,
+        module=f"{run.plan.nodes[step.node].node.module.partition('@')[0]}@{step.version}",
+        outcome=step.state.value,
+        rows=rows or 0,
+        reasons=text(reasons or {}) or "{}",
+        ref=text(rejected) or "",
     )
 
 
