@@ -20,7 +20,7 @@ from module_sdk.family import become_subreaper, die_with_parent
 from module_sdk.frames import Frame, FrameReader
 from module_sdk.launch import ExecutorSetup
 from plugmesh.objects.open import open_store
-from plugmesh.runtime import SystemRuntime
+from plugmesh.runtime_loader import load_runtime
 
 LOG_FD = 1
 BROKEN = 70
@@ -42,7 +42,7 @@ def main() -> None:
     frames = FrameReader()
     setup, pending = _read_setup(connection, frames)
     sys.path[:0] = setup.path
-    runtime = SystemRuntime()
+    runtime = load_runtime()
     runner = Runner(setup, open_store(setup.objects, runtime), runtime)
     log = FileSink(descriptors.log)
     output = Output(lambda: current_sink.get() or log, time.time)

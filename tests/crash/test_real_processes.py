@@ -1,16 +1,13 @@
-"""Real processes that end themselves by `kill -9` at a crash point of a chain; the others go on, and the run ends.
+"""Real processes that end themselves by `kill -9` at every point that their work passes; the others go on, and all of it
+ends as it must.
 
-All points share one mesh: it has to survive them one after another.
+One flow, with a chain, a map and a sink in it; all points share one mesh: it has to survive them one after another.
 """
 
 from __future__ import annotations
 
-import json
-import subprocess
-import urllib.request
-import uuid
+import signal
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -18,109 +15,73 @@ import pytest
 from plugmesh.runtime_loader import VARIABLE as RUNTIME
 from tests.conftest import _is_free
 from tests.crash.killing_runtime import VARIABLE as TRAP
-from tests.e2e.real_mesh import RealMesh
+from tests.crash.trapped import WITHIN_S, Story, TrappedMesh
 from tests.waiting import wait_until_sync
 
-MODULES = '''
-import pyarrow as pa
-import pyarrow.compute as pc
-from module_sdk import module, serve
+
+def restart_server(trapped: TrappedMesh) -> None:
+    """Its start passes points, too."""
+    trapped.end("server", signal.SIGKILL)
 
 
-@module("crash.start")
-def start() -> pa.Table:
-    """Three rows."""
-    return pa.table({"n": [1, 2, 3]})
+def restart_module(trapped: TrappedMesh) -> None:
+    """So does a supervisor's."""
+    trapped.end("supervisor", signal.SIGKILL)
 
 
-@module("crash.double")
-def double(rows: pa.Table) -> pa.Table:
-    """Twice as much."""
-    return pa.table({"n": pc.multiply(rows["n"], 2)})
+def stop_server(trapped: TrappedMesh) -> None:
+    """And an end in order; the process may die of that, too."""
+    trapped.end("server", signal.SIGTERM)
 
 
-if __name__ == "__main__":
-    serve(start, double)
-'''
-CHAIN = {
-    "flow": "crash/chain",
-    "nodes": {
-        "one": {"module": "crash.start"},
-        "two": {"module": "crash.double", "in": "one"},
-        "three": {"module": "crash.double", "in": "two"},
+Point = tuple[str, str, int, Story]
+"""Role, name, at which time it is passed, and what is done so that it is passed."""
+QUICK: list[Point] = [
+    ("server", "state.commit.before_commit", 1, TrappedMesh.finish),
+    ("server", "engine.effects.between", 1, TrappedMesh.finish),
+    ("supervisor", "supervisor.after-publish", 1, TrappedMesh.finish),
+    ("executor", "objects.commit.after_rename", 1, TrappedMesh.finish),
+]
+_OFTEN = {
+    "server": (
+        "state.commit.before_commit", "state.commit.after_commit",
+        "engine.effects.before", "engine.effects.between", "engine.effects.after",
+    ),
+    "supervisor": ("supervisor.before-publish", "supervisor.after-publish"),
+    "executor": ("objects.commit.before_rename", "objects.commit.after_rename"),
+}  # fmt: skip
+_ONCE: dict[str, dict[str, Story]] = {
+    "server": {
+        "state.renew.before_commit": TrappedMesh.finish,
+        "state.renew.after_commit": TrappedMesh.finish,
+        "notify.called": TrappedMesh.finish,
+        "state.notification.before_commit": TrappedMesh.finish,
+        "state.notification.after_commit": TrappedMesh.finish,
+        "gateway.upload.before_commit": TrappedMesh.upload,
+        "gateway.upload.after_commit": TrappedMesh.upload,
+        "objects.commit.before_rename": TrappedMesh.upload,
+        "objects.commit.after_rename": TrappedMesh.upload,
+        "state.file.before_commit": TrappedMesh.upload,
+        "state.file.after_commit": TrappedMesh.upload,
+        "state.contract.before_commit": TrappedMesh.plug_in,
+        "state.contract.after_commit": TrappedMesh.plug_in,
+        "state.mesh.before_commit": restart_server,
+        "state.mesh.after_commit": restart_server,
+        "state.acquire.before_commit": restart_server,
+        "state.acquire.after_commit": restart_server,
+        "state.release.before_commit": stop_server,
+        "state.release.after_commit": stop_server,
     },
-    "outputs": {"result": "three"},
+    "supervisor": {
+        "supervisor.registered": restart_module,
+        "objects.commit.before_rename": TrappedMesh.plug_in,
+        "objects.commit.after_rename": TrappedMesh.plug_in,
+    },
 }
-WITHIN_S = 60
-
-
-class TrappedMesh:
-    """A mesh whose processes die at the trap, and are started again."""
-
-    def __init__(self, folder: Path, port: int) -> None:
-        self.trap = folder / "trap"
-        self.mesh = RealMesh(folder, port)
-        (folder / "steps.py").write_text(MODULES)
-        self.module: subprocess.Popen[bytes]
-
-    def up(self) -> None:
-        """Start the server and the module."""
-        self.mesh.up("--no-builtins")
-        self._serve()
-        self._wait_for_module()
-
-    def _serve(self) -> None:
-        self.module = self.mesh.start("module", "serve", "steps.py", "--slots", "1")
-
-    def _wait_for_module(self) -> None:
-        wait_until_sync(lambda: "crash.start" in self.mesh.module_names(), WITHIN_S, message=self.mesh.said())
-
-    def set(self, point: str, nth: int) -> None:
-        """Set the trap; it appears all at once."""
-        draft = self.trap.with_name("draft")
-        draft.write_text(f"{point} {nth}")
-        draft.rename(self.trap)
-
-    def look_after(self) -> None:
-        """Start again whatever has died."""
-        if self.mesh.server.poll() is not None:
-            self.mesh.up("--no-builtins")
-        if self.module.poll() is not None:
-            self._serve()
-
-    def run_chain(self) -> str:
-        """Submit the chain until there is an answer, and see it to its end, looking after the processes; its id."""
-        key = uuid.uuid4().hex
-        run = wait_until_sync(lambda: self._submit(key), WITHIN_S, message=self.mesh.said())
-        assert run is not None
-        wait_until_sync(lambda: self._ended(run), WITHIN_S, message=f"{self.mesh.show(run)}{self.mesh.said()}")
-        return run
-
-    def rows(self, run: str) -> list[dict[str, int]] | None:
-        """What the run's output holds; `None` while the server is not there."""
-        self.look_after()
-        return None if self.mesh.show(run) is None else self.mesh.rows(run, "result")
-
-    def _submit(self, key: str) -> str | None:
-        self.look_after()
-        request = urllib.request.Request(
-            f"{self.mesh.url}/api/v1/runs",
-            data=json.dumps({"flow": CHAIN}).encode(),
-            headers={"Content-Type": "application/json", "Idempotency-Key": key},
-        )
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        answer = None
-        with suppress(OSError), opener.open(request, timeout=30) as response:  # also 503: the outcome is unknown
-            answer = str(json.loads(response.read())["id"])
-        return answer
-
-    def _ended(self, run: str) -> bool:
-        self.look_after()
-        document = self.mesh.ask(f"/api/v1/runs/{run}?wait_s=1")
-        if document is None or document["state"] in {"queued", "running"}:
-            return False
-        assert document["state"] == "succeeded", f"{document}{self.mesh.said()}"
-        return True
+FULL: list[Point] = [
+    *((role, point, nth, TrappedMesh.finish) for role, points in _OFTEN.items() for point in points for nth in (1, 3)),
+    *((role, point, 1, story) for role, points in _ONCE.items() for point, story in points.items()),
+]
 
 
 @pytest.fixture(scope="module")
@@ -132,34 +93,37 @@ def trapped(tmp_path_factory: pytest.TempPathFactory, _ports: Iterator[int]) -> 
         trapped = TrappedMesh(folder, next(port for port in _ports if _is_free(port)))
     trapped.up()
     yield trapped
+    trapped.finish()
     trapped.mesh.close()  # checks the invariants
 
 
-QUICK = [
-    ("state.commit.before_commit", 1),
-    ("state.commit.after_commit", 2),
-    ("engine.effects.between", 1),
-    ("supervisor.before-publish", 2),
-    ("supervisor.after-publish", 1),
-]
-FULL = [
-    (point, nth)
-    for point in (
-        "state.commit.before_commit", "state.commit.after_commit", "state.renew.before_commit",
-        "state.renew.after_commit", "engine.effects.before", "engine.effects.between", "engine.effects.after",
-        "supervisor.before-publish", "supervisor.after-publish",
-    )
-    for nth in (1, 2, 3)
-    if (point, nth) not in QUICK
-]  # fmt: skip
-
-
 @pytest.mark.parametrize(
-    ("point", "nth"), QUICK + [pytest.param(point, nth, marks=pytest.mark.full) for point, nth in FULL]
+    ("role", "point", "nth", "story"),
+    QUICK + [pytest.param(*point, marks=pytest.mark.full) for point in FULL if point not in QUICK],
 )
-def test_a_chain_ends_right_although_a_process_kills_itself(trapped: TrappedMesh, point: str, nth: int) -> None:
+def test_all_ends_right_although_a_process_kills_itself(
+    trapped: TrappedMesh, role: str, point: str, nth: int, story: Story
+) -> None:
     trapped.look_after()
-    trapped.set(point, nth)
-    run = trapped.run_chain()
-    wait_until_sync(lambda: not trapped.trap.exists(), WITHIN_S, message=f"nobody passed {point}")
-    wait_until_sync(lambda: trapped.rows(run) == [{"n": 4}, {"n": 8}, {"n": 12}], WITHIN_S)
+    trapped.arm(role, point, nth)
+    story(trapped)
+    wait_until_sync(trapped.sprung, WITHIN_S, message=f"nobody passed {point}{trapped.mesh.said()}")
+    if story is not TrappedMesh.finish:
+        trapped.finish()
+
+
+@pytest.mark.full
+def test_no_point_that_this_work_passes_is_forgotten(trapped: TrappedMesh) -> None:
+    for story in (
+        TrappedMesh.finish,
+        TrappedMesh.cancel,
+        TrappedMesh.upload,
+        TrappedMesh.plug_in,
+        stop_server,
+        restart_module,
+    ):
+        story(trapped)
+        trapped.look_after()
+    trapped.finish()
+    forgotten = trapped.passed() - {(role, point) for role, point, _, _ in FULL}
+    assert not forgotten, "\n".join(map(" ".join, sorted(forgotten)))
