@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -67,7 +68,7 @@ def version(mesh: RealMesh, number: str, body: str = "pass") -> None:
     wait_until_sync(lambda: number in (module(mesh) or {"versions": ()})["versions"], START_S)
 
 
-def module(mesh: RealMesh) -> dict[str, object] | None:
+def module(mesh: RealMesh) -> dict[str, Any] | None:
     listed = (mesh.ask("/api/v1/modules") or {"modules": ()})["modules"]
     return next((one for one in listed if one["name"] == NAME), None)
 
@@ -77,8 +78,8 @@ def flow(**more: object) -> str:
     return json.dumps({"flow": "shop/total", "nodes": {"a": node}, **more})
 
 
-def live(mesh: RealMesh) -> object:
-    return (module(mesh) or {"live": 0})["live"]
+def live(mesh: RealMesh) -> int:
+    return int((module(mesh) or {"live": 0})["live"])
 
 
 def test_three_runs_that_segfault_quarantine_the_version_until_a_person_lifts_it(mesh: RealMesh) -> None:

@@ -14,7 +14,8 @@ KEY = ("shop.price", "1.2.0")
 
 
 def death(run, at=0.0, *, version=KEY, step="a"):
-    return Conviction(*version, f"r-{run}", step, 1, f"{'@'.join(version)}: the process ended: signal SIGSEGV", "", at)
+    name, number = version
+    return Conviction(name, number, f"r-{run}", step, 1, f"{name}@{number}: the process ended: signal SIGSEGV", "", at)
 
 
 runs = st.integers(0, 4)
@@ -52,7 +53,8 @@ def test_a_restart_finds_what_was_due(drawn):
 
 @given(st.lists(st.tuples(runs, st.booleans()), max_size=20))
 def test_what_was_before_a_lift_does_not_count(drawn):
-    ledger, since = Ledger(), set()
+    ledger = Ledger()
+    since: set[int] = set()
     for run, lifted in drawn:
         if lifted:
             ledger.lift(*KEY)
