@@ -15,7 +15,7 @@ from scheduler.leases import Held, Leases
 from scheduler.placement import Line, Need, Placement
 from scheduler.queues import Queues
 from scheduler.roster import Departures
-from scheduler.runstate import RunState, Step
+from scheduler.runstate import LEAST_WINDOW, RunState, Step
 from scheduler.timers import Timers
 from scheduler.walk import ALONE_AFTER, advance, give_up
 from scheduler.work import Work
@@ -37,6 +37,7 @@ class Board:
         self.timers = Timers()
         self.departures = Departures()
         self.queues = Queues()
+        self.window = LEAST_WINDOW
         self.parked: dict[str, dict[str, Need]] = {}
         self.dirty: dict[str, RunState] = {}
         self.work = Work()
@@ -45,6 +46,7 @@ class Board:
 
     def happen(self, run: RunState, event: Event, *, lazy: bool = False) -> None:
         """Walk one run, and note what follows. A `lazy` event waits for the next commit instead of causing one."""
+        run.window = self.window
         try:
             outcome = advance(run, event)
         except Exception as error:  # noqa: BLE001  one run that went wrong must not stop all the others

@@ -18,9 +18,6 @@ from scheduler.events import AttemptDone, AttemptFailed
 from scheduler.plan import PlanNode
 from scheduler.runstate import RunState, Step
 
-MAP_WINDOW = 256
-"""Elements of one mapped node that are issued at a time: the rest costs nothing but the cursor."""
-
 
 class Walk:
     """One event's way through a run: what it changes, and what is to be done about it."""
@@ -77,7 +74,10 @@ class Walk:
     def open_node(self, node: PlanNode) -> None:
         """All parents of a node have succeeded."""
         if not node.mapped:
-            self.make_ready(node.name)
+            if self.run.open < self.run.window:
+                self.make_ready(node.name)
+            else:
+                self.run.hold(node)
             return
         try:
             self.run.expand(node.index)
@@ -95,7 +95,7 @@ class Walk:
         mapped = self.run.maps[node.index]
         mapped.skip()
         issuing = self.run.state is State.RUNNING and not mapped.failed
-        while issuing and not mapped.exhausted and mapped.open < MAP_WINDOW:
+        while issuing and not mapped.exhausted and mapped.open < self.run.window:
             self.make_ready(f"{node.name}.{mapped.cursor}")
             mapped.skip()
         paused = self.run.state is State.PAUSED and not mapped.failed and not mapped.exhausted
@@ -110,6 +110,11 @@ class Walk:
             reason = f"{mapped.total} elements"
             self.change(StepChange(step=node.name, state=StepState.SUCCEEDED, at=self.at, reason=reason))
             self.open_children(node)
+
+    def issue(self) -> None:
+        """Let nodes begin that the window had no room for."""
+        while self.run.state is State.RUNNING and (node := self.run.next_held()) is not None:
+            self.make_ready(node.name)
 
     def open_children(self, node: PlanNode) -> None:
         if self.run.state is not State.RUNNING:
@@ -140,6 +145,7 @@ class Walk:
             self.open_children(node)
         elif step.state is StepState.FAILED:
             self.skip_below(node)
+        self.issue()
 
     def finish(self) -> None:
         """End the run when nothing is left to do."""

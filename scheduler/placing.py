@@ -18,12 +18,16 @@ from scheduler.events import Assigned, ModuleFound, NoModule, Unassignable
 from scheduler.placement import Need, Placed
 from scheduler.retry import left_s
 from scheduler.roster import seat_of
-from scheduler.runstate import RunState, Step
+from scheduler.runstate import LEAST_WINDOW, RunState, Step
 
 _log = logging.getLogger(__name__)
 
 PARK_AFTER_S = 1.0
 """A step parks when nobody has served its module for this long: an instance that only restarts is waited for."""
+
+
+MOST_WINDOW = 4096
+"""Most steps of one run that are issued at a time, however many places there are."""
 
 
 class Placing:
@@ -38,9 +42,10 @@ class Placing:
 
     def refresh(self) -> None:
         """The roster has changed."""
-        members = self._registry.members().values()
-        seats = (seat_of(member, self._registry) for member in members)
+        seats = [seat_of(member, self._registry) for member in self._registry.members().values()]
         self._board.placement.roster(seats, self._registry.quarantined())
+        places = sum(seat.slots + seat.prefetch for seat in seats)
+        self._board.window = max(LEAST_WINDOW, min(places, MOST_WINDOW))
 
     def place(self, resting: dict[str, float]) -> None:
         """Send out whatever has someone with credit for it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from heapq import heappop, heappush
 from typing import Any
 
 from plugmesh.contracts.data import FileRef, Reference
@@ -33,8 +34,13 @@ from scheduler.plan import Plan, PlanNode
 
 _STATES = tuple(StepState)
 _CODES = {state: code for code, state in enumerate(_STATES)}
+_PENDING = _CODES[StepState.PENDING]
 _LIVE = frozenset({StepState.ASSIGNED, StepState.RUNNING})
 _FIRST_EPOCH = 1
+
+LEAST_WINDOW = 256
+"""So many steps of a run (and of each mapped node) are issued at a time, or more where there are more places to work in.
+The rest costs a number each, so that a million steps can wait."""
 
 Ports = dict[str, tuple[Reference, ...]]
 """Outputs of a node: one reference a port, or one for each element of a mapped node."""
@@ -147,6 +153,9 @@ class RunState:
         self.results: dict[int, Ports] = {}
         self.late_epochs: dict[str, int] = {}
         self.unfinished = len(plan.nodes)
+        self.window = LEAST_WINDOW
+        self.open = 0
+        self._held: list[int] = []
         self.first_failure: str | None = None
         self.changes: list[Change] = []
         self.touched: dict[str, Step] = {}
@@ -180,6 +189,18 @@ class RunState:
         if self.permit is None:
             return "waits for its scheduler"
         return f"waits for its turn: at most {self.permit.limit} of {self.permit.name} at a time"
+
+    def hold(self, node: PlanNode) -> None:
+        """The node could begin, but the window is full. Deeper nodes come out first."""
+        heappush(self._held, (len(self.plan.nodes) - node.depth) * len(self.plan.nodes) + node.index)
+
+    def next_held(self) -> PlanNode | None:
+        """A node that may begin now, if there is one and the window has room."""
+        while self._held and self.open < self.window:
+            node = heappop(self._held) % len(self.plan.nodes)
+            if self.status(node) is StepState.PENDING:
+                return self.plan.nodes[node]
+        return None
 
     def accepted_epoch(self, step_id: str) -> int:
         """The epoch with which an ended step ended."""
@@ -290,7 +311,9 @@ class RunState:
 
     def _follow_node(self, step: Step) -> None:
         node = self.plan.nodes[step.node]
+        was_open = self._status[node.index] != _PENDING
         self._status[node.index] = _CODES[step.state]
+        self.open += (step.state not in STEP_TERMINAL) - was_open
         if step.state not in STEP_TERMINAL:
             return
         self.unfinished -= 1
@@ -346,6 +369,9 @@ class RunState:
                 nodes.append(step)
         for step in nodes:
             self._follow_node(step)
+        for node in self.plan.nodes:
+            if self._unmet[node.index] == 0 and self._status[node.index] == _PENDING and not node.mapped:
+                self.hold(node)
 
     def drain(self) -> tuple[list[Change], dict[str, Step]]:
         """What changed since the last call; the run's event number rises if anything did."""

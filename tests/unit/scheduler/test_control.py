@@ -29,8 +29,8 @@ from scheduler.events import (
     RunTimedOut,
     TimeCame,
 )
-from scheduler.graph import MAP_WINDOW
 from scheduler.plan import compile_plan
+from scheduler.runstate import LEAST_WINDOW
 from scheduler.runstate import RunState as Run
 from scheduler.walk import advance
 from tests.unit.scheduler.walking import FATAL, OUT, TRANSIENT, Driver, flow_of, flows, new_run
@@ -94,14 +94,14 @@ def test_the_last_step_ends_a_paused_run() -> None:
 
 
 def test_a_paused_map_issues_no_more_elements_and_goes_on_where_it_was() -> None:
-    count = MAP_WINDOW + 3
+    count = LEAST_WINDOW + 3
     run = begun(flow_of({"a": ()}, mapped={"a": list(range(count))}))
     pause(run)
-    for item in range(MAP_WINDOW):
+    for item in range(LEAST_WINDOW):
         work(run, f"a.{item}")
     assert not run.steps
     assert run.state is RunState.PAUSED
-    assert ready(resume(run)) == [f"a.{item}" for item in range(MAP_WINDOW, count)]
+    assert ready(resume(run)) == [f"a.{item}" for item in range(LEAST_WINDOW, count)]
 
 
 def test_a_parked_step_loses_no_patience_while_its_run_is_paused() -> None:
@@ -298,4 +298,4 @@ def test_no_try_begins_after_the_time_of_all_of_them() -> None:
 def test_a_death_that_a_supervisor_saw_convicts_the_version() -> None:
     run = trying(RetryPolicy())
     outcome = failed(run, TRANSIENT, convicting=True)
-    assert Convict("a", "test.step", "1.0.0", "try again") in outcome.effects
+    assert Convict("a", 1, "test.step", "1.0.0", "try again") in outcome.effects

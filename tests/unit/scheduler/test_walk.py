@@ -26,10 +26,9 @@ from scheduler.events import (
     RunTimedOut,
     TimeCame,
 )
-from scheduler.graph import MAP_WINDOW
 from scheduler.plan import compile_plan
 from scheduler.restore import restore_run
-from scheduler.runstate import InvalidTransition
+from scheduler.runstate import LEAST_WINDOW, InvalidTransition
 from scheduler.runstate import RunState as Run
 from scheduler.walk import MOST_LOSSES, advance
 from scheduler.work import step_row
@@ -249,11 +248,11 @@ def test_a_map_over_nothing_succeeds_at_once() -> None:
 
 
 def test_a_map_issues_a_window_and_goes_on_as_elements_end() -> None:
-    run = begun(flow_of({"a": ()}, mapped={"a": list(range(MAP_WINDOW + 10))}))
-    assert len(run.steps) == MAP_WINDOW
+    run = begun(flow_of({"a": ()}, mapped={"a": list(range(LEAST_WINDOW + 10))}))
+    assert len(run.steps) == LEAST_WINDOW
     assign(run, "a.0")
     done(run, "a.0")
-    assert f"a.{MAP_WINDOW}" in run.steps
+    assert f"a.{LEAST_WINDOW}" in run.steps
 
 
 def test_a_failed_element_fails_the_node_once_the_others_have_ended() -> None:
@@ -369,8 +368,9 @@ def test_a_run_restored_from_its_rows_goes_on_like_the_one_in_memory(flow: Flow,
         return
     back = restored(driver.run)
     assert back.steps.keys() == driver.run.steps.keys()
-    assert (back.unfinished, back.pins, back.results) == (
+    assert (back.unfinished, back.open, back.pins, back.results) == (
         driver.run.unfinished,
+        driver.run.open,
         driver.run.pins,
         driver.run.results,
     )
@@ -381,6 +381,18 @@ def test_a_run_restored_from_its_rows_goes_on_like_the_one_in_memory(flow: Flow,
     other.at = driver.at
     other.go_on()
     assert back.state in RUN_TERMINAL
+
+
+def test_of_a_wide_run_only_so_many_steps_are_issued_at_a_time_and_the_deepest_of_the_others_come_first() -> None:
+    width = LEAST_WINDOW + 2
+    wide = {f"w{number}": () for number in range(width)}
+    run = begun(flow_of({**wide, "deep": ("w0",)}))
+    assert len(run.steps) == LEAST_WINDOW
+    for step in ("w1", "w0"):
+        assign(run, step)
+        done(run, step)
+    assert f"w{LEAST_WINDOW}" in run.steps
+    assert ("deep" in run.steps, f"w{LEAST_WINDOW + 1}" in run.steps) == (True, False)
 
 
 def rows(run: Run) -> list[StepRow]:

@@ -76,6 +76,7 @@ class Driver:
 
     def __init__(self, run: RunState, seed: int, *, hostile: bool = True) -> None:
         self.run, self.random, self.hostile = run, random.Random(seed), hostile
+        run.window = self.random.choice((1, 2, 256))
         self.changes: list[Change] = []
         self.at = 1000.0
         self.past: list[Event] = []
