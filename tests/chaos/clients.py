@@ -11,7 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.chaos.shapes import FAILED
 from tests.chaos.wire import PASSING, ask
 from tests.chaos.workload import Order
 
@@ -156,6 +155,7 @@ class Clients:
 
     def _rerun(self, receipt: Receipt, path: str) -> Deed:
         job = receipt.order.job
+        body = {"from": receipt.order.rerun} | ({"params": job.mended} if job.mended else {})
 
         def rerun() -> float | None:
             _, run = ask(self._port, "GET", path)

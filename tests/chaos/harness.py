@@ -110,7 +110,7 @@ class _Run:
         self._options, self._outcome, self._mesh, self._database = options, outcome, mesh, database
         plan = draw(options.seed, options.kills, options.seconds, small_disk=disk is not None)
         self._hands = Hands(mesh, disk, list(plan), timeline=outcome.timeline)
-        wanted = orders(options.seed, options.runs, options.seconds, str(database), controls=False)
+        wanted = orders(options.seed, options.runs, options.seconds, str(database))
         self._clients = Clients(mesh.port, wanted, options.seed)
         self._watcher = Watcher(mesh.port)
         self._begun, self._told = 0.0, 0

@@ -12,7 +12,7 @@ from tests.chaos.clients import Receipt
 from tests.chaos.evidence import Seen
 from tests.chaos.shapes import CANCELLED, FAILED, SUCCEEDED, broken, chain, sink
 from tests.chaos.verdict import judge
-from tests.chaos.workload import Order
+from tests.chaos.workload import FROM_FAILED, Order
 
 CHAIN, SINK, BROKEN = 0, 1, 2
 
@@ -34,7 +34,7 @@ def records() -> Records:
     found = Records()
     for number, shape in enumerate((chain, sink, broken)):
         job = shape(f"s-{number}", number * 1000, "db", 1.0)
-        receipt = Receipt(Order(0.0, job, rerun=shape is broken), run=f"run-{number}")
+        receipt = Receipt(Order(0.0, job, rerun=FROM_FAILED if shape is broken else ""), run=f"run-{number}")
         found.receipts.append(receipt)
         rows = job.rows if job.ends == SUCCEEDED else ()
         found.runs.append(Seen(receipt.run, job.label, job.ends, rows=rows))
@@ -116,7 +116,10 @@ WRONG: dict[str, tuple[Callable[[Records], None], str]] = {
     "a lost rerun": (_lose_rerun, "its rerun rerun-2 is not there"),
     "a rerun that failed": (_change(BROKEN + 1, state=FAILED, rows=()), "its rerun rerun-2 of run-2 is failed"),
     "a rerun from nowhere": (_change(BROKEN + 1, origin=""), "its rerun rerun-2 of  is succeeded"),
-    "a rerun that did all again": (_change(BROKEN + 1, steps={"one": SUCCEEDED}), "did not recover the first step"),
+    "a rerun that did all again": (
+        _change(BROKEN + 1, steps={"one": SUCCEEDED}),
+        "in its rerun rerun-2 the first step is succeeded, not recovered",
+    ),
 }
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from tests.chaos.clients import Receipt
 from tests.chaos.evidence import Seen
 from tests.chaos.shapes import CANCELLED, SUCCEEDED
+from tests.chaos.workload import FROM_FAILED
 
 _CANCELLING = frozenset({"cancelling", CANCELLED})
 
@@ -64,8 +65,9 @@ def _rerun(receipt: Receipt, there: Mapping[str, Seen]) -> Iterator[str]:
         return
     if run.state != SUCCEEDED or run.origin != receipt.run:
         yield f"its rerun {run.id} of {run.origin} is {run.state} ({run.reason})"
-    if run.steps.get("one") != "recovered":
-        yield f"its rerun {run.id} did not recover the first step: it is {run.steps.get('one')}"
+    wanted = "recovered" if receipt.order.rerun == FROM_FAILED else SUCCEEDED
+    if run.steps.get("one") != wanted:
+        yield f"in its rerun {run.id} the first step is {run.steps.get('one')}, not {wanted}"
     yield from _answer(receipt, run)
 
 
