@@ -179,7 +179,7 @@ class _Run:
         self._outcome.effects = len(effects)
         for one in runs:
             self._outcome.states[one.state] = self._outcome.states.get(one.state, 0) + 1
-        self._outcome.violations += judge(self._clients.receipts, runs, effects)
+        self._outcome.violations += self._clients.broken + judge(self._clients.receipts, runs, effects)
 
     def _stop(self) -> None:
         """End the processes in order; what is on the disk then must keep the invariants."""

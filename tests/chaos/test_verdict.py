@@ -118,7 +118,7 @@ WRONG: dict[str, tuple[Callable[[Records], None], str]] = {
     "a rerun from nowhere": (_change(BROKEN + 1, origin=""), "its rerun rerun-2 of  is succeeded"),
     "a rerun that did all again": (
         _change(BROKEN + 1, steps={"one": SUCCEEDED}),
-        "in its rerun rerun-2 the first step is succeeded, not recovered",
+        "the first step is succeeded, not recovered",
     ),
 }
 
