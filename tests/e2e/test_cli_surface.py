@@ -85,6 +85,35 @@ def test_a_step_shows_its_error_and_how_to_read_its_log(command: Command, failed
     assert f"plugmesh logs {failed} it" in said
 
 
+AGAIN = """\
+flow: shop/again
+inputs:
+  orders: {kind: file}
+params:
+  by: {type: integer, default: 0}
+nodes:
+  read: {module: io.read, params: {file: "${inputs.orders}"}}
+  it: {module: bad.divide, after: [read], params: {by: "${params.by}"}}
+outputs:
+  orders: read
+"""
+
+
+@pytest.mark.full
+def test_a_failed_run_is_run_again_without_the_steps_that_succeeded(command: Command, shop: Path) -> None:
+    (shop / "again.yaml").write_text(AGAIN)
+    failed = command.json("run", "again.yaml", "-i", "orders=orders.csv", "-f", code=1)["id"]
+    said = command.cli("rerun", failed, "-p", "by=1", "--follow").stdout
+    assert "is accepted: 1 step recovered, 1 runs again" in said
+    (again,) = command.json("show", failed)["reruns"]
+    shown = command.cli("show", again).stdout
+    assert f"rerun of {failed}; 1 of its steps recovered" in shown
+    assert "2 steps: 1 recovered, 1 succeeded" in shown or "2 steps: 1 succeeded, 1 recovered" in shown
+    assert "pot" in command.cli("data", "rows", again, "read").stdout
+    assert "nothing would run again" in command.cli("rerun", again, code=2).stderr
+    assert "choose one of them" in command.cli("rerun", again, "--start", "--from", "it", code=2).stderr
+
+
 def test_a_timeline_has_a_line_for_each_step(command: Command, run: str) -> None:
     lines = command.cli("show", run, "--timeline").stdout.splitlines()
     assert [line.split()[0] for line in lines if line.startswith(("read", "dear"))] == ["read", "dear"]

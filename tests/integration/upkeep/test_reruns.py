@@ -14,6 +14,7 @@ from plugmesh.contracts.module import InputPort, ModuleContract, OutputPort
 from plugmesh.contracts.run import StepError
 from plugmesh.data.table import write_table
 from plugmesh.objects.keys import attempt_prefix
+from tests.checker import check_invariants
 from tests.integration.scheduler.mesh import Instance
 from tests.integration.upkeep.house import House
 from tests.waiting import wait_until
@@ -71,6 +72,12 @@ async def worker(server: House) -> AsyncIterator[Worker]:
     await instance.start()
     yield instance
     await instance.bus.close()
+
+
+@pytest_asyncio.fixture(autouse=True, loop_scope="module")
+async def _alive(worker: Worker) -> None:
+    """It beats once a test, which is often enough."""
+    await worker.beat()
 
 
 async def ended(house: House, run: str) -> Any:
@@ -170,6 +177,7 @@ async def test_elements_of_a_mapped_node_are_recovered_one_by_one(house: House, 
         {"each": "succeeded", "each.2": "succeeded", "z": "skipped"},
     )
     assert alone["nodes"] == {"each": {"succeeded": 1}}
+    assert check_invariants(house.folder) == []
 
 
 async def test_a_run_that_goes_on_cannot_be_rerun(house: House, worker: Worker) -> None:
@@ -194,6 +202,33 @@ async def test_what_cannot_be_run_again_is_said_with_its_place(house: House, wor
     assert "leave one of them out" in both["detail"]
     assert "has no param 'dya'" in (await house.ask("POST", path, 422, json={"params": {"dya": 1}}))["detail"]
     await house.ask("POST", path, 422, json={"from": "start", "deadline": 5})
+
+
+async def test_a_limit_of_runs_at_a_time_holds_for_reruns_too(house: House, worker: Worker) -> None:
+    flow = {**CHAIN, "flow": "limited", "concurrency": {"limit": 1}}
+    run = await failed(house, worker, "c", flow=flow)
+    worker.answer = worker.silent
+    other = await house.submit(flow=flow)
+    await wait_until(lambda: worker.of(other))
+    again = (await rerun(house, run))["id"]
+    shown = await house.ask("GET", f"/runs/{again}")
+    assert (shown["state"], states(shown)["a"]) == ("queued", "recovered")
+    assert "at most 1 of limited at a time" in shown["waits_for"][0]["reason"]
+    worker.answer = worker.done
+    worker.done(next(message for message in worker.assigned if message.run == other))
+    assert (await ended(house, again))["state"] == "succeeded"
+
+
+async def test_what_is_given_anew_stands_in_place_of_what_was(house: House, worker: Worker) -> None:
+    hook = {"url": "http://127.0.0.1:1/hook"}
+    run = await failed(house, worker, "c", labels={"team": "ops"}, notify=[hook], timeout_s=60.0)
+    same = await ended(house, (await rerun(house, run))["id"])
+    assert [one["url"] for one in same["webhooks"]] == [hook["url"]]
+    assert (same["timeout_s"], same["deadline"]) == (60.0, None)
+    asked = {"labels": {}, "notify": [], "timeout_s": 30.0, "priority": -5, "deadline": 99_999_999_999}
+    other = await ended(house, (await rerun(house, run, **asked))["id"])
+    assert (other["labels"], other["webhooks"], other["timeout_s"]) == ({}, [], 30.0)
+    assert (other["priority"], other["deadline"]) == (-5, 99_999_999_999)
 
 
 async def test_the_same_key_makes_no_second_rerun(house: House, worker: Worker) -> None:
