@@ -260,15 +260,18 @@ class RunState:
         self._stamp(step, change.at)
         self.touched[step.id] = step
         if step.version is not None:
-            self._pin(self.plan.nodes[step.node].node.module, step.version)
+            self._pin(step, step.version)
         if step.item >= 0:
             self._follow_element(step, first)
         else:
             self._follow_node(step)
 
-    def _pin(self, module: str, version: str) -> None:
+    def _pin(self, step: Step, version: str) -> None:
         """The run stays at the version that it began with; from one that was quarantined it goes back to an older one, and
-        stays at that."""
+        stays at that. What it recovered was another run's choice: a corrected version may be there since."""
+        if step.state is StepState.RECOVERED:
+            return
+        module = self.plan.nodes[step.node].node.module
         pinned = self.pins.get(module)
         if pinned is None or (pinned != version and precedence(version) < precedence(pinned)):
             self.pins[module] = version
@@ -360,7 +363,7 @@ class RunState:
         nodes = []
         for step in steps:
             if step.version is not None:
-                self._pin(self.plan.nodes[step.node].node.module, step.version)
+                self._pin(step, step.version)
             self.steps[step.id] = step
             if step.item >= 0:
                 self.expand(step.node)
