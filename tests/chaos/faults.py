@@ -18,14 +18,15 @@ _SIGNALS = {Deed.KILL: signal.SIGKILL, Deed.STOP: signal.SIGSTOP, Deed.DRAIN: si
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that was done: seconds since the start, Unix time, and the processes that it hit."""
+    """Something that was done: seconds since the start, Unix time, and the processes that it hit. `over`: it ended."""
 
     at_s: float
     wall: float
     text: str
-    deed: Deed | None = None
+    deed: Deed
     roles: tuple[Role, ...] = ()
     pids: tuple[int, ...] = ()
+    over: bool = False
 
 
 @dataclass(slots=True)
@@ -119,8 +120,9 @@ class Hands:
             case _:
                 for process in standing.processes:
                     process.send(signal.SIGCONT)
-        pids = tuple(process.pid for process in standing.processes)
-        self.timeline.append(Event(now_s, time.time(), f"over: {standing.fault.kind}", pids=pids))
+        fault, pids = standing.fault, tuple(process.pid for process in standing.processes)
+        text = f"over: {fault.kind}"
+        self.timeline.append(Event(now_s, time.time(), text, fault.deed, fault.victims, pids, over=True))
 
     def _note(self, now_s: float, fault: Fault, more: str, victims: list[ProcessId] | None = None) -> None:
         pids = tuple(victim.pid for victim in victims or ())

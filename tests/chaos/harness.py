@@ -23,7 +23,9 @@ from tests.chaos.workload import orders
 from tests.checker import check_invariants
 from tests.e2e.tmpfs import SmallDisk, small_disk
 
-DISK_BYTES = 768 * MIB
+DISK_BYTES = 160 * MIB
+RUN_BYTES = MIB // 8
+"""The small disk: what the store keeps free and the database's log needs, and what each run may leave."""
 TICK_S = 0.02
 STUCK_S = 120.0
 """When nothing has come any nearer to its end for so long after all was healed, it never will."""
@@ -54,7 +56,8 @@ class Outcome:
     requests: int = 0
     effects: int = 0
     attempts: dict[str, int] = field(default_factory=dict)
-    waits_s: list[float] = field(default_factory=list)
+    waits: list[recovery.Wait] = field(default_factory=list)
+    data_bytes: int = 0
     lifted: int = 0
     starts: dict[str, int] = field(default_factory=dict)
     timeline: list[Event] = field(default_factory=list)
@@ -68,7 +71,7 @@ def run(options: Options) -> Outcome:
     outcome = Outcome(options)
     begun = time.monotonic()
     mesh = ChaosMesh(folder, options.seed)
-    with _disk(mesh.mesh.data) as disk:
+    with _disk(mesh.mesh.data, DISK_BYTES + options.runs * RUN_BYTES) as disk:
         outcome.small_disk = disk is not None
         try:
             _Run(options, outcome, mesh, disk, folder / "effects.db").go()
@@ -87,9 +90,9 @@ def run(options: Options) -> Outcome:
 
 
 @contextmanager
-def _disk(path: Path) -> Iterator[SmallDisk | None]:
+def _disk(path: Path, size_bytes: int) -> Iterator[SmallDisk | None]:
     """A small disk at `path`; `None`, and no disk, where this user may not mount one."""
-    manager = small_disk(path, DISK_BYTES)
+    manager = small_disk(path, size_bytes)
     try:
         disk = manager.__enter__()
     except pytest.skip.Exception:
@@ -186,9 +189,10 @@ class _Run:
         data = self._mesh.mesh.data
         self._outcome.violations += self._mesh.stop()
         self._outcome.violations += check_invariants(data)
+        self._outcome.data_bytes = sum(path.stat().st_size for path in data.rglob("*") if path.is_file())
         self._outcome.attempts = recovery.attempts(data)
         found = recovery.lost(data)
-        self._outcome.waits_s = recovery.waits_s(found, self._outcome.timeline, self._watcher.pids)
+        self._outcome.waits = recovery.waits(found, self._outcome.timeline, self._watcher.pids)
 
     def _add_up(self) -> None:
         outcome = self._outcome

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from contextlib import closing
@@ -17,7 +16,8 @@ from tests.chaos.faults import Event
 from tests.chaos.plan import Deed, Role
 
 _BEGUN = frozenset({StepState.RUNNING, StepState.SUCCEEDED})
-_ENDS = frozenset({Deed.KILL, Deed.STOP, Deed.DRAIN})
+SETTLED_S = 25.0
+"""A server that began, or was stopped, longer ago than that gives nobody another lease for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,22 +50,33 @@ def lost(data: Path) -> list[Lost]:
     ]
 
 
-def waits_s(found: Sequence[Lost], timeline: Sequence[Event], pids: Mapping[str, int]) -> list[float]:
-    """Seconds from the fault that hit an instance until its lost steps ran elsewhere; those that never ran again, because
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """How long a lost step waited, in seconds. `deed` is what was done to its instance, if that is known. `quiet`: nothing
+    happened to the server and its disk meanwhile, or so shortly before that the server still granted leases for it."""
+
+    seconds: float
+    deed: Deed | None
+    quiet: bool
+
+
+def waits(found: Sequence[Lost], timeline: Sequence[Event], pids: Mapping[str, int]) -> list[Wait]:
+    """From the fault that hit an instance until each of its lost steps ran elsewhere; those that never ran again, because
     their run was cancelled, are left out. Without a fault of its own, what counts is when the loss was noted."""
-    hits: dict[int, list[float]] = defaultdict(list)
+    hits: dict[int, list[Event]] = defaultdict(list)
     for event in timeline:
-        if event.deed in _ENDS:
-            for role, pid in zip(event.roles, event.pids, strict=True):
-                if role is Role.SUPERVISOR:
-                    hits[pid].append(event.wall)
-    waits = []
+        for role, pid in zip(event.roles, event.pids, strict=False):
+            if role is Role.SUPERVISOR and not event.over:
+                hits[pid].append(event)
+    loud = [event.wall for event in timeline if Role.SERVER in event.roles or event.deed in {Deed.FILL, Deed.SLOW}]
+    made = []
     for one in found:
         if one.again_at is not None:
-            times = hits[pids.get(one.instance, 0)]
-            place = bisect_right(times, one.at)
-            waits.append(one.again_at - (times[place - 1] if place else one.at))
-    return waits
+            before = [event for event in hits[pids.get(one.instance, 0)] if event.wall <= one.at]
+            since, deed = (before[-1].wall, before[-1].deed) if before else (one.at, None)
+            quiet = not any(since - SETTLED_S <= wall <= one.again_at for wall in loud)
+            made.append(Wait(max(0.0, one.again_at - since), deed, quiet))
+    return made
 
 
 def _open(data: Path) -> sqlite3.Connection:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tests.chaos.harness import Outcome, told
+from tests.chaos.plan import Deed
 
 _COLUMNS = {
     "seed": "seed",
@@ -17,15 +18,18 @@ _COLUMNS = {
     "disk": "full / slow disk",
     "runs": "runs",
     "attempts": "attempts lost / failed",
-    "recovery": "lost step ran again after s (median / longest)",
+    "recovery": "lost step ran again after s: killed, quiet server / stopped, quiet server / longest of all",
     "minutes": "minutes",
     "violations": "violations",
 }
 
+_WAITS = ("recovery_quiet_kill", "recovery_quiet_stop", "recovery")
+
 
 def document(outcome: Outcome) -> dict[str, Any]:
     """Everything that is counted, for a file of JSON lines. Times are seconds."""
-    waits = sorted(outcome.waits_s)
+    waits = [wait.seconds for wait in outcome.waits]
+    quiet = {deed: [wait.seconds for wait in outcome.waits if wait.quiet and wait.deed is deed] for deed in Deed}
     return {
         "seed": outcome.options.seed,
         "kills": outcome.kills,
@@ -36,15 +40,25 @@ def document(outcome: Outcome) -> dict[str, Any]:
         "requests": outcome.requests,
         "effects": outcome.effects,
         "attempts": dict(sorted(outcome.attempts.items())),
-        "recoveries": len(waits),
-        "recovery_median_s": round(statistics.median(waits), 2) if waits else None,
-        "recovery_longest_s": round(waits[-1], 2) if waits else None,
+        "recovery": _summary(waits),
+        "recovery_quiet_kill": _summary(quiet[Deed.KILL]),
+        "recovery_quiet_stop": _summary(quiet[Deed.STOP]),
+        "data_bytes": outcome.data_bytes,
         "quarantines_lifted": outcome.lifted,
         "starts": outcome.starts,
         "healed_s": round(outcome.healed_s, 1),
         "took_s": round(outcome.took_s, 1),
         "violations": outcome.violations,
     }
+
+
+def _summary(waits: list[float]) -> dict[str, Any]:
+    """Seconds until lost steps ran again."""
+    if not waits:
+        return {"steps": 0}
+    return {
+        "steps": len(waits), "median_s": round(statistics.median(waits), 2), "longest_s": round(max(waits), 2),
+    }  # fmt: skip
 
 
 def json_line(outcome: Outcome) -> str:
@@ -72,7 +86,6 @@ def story(outcome: Outcome) -> str:
 
 def _row(one: dict[str, Any]) -> dict[str, str]:
     faults, attempts = one["faults"], one["attempts"]
-    longest = one["recovery_longest_s"]
     return {
         "seed": str(one["seed"]),
         "kills": f"{one['kills']:,}",
@@ -81,7 +94,7 @@ def _row(one: dict[str, Any]) -> dict[str, str]:
         "disk": f"{_of(faults, 'fill')} / {_of(faults, 'slow')}",
         "runs": f"{sum(one['runs'].values()):,}",
         "attempts": f"{attempts.get('lost', 0):,} / {attempts.get('failed', 0):,}",
-        "recovery": "-" if longest is None else f"{_median(one)} / {longest}",
+        "recovery": " / ".join(str(one[name].get("longest_s", "-")) for name in _WAITS),
         "minutes": f"{one['took_s'] / 60:.1f}",
         "violations": str(len(one["violations"])),
     }
@@ -91,24 +104,23 @@ def _of(faults: dict[str, int], deed: str) -> int:
     return sum(count for kind, count in faults.items() if kind.split()[0] == deed)
 
 
-def _median(one: dict[str, Any]) -> str:
-    return "-" if one["recovery_median_s"] is None else str(one["recovery_median_s"])
-
-
 def _sum(documents: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Of several runs; their medians are not one."""
-    longest = [one["recovery_longest_s"] for one in documents if one["recovery_longest_s"] is not None]
+    """Of several runs; the medians are left out, because they have no sum."""
     return {
         "seed": "all",
         "kills": sum(one["kills"] for one in documents),
         "faults": _added(documents, "faults"),
         "runs": _added(documents, "runs"),
         "attempts": _added(documents, "attempts"),
-        "recovery_median_s": None,
-        "recovery_longest_s": max(longest, default=None),
+        **{name: _longest([one[name] for one in documents]) for name in _WAITS},
         "took_s": sum(one["took_s"] for one in documents),
         "violations": [violation for one in documents for violation in one["violations"]],
     }
+
+
+def _longest(summaries: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    found = [one["longest_s"] for one in summaries if one["steps"]]
+    return {"longest_s": max(found)} if found else {}
 
 
 def _added(documents: Sequence[dict[str, Any]], name: str) -> dict[str, int]:
