@@ -7,6 +7,7 @@ from typing import Any
 from module_sdk.decorator import Module
 from modules.io_read import read
 from modules.io_write import write
+from modules.sql_write import sql_write
 from modules.table_aggregate import aggregate
 from modules.table_derive import derive
 from modules.table_filter import filter_rows
@@ -15,4 +16,15 @@ from modules.table_limit import limit
 from modules.table_select import select
 from modules.table_sort import sort
 
-BUILTINS: tuple[Module[..., Any], ...] = (read, write, select, filter_rows, derive, aggregate, join, sort, limit)
+BUILTINS: tuple[Module[..., Any], ...] = (
+    read,
+    write,
+    sql_write,
+    select,
+    filter_rows,
+    derive,
+    aggregate,
+    join,
+    sort,
+    limit,
+)

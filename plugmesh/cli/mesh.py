@@ -32,8 +32,8 @@ from registry.registry import Registry
 from scheduler.engine import Engine
 from scheduler.figures import engine_figures
 
-STATE, OBJECTS, RUN = "state.db", "objects", "run"
-"""What lies in the data folder: the database, the object store, and records and logs of processes."""
+STATE, OBJECTS, RUN, DATABASES = "state.db", "objects", "run", "databases"
+"""What lies in the data folder: the database, the object store, records and logs of processes, and what `sql.write` made."""
 
 
 @dataclass(frozen=True, slots=True)

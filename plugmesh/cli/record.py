@@ -18,13 +18,15 @@ MARK = "PLUGMESH_CHILD"
 class Spec(Contract):
     """What a process was started from. A process of another spec is replaced.
 
-    `url` is the mesh that it joins, `version` the Plugmesh that it runs, `source` a digest of the author's code.
+    `url` is the mesh that it joins, `version` the Plugmesh that it runs, `source` a digest of the author's code,
+    `environment` what it is told besides.
     """
 
     command: tuple[str, ...]
     url: str
     version: str
     source: str = ""
+    environment: dict[str, str] = {}
 
 
 class Kept(Contract):

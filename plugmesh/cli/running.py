@@ -87,6 +87,7 @@ def start(kept: Kept, log: Path, runtime: Runtime, changed: Callable[[], None]) 
     """Start a process in a session of its own, so that neither Ctrl-C nor the end of this server reaches it."""
     environment = {
         **for_children(os.environ),
+        **kept.spec.environment,
         "PLUGMESH_URL": kept.spec.url,
         "PYTHONUNBUFFERED": "1",
         MARK: kept.launch,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from gateway.unplugged import Unplugged
@@ -22,7 +22,8 @@ _log = logging.getLogger(__name__)
 
 
 class Services:
-    """All services of one server; their records and logs lie in `folder`."""
+    """All services of one server; their records and logs lie in `folder`. `environment` is what the built-in modules are
+    told besides."""
 
     def __init__(
         self,
@@ -35,7 +36,9 @@ class Services:
         say: Callable[[str], None],
         drain_s: float,
         token_file: Path | None = None,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
+        self._environment = dict(environment or {})
         self._token_file = token_file
         self._folder = folder
         self._url = url
@@ -54,7 +57,7 @@ class Services:
         service = self._open(self._folder, BUILTINS, retry=True)
         if builtins:
             spec = self._spec(builtins_command(self._slots, self._drain_s, self._token_file), builtins_source())
-            service.want(spec, "the built-in modules")
+            service.want(spec.model_copy(update={"environment": self._environment}), "the built-in modules")
         for place in folders:
             watched = ModulesFolder(place, self._open_file, self._want_file, self._runtime)
             watched.look()

@@ -18,14 +18,14 @@ from gateway.tokens import Tokens
 from plugmesh.cli.banner import banner
 from plugmesh.cli.exits import ExitCode
 from plugmesh.cli.logs import NOTICES, configure_logging, set_log_level
-from plugmesh.cli.mesh import RUN, Mesh, data_folder, no_room
+from plugmesh.cli.mesh import DATABASES, RUN, Mesh, data_folder, no_room
 from plugmesh.cli.options import ServerOptions
 from plugmesh.cli.services import Services
 from plugmesh.errors import ConfigurationError, Conflict, PlugmeshError, StateUnavailable
 from plugmesh.runtime import Runtime
 from plugmesh.runtime_loader import VARIABLE, load_runtime
 from plugmesh.settings.given import settings_of
-from plugmesh.settings.settings import Settings, SettingsInvalid
+from plugmesh.settings.settings import Settings, SettingsInvalid, variable
 from registry.registry import MemberChange
 
 PALETTE_S = 10.0
@@ -128,6 +128,7 @@ class Server:
             say=_say,
             drain_s=settings.drain_s,
             token_file=tokens.join_file if tokens is not None else None,
+            environment={variable("sql_folders"): _sql_folders(data, settings)},
         )
 
     async def run(self, folders: list[Path]) -> int:
@@ -267,6 +268,14 @@ def _watched(settings: Settings) -> list[Path]:
         if not folder.is_dir():
             raise ConfigurationError(f"--modules {folder} is no folder: make it, or name another one")
     return folders
+
+
+def _sql_folders(data: Path, settings: Settings) -> str:
+    """Where `sql.write` may write: folders, joined as those of PATH are; the first one is for relative paths."""
+    own = data / DATABASES
+    own.mkdir(mode=0o700, exist_ok=True)
+    others = (Path(folder).expanduser().resolve() for folder in settings.sql_folders)
+    return os.pathsep.join(str(folder) for folder in (own, *others))
 
 
 def _url(host: str, port: int) -> str:

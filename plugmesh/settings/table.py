@@ -51,6 +51,8 @@ class Server(Group):
     """Folders whose module files are plugged in."""
     builtins: Annotated[bool, OPTION] = True
     """Serve the built-in modules."""
+    sql_folders: Texts = ()
+    """Folders in which `sql.write` may make and change SQLite files, besides `databases` in the data folder."""
     slots: Annotated[Count | None, OrNone, OPTION] = None
     """Steps that each process started by the server runs at a time; none: one a processor, at most 8."""
     drain_s: Annotated[SecondsOrZero, OPTION] = 10.0

@@ -62,6 +62,7 @@ def test_one_file_serves_every_module() -> None:
     assert served == {
         "io.read",
         "io.write",
+        "sql.write",
         "table.select",
         "table.filter",
         "table.derive",
