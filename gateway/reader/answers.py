@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pyarrow as pa
 from pydantic import TypeAdapter
 
-from gateway.reader import order, pages, profile
+from gateway.reader import corrected, order, pages, profile
 from gateway.reader.downloads import download
 from plugmesh.contracts.data import DataRef, FileRef, Reference, ValueRef
 from plugmesh.data.reference import resolve
@@ -29,15 +29,14 @@ def prepare() -> None:
 def answer(store: ObjectStore, request: dict[str, Any]) -> Answer:
     """JSON text, or the pieces of a stream. Raises `PlugmeshError`, and whatever decoding raises."""
     reference = resolve(store, _REFERENCE.validate_python(request["reference"]))
-    if request["op"] == "schema":
-        return pages.schema(reference)
-    if request["op"] == "rows":
-        return pages.rows(store, reference, request)
-    if request["op"] == "order":
-        return _order(store, reference, request)
-    if request["op"] == "stats":
-        return profile.stats(store, reference, request)
-    return download(store, reference, request)
+    match request["op"]:
+        case "schema":
+            return pages.schema(reference)
+        case "stats":
+            return profile.stats(store, reference, request)
+        case "download":
+            return download(store, reference, request)
+    return _ROWS[request["op"]](store, reference, request)
 
 
 def _order(store: ObjectStore, reference: DataRef | FileRef | ValueRef, request: dict[str, Any]) -> bytes:
@@ -45,3 +44,11 @@ def _order(store: ObjectStore, reference: DataRef | FileRef | ValueRef, request:
         raise pages.without_rows(reference)
     keys = order.as_keys(request["sort"])
     return order.order(store, reference, request["filter"], keys, request["limit_rows"])
+
+
+_ROWS: dict[str, Callable[[ObjectStore, Any, dict[str, Any]], bytes]] = {
+    "rows": pages.rows,
+    "order": _order,
+    "correct": corrected.correct,
+    "feed": corrected.feed,
+}
