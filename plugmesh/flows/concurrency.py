@@ -13,7 +13,6 @@ from plugmesh.flows.values import shown
 
 CONCURRENCY_KEYS = ("limit", "key", "when_full")
 
-_CODE = "bad-concurrency"
 _WHEN_FULL: tuple[str, ...] = get_args(Concurrency.model_fields["when_full"].annotation)
 _MOST = 10_000
 _LONGEST_KEY = 200
@@ -32,7 +31,7 @@ def read_concurrency(value: Any, path: KeyPath, report: Report) -> Concurrency |
     if "key" in value:
         given["key"] = _read_key(value["key"], (*path, "key"), report)
     if "when_full" in value:
-        chosen = read_choice(value["when_full"], (*path, "when_full"), _WHEN_FULL, report, code=_CODE)
+        chosen = read_choice(value["when_full"], (*path, "when_full"), _WHEN_FULL, report, code="bad-concurrency")
         given |= {} if chosen is None else {"when_full": chosen}
     return Concurrency(**given)
 
@@ -54,7 +53,7 @@ def _read_limit(value: Any, path: KeyPath, report: Report) -> int:
     what = "concurrency" if path[-1] == "concurrency" else "limit"
     message = f"{what} must be a whole number of runs from 1 to {_MOST:,}, not {shown(value)}"
     hint = "" if what == "limit" else "concurrency: 1, or {limit: 1, key: …}"
-    report.error(SCHEMA, _CODE, message, path, hint=hint)
+    report.error(SCHEMA, "bad-concurrency", message, path, hint=hint)
     return 1
 
 
@@ -63,10 +62,12 @@ def _read_key(value: Any, path: KeyPath, report: Report) -> str | None:
     text = read_text(value, path, "key", report)
     if not text:
         if isinstance(value, str):
-            report.error(SCHEMA, _CODE, "key is empty", path, hint='leave it out, or write "${params.NAME}"')
+            report.error(
+                SCHEMA, "bad-concurrency", "key is empty", path, hint='leave it out, or write "${params.NAME}"'
+            )
         return None
     if len(text) > _LONGEST_KEY:
-        report.error(SCHEMA, _CODE, f"key has {len(text):,} characters, {_LONGEST_KEY} are possible", path)
+        report.error(SCHEMA, "bad-concurrency", f"key has {len(text):,} characters, {_LONGEST_KEY} are possible", path)
         return None
     try:
         expressions = [part for part in parse_template(text) if isinstance(part, Expression)]
@@ -76,8 +77,8 @@ def _read_key(value: Any, path: KeyPath, report: Report) -> str | None:
     others = [expression for expression in expressions if expression.root != "params"]
     if others:
         message = f"key is made of params, {others[0].text} cannot be a part of it"
-        report.error(SCHEMA, _CODE, message, path, hint='write "${params.NAME}"')
+        report.error(SCHEMA, "bad-concurrency", message, path, hint='write "${params.NAME}"')
     elif not expressions:
         hint = f'did you mean "${{params.{text}}}"?' if NAME.fullmatch(text) else "leave it out, or name a param"
-        report.error(SCHEMA, _CODE, "key is the same for every run: it has no ${params.…}", path, hint=hint)
+        report.error(SCHEMA, "bad-concurrency", "key is the same for every run: it has no ${params.…}", path, hint=hint)
     return text if expressions and not others else None
