@@ -29,6 +29,7 @@ UNTIL = {"parked": LATE_AT + 8.0}
 USUALLY_UNTIL = 8.0
 WIRES = {"hub": (True, 1), "log": (False, 1), "two": (False, 2)}
 """The embedded hub is what people run; a log such as Kafka's, and two servers at it."""
+BOTH = [*((shape, wire) for shape in SHAPES for wire in ("hub", "log")), ("chain", "two"), ("sink", "two")]
 ONCE_A_SECOND = 2
 """Occurrences that are walked of a point that is passed all the time."""
 MOST = 8
@@ -84,8 +85,7 @@ def _walk(shape: str, wire: str, armed_at: float, *, fails: bool, every: int = 1
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("wire", WIRES)
-@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize(("shape", "wire"), BOTH)
 def test_a_process_may_die_at_every_point_of_its_work(shape: str, wire: str) -> None:
     _walk(shape, wire, SUBMIT_AT, fails=False)
 
@@ -97,8 +97,7 @@ def test_a_process_may_die_at_every_point_of_its_start(wire: str) -> None:
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("wire", WIRES)
-@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize(("shape", "wire"), BOTH)
 def test_every_transaction_may_fail_with_an_unknown_outcome(shape: str, wire: str) -> None:
     _walk(shape, wire, SUBMIT_AT, fails=True)
 

@@ -142,13 +142,7 @@ def jobs_of(dice: random.Random, *, long: float) -> list[Job]:
 
 def _plain(dice: random.Random, long: float) -> list[Job]:
     good, timeout = frozenset({SUCCEEDED}), dice.uniform(1.0, 8.0)
-    exact = {
-        "attempts": 6,
-        "backoff": dice.choice(("fixed", "exponential")),
-        "delay": 0.5,
-        "max_delay": 2.0,
-        "jitter": False,
-    }
+    exact = {**RETRY, "backoff": dice.choice(("fixed", "exponential")), "delay": 0.5, "jitter": False}
     return [
         Job("chain", chain(dice.randint(2, 5), long), good, priority=dice.randint(-100, 100)),
         Job("diamond", diamond(long), good, twice=True),
