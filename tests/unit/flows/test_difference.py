@@ -57,6 +57,17 @@ def test_params_and_settings() -> None:
     assert found["settings"] == {"changed": {"doc": {"from": "x", "to": ""}, "timeout_s": {"from": None, "to": 3.0}}}
 
 
+def test_how_runs_share_the_mesh_and_how_steps_are_tried_again_are_compared() -> None:
+    old = flow(nodes={"a": {"module": "m"}}, concurrency={"limit": 1})
+    new = flow(
+        nodes={"a": {"module": "m", "rejects": {"rows": 5}, "retry": {"attempts": 2}}},
+        concurrency={"limit": 2}, priority=7, quarantine="previous",
+    )  # fmt: skip
+    found = compare(old, new)
+    assert set(found["settings"]["changed"]) == {"concurrency", "priority", "quarantine"}  # type: ignore[index]
+    assert set(found["nodes"]["changed"]["a"]) == {"rejects", "retry"}  # type: ignore[index]
+
+
 def test_texts_are_compared_line_by_line() -> None:
     text = str(compare(flow(), flow(), ("a\nb\n", "a\nc\n"))["text"])
     assert text == "--- a/f@1\n+++ a/f@2\n@@ -1,2 +1,2 @@\n a\n-b\n+c\n"
