@@ -189,7 +189,7 @@ class _Run:
         data = self._mesh.mesh.data
         self._outcome.violations += self._mesh.stop()
         self._outcome.violations += check_invariants(data)
-        self._outcome.data_bytes = sum(path.stat().st_size for path in data.rglob("*") if path.is_file())
+        self._outcome.data_bytes = sum(512 * path.stat().st_blocks for path in data.rglob("*"))
         self._outcome.attempts = recovery.attempts(data)
         found = recovery.lost(data)
         self._outcome.waits = recovery.waits(found, self._outcome.timeline, self._watcher.pids)
