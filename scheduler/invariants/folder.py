@@ -23,6 +23,7 @@ def check_folder(
     hashes: bool = True,
     submitted: Collection[str] = (),
     effects: Collection[str] = (),
+    lost_allowed: int | None = None,
     progress: Callable[[int, int], None] = lambda done, whole: None,
 ) -> Report:
     """See `check`. Nothing in the folder is changed. Raises `NotFound` if there is no database, `ConfigurationError` if it
@@ -34,7 +35,15 @@ def check_folder(
     store = LocalStore(folder / OBJECTS, read_only=True)
     try:
         with engine.connect() as connection:
-            return check(connection, store, hashes=hashes, submitted=submitted, effects=effects, progress=progress)
+            return check(
+                connection,
+                store,
+                hashes=hashes,
+                submitted=submitted,
+                effects=effects,
+                lost_allowed=lost_allowed,
+                progress=progress,
+            )
     except sa.exc.DBAPIError as error:
         raise ConfigurationError(
             f"the database {path} cannot be read: {error.orig}. `plugmesh doctor` says whether it is whole; one of an older "
