@@ -411,15 +411,16 @@ class Engine:
     def _lose_instance(self, instance: str) -> None:
         for held in self.board.leases.of_instance(instance):
             if not held.patient:
-                self._lose(held.message.attempt, f"instance {instance} closed its connection and did not come back")
+                reason = f"instance {instance} closed its connection and did not come back"
+                self._lose(held.message.attempt, reason, gone=True)
 
-    def _lose(self, attempt: str, reason: str) -> None:
+    def _lose(self, attempt: str, reason: str, *, gone: bool = False) -> None:
         run_id, step, epoch = split_attempt_id(attempt)
         self.board.leases.end(attempt)
         self.board.lost += 1
         run = self.board.runs.get(run_id)
         if run is not None:
-            self.board.happen(run, AttemptLost(self._runtime.wall(), step, epoch, reason))
+            self.board.happen(run, AttemptLost(self._runtime.wall(), step, epoch, reason, gone))
 
     async def _own(self) -> None:
         while True:

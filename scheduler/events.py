@@ -140,12 +140,13 @@ class AttemptReturned:
 
 @dataclass(slots=True)
 class AttemptLost:
-    """Nobody holds the attempt any more: its lease ended, or its instance is gone."""
+    """Nobody holds the attempt any more: its lease ended, or its instance is `gone`: it closed its connection."""
 
     at: float
     step: str
     epoch: int
     reason: str
+    gone: bool = False
 
 
 @dataclass(slots=True)

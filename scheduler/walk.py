@@ -193,7 +193,7 @@ def _attempt_lost(walk: Walk, event: AttemptLost) -> None:
         return
     walk.change(AttemptChange(step.id, step.epoch, AttemptState.LOST, walk.at, step.instance, event.reason))
     walk.effects.append(Supersede(step.id, step.epoch, step.instance or ""))
-    if step.losses >= ALONE_AFTER and step.state is StepState.RUNNING:
+    if step.losses >= ALONE_AFTER and (event.gone or step.state is StepState.RUNNING):
         walk.convict(step, f"its instance was lost while nothing else ran there: {event.reason}")
     losses = step.losses + 1
     if losses >= MOST_LOSSES:

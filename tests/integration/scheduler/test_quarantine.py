@@ -12,6 +12,7 @@ from plugmesh.contracts.run import StepError
 from plugmesh.errors import ErrorClass
 from plugmesh.state.convictions import convictions
 from scheduler.poison import RUNS
+from scheduler.walk import ALONE_AFTER
 from tests.integration.scheduler.mesh import STEP, Mesh
 from tests.waiting import wait_until
 
@@ -223,3 +224,16 @@ async def test_a_quarantine_that_was_not_kept_before_the_end_comes_at_the_start(
     async with meshed(tmp_path) as after:
         assert switch(after).kind == "quarantined"
         await wait_until(after.state.switches)
+
+
+@pytest.mark.full
+async def test_a_run_that_loses_the_instances_it_has_to_itself_is_one_that_speaks_against_the_version(mesh):
+    run = await mesh.submit(flow())
+    for number in range(ALONE_AFTER + 1):
+        instance = await mesh.instance(f"victim-{number}", contracts=(NEWER,), answer="accept")
+        await wait_until(lambda found=instance: found.assigned)
+        await mesh.directory.deregister(instance.name)
+    await wait_until(lambda: mesh.engine.quarantines.convictions == 1)
+    (found,) = await mesh.state.read(convictions)
+    assert (found.run, found.epoch) == (run, ALONE_AFTER + 1)
+    assert found.reason.startswith("its instance was lost while nothing else ran there: instance victim-2 closed")

@@ -62,6 +62,13 @@ def test_a_lost_instance_does_only_when_the_step_ran_alone_there(run):
     assert (found.epoch, found.reason) == (alone, "its instance was lost while nothing else ran there: silence")
 
 
+def test_an_instance_that_went_before_it_could_say_that_the_step_began_does(run):
+    for epoch in range(1, ALONE_AFTER + 1):
+        assert convicted(run, *tried(epoch, started=False), AttemptLost(2.0, "a", epoch, "gone", gone=True)) == []
+    alone = ALONE_AFTER + 1
+    assert convicted(run, *tried(alone, started=False), AttemptLost(3.0, "a", alone, "gone", gone=True))
+
+
 def test_an_attempt_that_never_began_does_not(run):
     for epoch in range(1, ALONE_AFTER + 2):
         assert convicted(run, *tried(epoch, started=False), AttemptLost(2.0, "a", epoch, "not accepted")) == []
