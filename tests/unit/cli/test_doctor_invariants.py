@@ -1,5 +1,6 @@
 """What `plugmesh doctor --invariants` says of a data folder."""
 
+import asyncio
 import json
 import os
 import sqlite3
@@ -24,10 +25,9 @@ CANCELLED = (
 )
 
 
-@pytest.fixture
-async def data(tmp_path: Path) -> Path:
+async def build(folder: Path) -> None:
     """A data folder with three runs that were cancelled; what their steps became was never written."""
-    state = await State.open(f"sqlite:///{tmp_path}/state.db", SystemRuntime())
+    state = await State.open(f"sqlite:///{folder}/made.db", SystemRuntime())
     shards = {lease.shard: (lease.term, None) for lease in await state.acquire("test", 60.0)}
     commit = Commit(owner="test", positions=dict(shards), at=1.0)
     for run in ("run-a", "run-b", "run-c"):
@@ -36,6 +36,22 @@ async def data(tmp_path: Path) -> Path:
         commit.runs.append(RunUpdate(run, "cancelled", "cancelled by local", None, 1.0, 2.0))
     await state.commit(commit)
     await state.close()
+
+
+@pytest.fixture(scope="module")
+def image(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The database, as nobody has it open."""
+    folder = tmp_path_factory.mktemp("made")
+    asyncio.run(build(folder))
+    database = sqlite3.connect(folder / "made.db")
+    database.execute(f"VACUUM INTO '{folder / 'copy.db'}'")
+    database.close()
+    return (folder / "copy.db").read_bytes()
+
+
+@pytest.fixture
+def data(image: bytes, tmp_path: Path) -> Path:
+    (tmp_path / "state.db").write_bytes(image)
     return tmp_path
 
 
@@ -71,21 +87,17 @@ def test_with_json_all_of_it_is_one_document(data: Path) -> None:
     }
 
 
-def test_a_mesh_in_order_is_well_and_nothing_of_it_is_changed(
-    data: Path, tmp_path_factory: pytest.TempPathFactory
-) -> None:
+def test_a_mesh_in_order_is_well_and_nothing_of_it_is_changed(data: Path) -> None:
     database = sqlite3.connect(data / "state.db")
     database.execute("DELETE FROM event")
     database.commit()
-    copy = tmp_path_factory.mktemp("copy")  # of which nobody else has a connection
-    database.execute(f"VACUUM INTO '{copy / 'state.db'}'")
     database.close()
-    before = (copy / "state.db").read_bytes()
-    done = doctor("--invariants", "--hashes", "--data", str(copy))
+    before = (data / "state.db").read_bytes()
+    done = doctor("--invariants", "--hashes", "--data", str(data))
     assert done.exit_code == 0
     assert "3 runs (of 3 the events are gone)" in done.stdout
     assert "every invariant holds" in done.stdout
-    assert [(path.name, path.read_bytes()) for path in copy.iterdir()] == [("state.db", before)]
+    assert [(path.name, path.read_bytes()) for path in data.iterdir()] == [("state.db", before)]
 
 
 @pytest.mark.parametrize(
