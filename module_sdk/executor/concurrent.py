@@ -84,7 +84,8 @@ class ConcurrentExecutor:
                 task = asyncio.get_running_loop().create_task(self._attempt(number, payload))
                 self._tasks[number] = task
             elif kind == Kind.CANCEL and number in self._tasks:
-                self._tasks[number].cancel()
+                # Not at once: a task that has not taken its first step would end without a word.
+                asyncio.get_running_loop().call_soon(self._tasks[number].cancel)
             elif kind == Kind.EXIT:
                 self._end()
 

@@ -249,7 +249,8 @@ class Failed(_FromInstance):
 
 
 class Returned(_FromInstance):
-    """The attempt comes back unstarted, at no cost: `busy`, `draining`, `recalled`, `unknown-module`."""
+    """The attempt comes back at no cost, unstarted: `busy`, `draining`, `recalled`, `unknown-module`; or ended by what was no
+    fault of its own: `drained` (its instance had no more time), `executor-lost`."""
 
     type: Literal["returned"] = "returned"
     reason: str

@@ -252,3 +252,13 @@ async def test_a_drain_that_was_asked_for_often_is_one(house: House, tmp_path: P
         await drain
     await house.supervisor.ended.wait()
     assert ends(house, [assign]) == ["Done"]
+
+
+async def test_a_cancel_is_heard_by_an_async_attempt_whose_process_is_still_coming_up(
+    house: House, tmp_path: Path
+) -> None:
+    params = {"marker": str(tmp_path / "m")}
+    assign = await house.assign("t.async_waits", {"rows": [house.table()]}, params=params)
+    await house.send(Cancel(instance=INSTANCE, shard=SHARD, term=1, attempt=assign.attempt, grace_s=600.0))
+    failed = await house.failed(assign)
+    assert failed.error.code == "cancelled"
