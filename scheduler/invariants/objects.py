@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 
 from pydantic import TypeAdapter
 
 from plugmesh.contracts.data import DataRef, FileRef, Reference, SpilledRef
 from plugmesh.data.digest import content_hash
+from plugmesh.data.named import named_in
 from plugmesh.data.reference import resolve
 from plugmesh.errors import PlugmeshError
 from plugmesh.objects.port import ObjectStore
@@ -40,6 +41,14 @@ class Objects:
             yield from filter(None, (text or self._wrong_length(key, offset + length, exact=_is_whole(reference)),))
         if isinstance(reference, SpilledRef):
             yield from self._wrong_inside(reference)
+
+    def named_inside(self, spilled: Iterable[str]) -> frozenset[str] | None:
+        """The objects that spilled references name; `None` if one of them cannot be read."""
+        try:
+            texts = [bytes(self._store.read(key)).decode() for key in spilled]
+        except (PlugmeshError, UnicodeDecodeError):
+            return None
+        return named_in(*texts).keys
 
     def _wrong_inside(self, reference: SpilledRef) -> Iterator[str]:
         try:

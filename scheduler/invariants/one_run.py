@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from itertools import chain
 
 from plugmesh.contracts.data import Reference
 from plugmesh.contracts.run import RUN_TERMINAL, Rerun, RunState, StepState
-from plugmesh.data.named import named_in
+from plugmesh.data.named import Named, named_in
 from plugmesh.errors import FlowInvalid
 from plugmesh.state.records import StepRow, StoredRun
 from scheduler.invariants.history import Past, Rule, Say, go_through
@@ -53,7 +53,7 @@ def check_run(look: Look, plans: Plans, objects: Objects | None) -> None:
         for invariant, text in wrong_row(stored):
             look.say(invariant, text)
         plan, named = plans.of(look.run.snapshot, stored.revision)
-        replayed = _history(look, plan, named)
+        replayed = _history(look, plan, named, objects)
         rows = _rows(look, objects)
         if replayed is not None:
             compare(look.run, plan, replayed, rows, look.say)
@@ -68,10 +68,10 @@ def check_run(look: Look, plans: Plans, objects: Objects | None) -> None:
 # -- what happened -----------------------------------------------------------------------------------------------------
 
 
-def _history(look: Look, plan: Plan, named: frozenset[str]) -> Replay | None:
+def _history(look: Look, plan: Plan, named: Named, objects: Objects | None) -> Replay | None:
     """Go through the events of a run. `None`: they are gone, as those of old runs are, or cannot be read."""
     past, counts = Past(plan), look.report.counts
-    rules, replayed = _rules(look, past, named), Replay(look.run, plan)
+    rules, replayed = _rules(look, past, named, objects), Replay(look.run, plan)
     try:
         events = look.run.events()
         first = next(events, None)
@@ -92,11 +92,11 @@ def _history(look: Look, plan: Plan, named: frozenset[str]) -> Replay | None:
     return replayed
 
 
-def _rules(look: Look, past: Past, named: frozenset[str]) -> list[Rule]:
+def _rules(look: Look, past: Past, named: Named, objects: Objects | None) -> list[Rule]:
     stored = look.stored
     rerun = None if stored.rerun is None else Rerun.model_validate_json(stored.rerun)
     fed = frozenset() if rerun is None else frozenset(step.partition(".")[0] for step in rerun.feeds)
-    given = named | named_in(stored.inputs, stored.params, stored.rerun).keys
+    given = named | named_in(stored.inputs, stored.params, stored.rerun)
     say: Say = look.say
     return [
         Terminal(past, say),
@@ -106,8 +106,12 @@ def _rules(look: Look, past: Past, named: frozenset[str]) -> list[Rule]:
         Parents(past, say, fed),
         Held(past, say),
         Retries(past, say),
-        Visible(past, say, stored, given),
+        Visible(past, say, stored, given, _nothing_known if objects is None else objects.named_inside),
     ]
+
+
+def _nothing_known(spilled: Collection[str]) -> None:
+    """Without the store nobody can tell what is inside."""
 
 
 # -- what is there -----------------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from plugmesh.contracts.flow import Flow
-from plugmesh.data.named import named_in
+from plugmesh.data.named import Named, named_in
 from plugmesh.state import schema
 from plugmesh.state.records import AttemptRow, StepRow, StoredRun
 from scheduler.changes import Change, read_changes
@@ -61,10 +61,10 @@ class Plans:
     """Compiled flows by revision: those that were used last."""
 
     def __init__(self) -> None:
-        self._known: OrderedDict[int, tuple[Plan, frozenset[str]]] = OrderedDict()
+        self._known: OrderedDict[int, tuple[Plan, Named]] = OrderedDict()
         self._nodes = 0
 
-    def of(self, snapshot: Snapshot, revision: int) -> tuple[Plan, frozenset[str]]:
+    def of(self, snapshot: Snapshot, revision: int) -> tuple[Plan, Named]:
         """The plan, and the objects that the flow itself names. Raises `ValueError` for a flow that cannot be read."""
         if revision not in self._known:
             rows = snapshot.rows(sa.select(schema.revision.c.flow).where(schema.revision.c.key == revision))
@@ -72,7 +72,7 @@ class Plans:
                 raise ValueError(f"its revision {revision} is not there")
             text = str(rows[0][0])
             plan = compile_plan(Flow.model_validate_json(text))
-            self._known[revision] = plan, named_in(text).keys
+            self._known[revision] = plan, named_in(text)
             self._nodes += len(plan.nodes)
             while self._nodes > _PLANNED_NODES and len(self._known) > 1:
                 self._nodes -= len(self._known.popitem(last=False)[1][0].nodes)
