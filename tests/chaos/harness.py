@@ -191,8 +191,8 @@ class _Run:
         self._outcome.violations += check_invariants(data)
         self._outcome.data_bytes = sum(512 * path.stat().st_blocks for path in data.rglob("*"))
         self._outcome.attempts = recovery.attempts(data)
-        found = recovery.lost(data)
-        self._outcome.waits = recovery.waits(found, self._outcome.timeline, self._watcher.pids)
+        self._outcome.waits = recovery.waits(recovery.lost(data), self._outcome.timeline, self._watcher.pids)
+        self._outcome.violations += recovery.lost_by_drains(self._outcome.waits)
 
     def _add_up(self) -> None:
         outcome = self._outcome

@@ -52,17 +52,19 @@ def lost(data: Path) -> list[Lost]:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """How long a lost step waited, in seconds. `deed` is what was done to its instance, if that is known. `quiet`: nothing
-    happened to the server and its disk meanwhile, or so shortly before that the server still granted leases for it."""
+    """How long a lost step waited, in seconds; `None`: it never ran again, because its run was cancelled.
 
-    seconds: float
+    `deed` is what was done to its instance last, if that is known; else what counts is when the loss was noted. `quiet`:
+    nothing happened to the server and its disk meanwhile, or so shortly before that the server still granted leases for it.
+    """
+
+    seconds: float | None
     deed: Deed | None
     quiet: bool
 
 
 def waits(found: Sequence[Lost], timeline: Sequence[Event], pids: Mapping[str, int]) -> list[Wait]:
-    """From the fault that hit an instance until each of its lost steps ran elsewhere; those that never ran again, because
-    their run was cancelled, are left out. Without a fault of its own, what counts is when the loss was noted."""
+    """From the fault that hit an instance until each of its lost steps ran elsewhere."""
     hits: dict[int, list[Event]] = defaultdict(list)
     for event in timeline:
         for role, pid in zip(event.roles, event.pids, strict=False):
@@ -71,12 +73,18 @@ def waits(found: Sequence[Lost], timeline: Sequence[Event], pids: Mapping[str, i
     loud = [event.wall for event in timeline if Role.SERVER in event.roles or event.deed in {Deed.FILL, Deed.SLOW}]
     made = []
     for one in found:
-        if one.again_at is not None:
-            before = [event for event in hits[pids.get(one.instance, 0)] if event.wall <= one.at]
-            since, deed = (before[-1].wall, before[-1].deed) if before else (one.at, None)
-            quiet = not any(since - SETTLED_S <= wall <= one.again_at for wall in loud)
-            made.append(Wait(max(0.0, one.again_at - since), deed, quiet))
+        before = [event for event in hits[pids.get(one.instance, 0)] if event.wall <= one.at]
+        since, deed = (before[-1].wall, before[-1].deed) if before else (one.at, None)
+        until = one.at if one.again_at is None else one.again_at
+        quiet = not any(since - SETTLED_S <= wall <= until for wall in loud)
+        made.append(Wait(None if one.again_at is None else max(0.0, one.again_at - since), deed, quiet))
     return made
+
+
+def lost_by_drains(found: Sequence[Wait]) -> list[str]:
+    """Whoever is drained gives back or finishes what it has: a violation, if something was lost all the same."""
+    count = sum(wait.quiet and wait.deed is Deed.DRAIN for wait in found)
+    return [f"{count} attempts were lost by the drain of their instances"] if count else []
 
 
 def _open(data: Path) -> sqlite3.Connection:

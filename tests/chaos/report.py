@@ -9,6 +9,7 @@ from typing import Any
 
 from tests.chaos.harness import Outcome, told
 from tests.chaos.plan import Deed
+from tests.chaos.recovery import Wait
 
 _COLUMNS = {
     "seed": "seed",
@@ -28,8 +29,7 @@ _WAITS = ("recovery_quiet_kill", "recovery_quiet_stop", "recovery")
 
 def document(outcome: Outcome) -> dict[str, Any]:
     """Everything that is counted, for a file of JSON lines. Times are seconds."""
-    waits = [wait.seconds for wait in outcome.waits]
-    quiet = {deed: [wait.seconds for wait in outcome.waits if wait.quiet and wait.deed is deed] for deed in Deed}
+    quiet = [wait for wait in outcome.waits if wait.quiet]
     return {
         "seed": outcome.options.seed,
         "kills": outcome.kills,
@@ -40,9 +40,9 @@ def document(outcome: Outcome) -> dict[str, Any]:
         "requests": outcome.requests,
         "effects": outcome.effects,
         "attempts": dict(sorted(outcome.attempts.items())),
-        "recovery": _summary(waits),
-        "recovery_quiet_kill": _summary(quiet[Deed.KILL]),
-        "recovery_quiet_stop": _summary(quiet[Deed.STOP]),
+        "recovery": _summary(outcome.waits),
+        "recovery_quiet_kill": _summary([wait for wait in quiet if wait.deed is Deed.KILL]),
+        "recovery_quiet_stop": _summary([wait for wait in quiet if wait.deed is Deed.STOP]),
         "data_bytes": outcome.data_bytes,
         "quarantines_lifted": outcome.lifted,
         "starts": outcome.starts,
@@ -52,13 +52,13 @@ def document(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def _summary(waits: list[float]) -> dict[str, Any]:
+def _summary(waits: Sequence[Wait]) -> dict[str, Any]:
     """Seconds until lost steps ran again."""
-    if not waits:
+    found = [wait.seconds for wait in waits if wait.seconds is not None]
+    if not found:
         return {"steps": 0}
-    return {
-        "steps": len(waits), "median_s": round(statistics.median(waits), 2), "longest_s": round(max(waits), 2),
-    }  # fmt: skip
+    median, longest = round(statistics.median(found), 2), round(max(found), 2)
+    return {"steps": len(found), "median_s": median, "longest_s": longest}
 
 
 def json_line(outcome: Outcome) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 from tests.chaos.faults import Event
 from tests.chaos.harness import Options, Outcome
 from tests.chaos.plan import Deed, Role
-from tests.chaos.recovery import Lost, Wait, waits
+from tests.chaos.recovery import Lost, Wait, lost_by_drains, waits
 from tests.chaos.report import document, story, table
 
 PIDS = {"inst-a": 1, "inst-b": 2}
@@ -28,7 +28,15 @@ def test_a_wait_begins_with_what_was_done_to_the_instance() -> None:
 
 
 def test_a_step_that_never_ran_again_did_not_wait() -> None:
-    assert waits([Lost(11.0, "inst-a", None)], [], PIDS) == []
+    assert waits([Lost(11.0, "inst-a", None)], [], PIDS) == [Wait(None, None, True)]
+
+
+def test_nothing_may_be_lost_by_a_drain() -> None:
+    drain = _event(10.0, Deed.DRAIN, Role.SUPERVISOR, 1)
+    made = waits([Lost(11.0, "inst-a", 12.0)], [drain], PIDS)
+    assert lost_by_drains(made) == ["1 attempts were lost by the drain of their instances"]
+    made = waits([Lost(13.0, "inst-a", 14.0)], [drain, _event(12.0, Deed.KILL, Role.SUPERVISOR, 1)], PIDS)
+    assert lost_by_drains(made) == [], "it was killed while it drained"
 
 
 def test_a_wait_is_not_quiet_when_the_server_was_hurt_meanwhile_or_shortly_before() -> None:
