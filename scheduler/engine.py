@@ -354,6 +354,7 @@ class Engine:
         self._placing.refresh()
         self._placing.unpark(_modules_of(change))
         if change.instance is None:
+            self._placing.take_back()
             return
         before, after = change.before, change.after
         if after is None or after.connected is False:

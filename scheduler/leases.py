@@ -68,6 +68,10 @@ class Leases:
         wanted = set(runs)
         return [attempt for attempt, held in self._held.items() if held.message.run in wanted]
 
+    def of_versions(self, versions: Collection[tuple[str, str]]) -> list[Held]:
+        """Attempts of these modules and versions."""
+        return [held for held in self._held.values() if (held.message.module, held.message.version) in versions]
+
     def assign(
         self, message: Assign, now: float, *, patient: bool, alone: bool = False, accept_s: float = ACCEPT_S
     ) -> None:

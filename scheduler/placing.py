@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
+from plugmesh.contracts.messages import Recall
 from plugmesh.contracts.module import ModuleContract, ModuleKind
 from plugmesh.contracts.run import StepError
 from plugmesh.errors import PlugmeshError
@@ -130,6 +131,15 @@ class Placing:
             if run is not None and need.name in modules and board.placement.served(need):
                 board.unpark(run_id, step_id)
                 board.happen(run, ModuleFound(at, step_id))
+
+    def take_back(self) -> None:
+        """Ask for what is out of versions that are quarantined by now, and has not begun: let it end no more processes."""
+        board, quarantined = self._board, self._registry.quarantined()
+        for held in board.leases.of_versions(quarantined) if quarantined else ():
+            run = board.runs.get(held.message.run)
+            if run is not None:
+                attempt = held.message.attempt
+                board.work.outgoing.append(Recall(instance=held.instance, attempt=attempt, **board.address(run)))
 
     def _why(self, need: Need) -> str:
         if (withheld := self._board.placement.withheld(need)) is not None:

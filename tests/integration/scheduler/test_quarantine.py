@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from plugmesh.contracts.flow import Flow, Node, RetryPolicy, Source
-from plugmesh.contracts.messages import Failed
+from plugmesh.contracts.messages import Failed, Returned
 from plugmesh.contracts.run import StepError
 from plugmesh.errors import ErrorClass
 from plugmesh.state.convictions import convictions
@@ -131,6 +131,20 @@ async def test_what_is_running_finishes(mesh):
     await wait_until(lambda: switch(mesh))
     instance.done(instance.assigned[0])
     assert (await mesh.ended(begun)).state == "succeeded"
+
+
+async def test_what_has_not_begun_is_asked_back_and_waits(mesh):
+    instance = await mesh.instance("i-0", contracts=(STEP, NEWER), slots=9)
+    instance.answer = instance.accept
+    queued = await mesh.submit(flow())
+    await wait_until(lambda: instance.assigned)
+    deadly(instance)
+    for _ in range(RUNS):
+        await mesh.ended(await mesh.submit(flow()))
+    first = instance.assigned[0]
+    await wait_until(lambda: first.attempt in instance.recalled)
+    instance.send(first, Returned(**instance.who(first), reason="recalled"))
+    assert (await wait_until(lambda: parked(mesh, queued))).startswith("quarantined: ")
 
 
 async def test_lifting_it_lets_the_steps_go_on_and_counts_from_the_beginning(mesh):
