@@ -266,6 +266,8 @@ def test_the_doctor_finds_a_mesh_well_and_a_broken_module(command: Command, shar
     checks = command.json("doctor", "--data", str(shared_mesh.data))["checks"]
     assert {check["part"] for check in checks} >= {"server", "database", "clock", "instances"}
     assert not [check for check in checks if check["verdict"] == "problem"]
+    found = command.json("doctor", "--invariants", "--hashes", "--data", str(shared_mesh.data))
+    assert (found["violations"], found["checked"]["runs"] > 0) == ([], True)
     (shop / "plugs").mkdir()
     (shop / "plugs" / "broken.py").write_text("from module_sdk import nothing_like_it\n")
     done = command.cli("doctor", "--modules", "plugs", code=1)
