@@ -19,6 +19,7 @@ from gateway.metrics import Metrics
 from gateway.problems import on_http_error, on_invalid_request, on_plugmesh_error
 from gateway.retention import Sweeping
 from gateway.routes.data import DataRoutes
+from gateway.routes.dlq import DeadLetterRoutes
 from gateway.routes.feed import FeedRoutes
 from gateway.routes.files import FileRoutes
 from gateway.routes.flows import FlowRoutes
@@ -80,6 +81,7 @@ def create_app(
     RunRoutes(gateway).declare(app)
     StepRoutes(gateway).declare(app)
     DataRoutes(gateway).declare(app)
+    DeadLetterRoutes(gateway).declare(app)
     FileRoutes(gateway).declare(app)
     FlowRoutes(gateway).declare(app)
     ModuleRoutes(gateway, unplugged).declare(app)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gateway.catalogue import Modules
 from gateway.data import Data
+from gateway.dlq import DeadLetters
 from gateway.feed import Feed
 from gateway.files import Files
 from gateway.flows import Flows
@@ -81,6 +82,16 @@ class Gateway:
             settings=self.settings,
         )
         self.reruns = Reruns(runtime, state, objects=objects, runs=self.runs, flows=self.flows, views=self.views)
+        self.dead_letters = DeadLetters(
+            runtime,
+            state,
+            data=self.data,
+            reader=reader,
+            reading=self.reading,
+            reruns=self.reruns,
+            views=self.views,
+            contracts=self.modules,
+        )
 
     def start(self) -> None:
         """Begin to listen to events and to the registry."""

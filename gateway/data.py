@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from pydantic_core import to_json
@@ -95,28 +96,44 @@ class Data:
         `Unreadable`, `ObjectMissing`.
         """
         async with self._reading.holding(run):
-            reference = await self.output(run, step, port)
-            ordered = await self._ordered(reference, page) if page.sort or page.filter is not None else {}
-            most_columns, most_bytes = self._settings.columns_limit, self._settings.answer_limit_bytes
-            return await self._known(
-                reference,
-                ("rows", *page.question, most_columns, most_bytes),
-                op="rows",
-                offset=page.offset,
-                limit=page.limit,
-                columns=page.columns,
-                limit_columns=most_columns,
-                limit_bytes=most_bytes,
-                **ordered,
-            )
+            return await self.rows_of(await self.output(run, step, port), page)
+
+    async def rows_of(self, reference: Any, page: Page) -> bytes:
+        """Rows of any reference, whose run the caller holds. Raises as `rows`."""
+        ordered = await self._ordered(reference, page) if page.sort or page.filter is not None else {}
+        most_columns, most_bytes = self._settings.columns_limit, self._settings.answer_limit_bytes
+        return await self._known(
+            reference,
+            ("rows", *page.question, most_columns, most_bytes),
+            op="rows",
+            offset=page.offset,
+            limit=page.limit,
+            columns=page.columns,
+            limit_columns=most_columns,
+            limit_bytes=most_bytes,
+            **ordered,
+        )
 
     async def download(
         self, run: str, step: str, port: str, format: str, columns: list[str] | None, *, keep_formulas: bool = False
     ) -> Download:
         """An output as a stream: a table in `format`, a file as it is, a value as JSON. Raises as `rows`."""
+        find = partial(self.output, run, step, port)
+        return await self.download_of(run, find, format, columns, keep_formulas=keep_formulas)
+
+    async def download_of(
+        self,
+        lender: str,
+        find: Callable[[], Awaitable[Any]],
+        format: str,
+        columns: list[str] | None = None,
+        *,
+        keep_formulas: bool = False,
+    ) -> Download:
+        """What `find` says, as a stream, while the data of `lender` is held. Raises as `rows`."""
         async with AsyncExitStack() as stack:
-            await stack.enter_async_context(self._reading.holding(run))
-            reference = await self.output(run, step, port)
+            await stack.enter_async_context(self._reading.holding(lender))
+            reference = await find()
             pieces = self._reader.stream(
                 op="download", reference=reference, format=format, columns=columns, keep_formulas=keep_formulas
             )

@@ -119,6 +119,24 @@ class Reruns:
         )
         return First(stored, resolved, origin, stored.id if told is None else told.root)
 
+    async def make(
+        self, first: First, parts: Parts, *, run: str, actor: str, idempotency_key: str, request_hash: str
+    ) -> Receipt:
+        """Make a rerun, under the id `run`, that was planned elsewhere. Raises as `rerun`."""
+        self._flows.accept_flow(first.origin.flow, strict=False)
+        submission = _submission(
+            first,
+            RerunRequest(),
+            first.resolved,
+            parts,
+            run=run,
+            actor=actor,
+            submitted_at=self._runtime.wall(),
+            idempotency_key=idempotency_key,
+            request_hash=request_hash,
+        )
+        return await self.hand_over(submission)
+
     async def hand_over(self, submission: Submission, *, given: Collection[str] = ()) -> Receipt:
         """Make a rerun, whose data is held from before it is there. `given` are inputs that were checked already.
 

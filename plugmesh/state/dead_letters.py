@@ -17,6 +17,8 @@ from plugmesh.state.writes import Writer
 
 OPEN, REDRIVEN, DISCARDED = "open", "redriven", "discarded"
 STATES = (OPEN, REDRIVEN, DISCARDED)
+IN_HAND = "its run is being made"
+"""The reason of a letter between the choice of a run for its rows and that run: whoever finds it so makes the run."""
 
 _COLUMNS = [*dead_letter.columns, run.c.data_gone_at]
 
@@ -105,23 +107,31 @@ def discard_letter(writer: Writer, letter: str, *, actor: str, reason: str, at: 
 
 def redrive_letter(writer: Writer, letter: str, redrive: str, *, actor: str, at: float) -> StoredLetter:
     """Give the rows to the run `redrive`, which is about to be made: whoever comes first. The letter that comes back
-    names the run that has them. Raises `NotFound`, `Conflict` for one that was discarded."""
+    names the run that has them; it is `IN_HAND` until `redrive_made`. Raises `NotFound`, `Conflict` for one that was
+    discarded."""
 
     def body() -> StoredLetter:
         found = _locked(writer, letter)
         if found.state == REDRIVEN:
             return found
-        changes = {"state": REDRIVEN, "redrive": redrive, "actor": actor, "changed_at": at}
+        changes = {"state": REDRIVEN, "redrive": redrive, "actor": actor, "reason": IN_HAND, "changed_at": at}
         return _change(writer, letter, changes)
 
     return writer.transaction("letter_redrive", body)
+
+
+def redrive_made(writer: Writer, letter: str, redrive: str) -> None:
+    """The run that has the rows is there: from now on, the letter is over, also if that run is deleted one day."""
+    mine = sa.and_(dead_letter.c.id == letter, dead_letter.c.redrive == redrive)
+    update = sa.update(dead_letter).where(mine).values(reason=None)
+    writer.transaction("letter_redriven", lambda: writer.connection.execute(update))
 
 
 def take_back_letter(writer: Writer, letter: str, redrive: str) -> None:
     """The run that was to have the rows could not be made: the letter is open again."""
     table = dead_letter.c
     mine = sa.and_(table.id == letter, table.redrive == redrive, ~sa.exists().where(run.c.id == redrive))
-    update = sa.update(dead_letter).where(mine).values(state=OPEN, redrive=None)
+    update = sa.update(dead_letter).where(mine).values(state=OPEN, redrive=None, reason=None)
     writer.transaction("letter_take_back", lambda: writer.connection.execute(update))
 
 
