@@ -16,8 +16,8 @@ from tests.chaos.faults import Event
 from tests.chaos.plan import Deed, Role
 
 _BEGUN = frozenset({StepState.RUNNING, StepState.SUCCEEDED})
-SETTLED_S = 25.0
-"""A server that began, or was stopped, longer ago than that gives nobody another lease for it."""
+SETTLED_S = 5.0
+"""Until instances have found a server that was started, or woke; who dies before that is only judged by its lease."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class Wait:
     """How long a lost step waited, in seconds; `None`: it never ran again, because its run was cancelled.
 
     `deed` is what was done to its instance last, if that is known; else what counts is when the loss was noted. `quiet`:
-    nothing happened to the server and its disk meanwhile, or so shortly before that the server still granted leases for it.
+    nothing happened to the server and its disk meanwhile, nor shortly before.
     """
 
     seconds: float | None

@@ -42,7 +42,7 @@ def test_nothing_may_be_lost_by_a_drain() -> None:
 def test_a_wait_is_not_quiet_when_the_server_was_hurt_meanwhile_or_shortly_before() -> None:
     kill = _event(100.0, Deed.KILL, Role.SUPERVISOR, 1)
     found = [Lost(101.0, "inst-a", 102.0)]
-    for wall, quiet in ((50.0, True), (90.0, False), (101.5, False), (103.0, True)):
+    for wall, quiet in ((50.0, True), (96.0, False), (101.5, False), (103.0, True)):
         made = waits(found, [kill, _event(wall, Deed.STOP, Role.SERVER, 9, over=True)], PIDS)
         assert [wait.quiet for wait in made] == [quiet]
 
