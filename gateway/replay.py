@@ -13,7 +13,7 @@ from gateway.views import Views
 from plugmesh.contracts.data import Reference
 from plugmesh.contracts.flow import Flow, Node, Source
 from plugmesh.contracts.module import REJECTED, ModuleContract
-from plugmesh.contracts.run import STEP_GOOD
+from plugmesh.contracts.run import STEP_GOOD, Rerun
 from plugmesh.errors import Conflict, NotFound, ObjectMissing
 from plugmesh.flows.binding import bind_inputs
 from plugmesh.flows.feeding import fed, port_of, ports_of_elements
@@ -66,7 +66,11 @@ def replay(reader: Reader, views: Views, contracts: Contracts, run: str, step: s
     elif found.node.map is not None:
         raise Conflict(f"node {name!r} runs once for each element: replay one of them, such as {name}.0")
     edges = bind_inputs(found.node, contract, name)
-    ports = {port: fed(contract, port, _carried(reader, found, inputs, sources)) for port, sources in edges.items()}
+    given = {} if stored.rerun is None else Rerun.model_validate_json(stored.rerun).feeds.get(step, {})
+    ports = {
+        port: given[port] if port in given else fed(contract, port, _carried(reader, found, inputs, sources))
+        for port, sources in edges.items()
+    }
     return {
         **_attempt(found),
         "module": contract.name,
