@@ -17,24 +17,23 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from plugmesh.bus.port import Bus, Delivery
-from plugmesh.contracts.messages import split_attempt_id
 from plugmesh.contracts.run import Command, Receipt, Submission, shard_of
-from plugmesh.contracts.run import RunState as State
 from plugmesh.discovery.port import Watch
-from plugmesh.errors import Conflict, StateUnavailable, StoreFull
+from plugmesh.errors import StateUnavailable, StoreFull
 from plugmesh.figures import Latency
 from plugmesh.objects.port import ObjectStore
 from plugmesh.runtime import Runtime
 from plugmesh.state.permits import Given
-from plugmesh.state.reads import Reader
 from plugmesh.state.records import Commit
 from plugmesh.state.store import State as Store
 from registry.registry import MemberChange, Registry
 from scheduler.admission import Admission
 from scheduler.assignment import AttemptDefaults
 from scheduler.board import Board
-from scheduler.events import AttemptLost, Queue, Recover, RunTimedOut, TimeCame, asked
+from scheduler.claims import Claims
+from scheduler.events import Queue, Recover, asked
 from scheduler.inbound import Inbound
+from scheduler.judge import TICK_S, Judge
 from scheduler.outbound import Outbound
 from scheduler.placing import Placing
 from scheduler.plans import Plans
@@ -47,9 +46,6 @@ _log = logging.getLogger(__name__)
 
 CYCLE_ITEMS = 500
 """Most inbox items of one cycle: a flood must not make one commit (and everyone's wait) endless."""
-TICK_S = 0.25
-LATE_S = 1.0
-"""A tick that comes this much too late means that this process was stopped: it must not judge at once."""
 _RELOAD_AFTER_S = 0.5
 
 
@@ -106,6 +102,7 @@ class Engine:
         self._inbound = Inbound(runtime, self.board)
         self._outbound = Outbound(runtime, self.board, bus, objects, self._wake.set)
         self._placing = Placing(runtime, self.board, registry, defaults)
+        self._judge = Judge(runtime, self.board, registry, self._placing)
         self._shards = Shards(
             runtime, store, bus=bus, registry=registry, board=self.board, owner=owner, deliver=self._hear
         )
@@ -113,12 +110,11 @@ class Engine:
         self.quarantines = Quarantines(store, registry)
         self._plans = Plans()
         self._on_notifications = on_notifications
-        self._keys: set[tuple[str, str]] = set()
+        self._claims = Claims(runtime, store)
         self._tasks: list[asyncio.Task[None]] = []
         self._watch: Watch | None = None
         self._stopping = self._stopped = False
-        self._ticked_at = 0.0
-        self._tick_due = self._late = False
+        self._tick_due = False
         self.commits = 0
         self.thinking = Latency("plugmesh_engine_cycle_seconds", "Time to take in, walk and place before each commit")
         self.trouble: str | None = "it has not started yet"
@@ -128,7 +124,6 @@ class Engine:
 
     async def start(self) -> None:
         """Take the shards, load what they hold, and begin. The registry must have been started."""
-        self._ticked_at = self._runtime.now()
         self._watch = self._registry.watch(self._put)
         await self.quarantines.start()
         self._placing.refresh()
@@ -172,10 +167,9 @@ class Engine:
     async def submit(self, submission: Submission) -> Receipt:
         """See `Intake.submit`."""
         receipt: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
-        if submission.idempotency_key is not None:
-            earlier = await self._claim(submission.namespace, submission.idempotency_key, submission, receipt)
-            if earlier is not None:
-                return earlier
+        earlier = await self._claims.earlier(submission, receipt)
+        if earlier is not None:
+            return earlier
         self._put(_Submitted(submission, receipt))
         return await asyncio.shield(receipt)  # who does not wait for the answer any more has submitted all the same
 
@@ -184,35 +178,6 @@ class Engine:
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._put(_Commanded(command, future))
         await asyncio.shield(future)
-
-    async def _claim(
-        self, namespace: str, key: str, submission: Submission, receipt: asyncio.Future[Receipt]
-    ) -> Receipt | None:
-        """The run that the key has made before; `None`: the key is this submission's until `receipt` is done."""
-        claim = (namespace, key)
-        while claim in self._keys:  # the same key is being submitted right now: its outcome decides
-            await self._runtime.sleep(0.005)
-        self._keys.add(claim)  # before SQL is asked: between answer and insert another one could be committed
-        receipt.add_done_callback(lambda _: self._keys.discard(claim))
-        try:
-            earlier = await self._earlier(namespace, key, submission.request_hash)
-        except BaseException:
-            receipt.cancel()
-            raise
-        if earlier is not None:
-            receipt.cancel()
-        return earlier
-
-    async def _earlier(self, namespace: str, key: str, request_hash: str | None) -> Receipt | None:
-        stored = await self._store.read(Reader.run_by_key, namespace, key)
-        if stored is None:
-            return None
-        if request_hash is not None and stored.request_hash not in (None, request_hash):
-            raise Conflict(
-                f"the idempotency key {key!r} was used for run {stored.id} with another body: repeat a request "
-                "exactly as it was sent, and use a new key for another one"
-            )
-        return Receipt(run=stored.id, state=State(stored.state), repeated=True)
 
     # -- the cycle ---------------------------------------------------------------------------------------------------
 
@@ -263,7 +228,7 @@ class Engine:
                 outcome = self._store.commit(commit)
                 self._outbound.prepare(work)  # while the database is at it
                 committed = await self._committed(work, commit, outcome)
-                self._stand_still(self._runtime.now() - begun)
+                self._judge.stood_still(self._runtime.now() - begun)
                 if not committed:
                     return
                 if commit.released or commit.inserts or commit.commands:
@@ -284,7 +249,7 @@ class Engine:
                 self._admission.carry_out(item)
             case _Tick():
                 self._tick_due = False
-                self._judge()
+                self._judge.look()
 
     def _deliver(self, term: int, delivery: Delivery) -> None:
         shard = delivery.partition
@@ -365,63 +330,14 @@ class Engine:
             for held in self.board.leases.of_instance(change.instance):
                 self.board.remind(held)  # what was sent while it was away did not arrive
 
-    # -- time --------------------------------------------------------------------------------------------------------
+    # -- what is done from time to time --------------------------------------------------------------------------------
 
     async def _tick(self) -> None:
         while True:
             await self._runtime.sleep(TICK_S)
-            now = self._runtime.now()
-            self._late = self._late or self._was_stopped(now)
-            self._ticked_at = now
-            board = self.board
-            if self._tick_due:
-                continue
-            if board.leases or board.dirty or len(board.placement) or len(board.departures) or len(board.timers):
+            if self._judge.tick() and not self._tick_due:
                 self._tick_due = True
                 self._put(_Tick())
-
-    def _was_stopped(self, now: float) -> bool:
-        return now - self._ticked_at > TICK_S + LATE_S
-
-    def _stand_still(self, seconds: float) -> None:
-        """While a slow commit was waited for nothing was heard and nothing sent: that is nobody's fault."""
-        if seconds > LATE_S:
-            self.board.leases.stand_still(seconds)
-
-    def _judge(self) -> None:
-        """What is over by now: timers, leases, departures, patience. What arrived before was taken before."""
-        board, now, wall = self.board, self._runtime.now(), self._runtime.wall()
-        if self._late or self._was_stopped(now):
-            self._late = False
-            board.leases.grace(now)
-        for timer in board.timers.due(now):
-            run = board.runs.get(timer.run)
-            if run is not None:
-                board.happen(run, TimeCame(max(wall, timer.due), timer.step) if timer.step else RunTimedOut(wall))
-        overdue = board.leases.overdue(now)
-        for attempt, reason in overdue.items():
-            held = board.leases.get(attempt)
-            if held is not None and held.accept_by is not None:
-                self._registry.suspect(held.instance, reason)
-            self._lose(attempt, reason)
-        if overdue:
-            self._placing.refresh()  # at once: the suspect must not be the next one to be chosen
-        board.departures.lost(now, self._lose_instance)
-        self._placing.park_unserved()
-
-    def _lose_instance(self, instance: str) -> None:
-        for held in self.board.leases.of_instance(instance):
-            if not held.patient:
-                reason = f"instance {instance} closed its connection and did not come back"
-                self._lose(held.message.attempt, reason, gone=True)
-
-    def _lose(self, attempt: str, reason: str, *, gone: bool = False) -> None:
-        run_id, step, epoch = split_attempt_id(attempt)
-        self.board.leases.end(attempt)
-        self.board.lost += 1
-        run = self.board.runs.get(run_id)
-        if run is not None:
-            self.board.happen(run, AttemptLost(self._runtime.wall(), step, epoch, reason, gone))
 
     async def _own(self) -> None:
         while True:

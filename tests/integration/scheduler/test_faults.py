@@ -223,7 +223,7 @@ async def test_one_shard_that_cannot_be_loaded_leaves_the_others(mesh, monkeypat
 
 async def test_a_client_that_gives_up_and_asks_again_gets_its_first_run(mesh):
     waiting = asyncio.ensure_future(mesh.submit(flow(), idempotency_key="k"))
-    while not mesh.engine._keys:
+    while not mesh.engine._claims:
         await asyncio.sleep(0)
     waiting.cancel()
     again = await mesh.submit(flow(), idempotency_key="k")
