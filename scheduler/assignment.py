@@ -85,8 +85,8 @@ def make_assign(
 
 def _timeout_s(node: Node, step: Step, at: float, defaults: AttemptDefaults) -> float | None:
     """What the node allows, and no longer than all tries together may still take."""
-    limits = (node.timeout_s or defaults.timeout_s, left_s(node.retry, step.ready_at, at))
-    return min((limit for limit in limits if limit is not None), default=None)
+    own, left = node.timeout_s or defaults.timeout_s, left_s(node.retry, step.ready_at, at)
+    return own if left is None else left if own is None else min(own, left)
 
 
 def _params(run: RunState, node: PlanNode, step: Step) -> dict[str, JsonValue]:
