@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from scheduler.invariants.folder import check_folder
 from tests.chaos import evidence, recovery
 from tests.chaos.clients import Clients
 from tests.chaos.faults import Event, Hands
@@ -20,7 +21,6 @@ from tests.chaos.plan import MIB, draw
 from tests.chaos.verdict import judge
 from tests.chaos.watcher import Watcher
 from tests.chaos.workload import orders
-from tests.checker import check_invariants
 from tests.e2e.tmpfs import SmallDisk, small_disk
 
 DISK_BYTES = 160 * MIB
@@ -188,7 +188,7 @@ class _Run:
         """End the processes in order; what is on the disk then must keep the invariants."""
         data = self._mesh.mesh.data
         self._outcome.violations += self._mesh.stop()
-        self._outcome.violations += check_invariants(data)
+        self._outcome.violations += [str(found) for found in check_folder(data).violations]
         self._outcome.data_bytes = sum(512 * path.stat().st_blocks for path in data.rglob("*"))
         self._outcome.attempts = recovery.attempts(data)
         self._outcome.waits = recovery.waits(recovery.lost(data), self._outcome.timeline, self._watcher.pids)

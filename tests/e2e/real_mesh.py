@@ -15,7 +15,7 @@ from typing import Any
 
 from plugmesh.cli.process import ProcessId
 from plugmesh.cli.record import Record
-from tests.checker import check_invariants
+from scheduler.invariants.folder import check_folder
 from tests.waiting import wait_until_sync
 
 PLUGMESH = str(Path(sys.prefix) / "bin" / "plugmesh")
@@ -121,8 +121,8 @@ class RealMesh:
                 process.kill()
                 process.wait()
         left = self._left_behind()
-        violations = check_invariants(self.data) if (self.data / "state.db").exists() else []
-        assert not violations, f"{violations}{said}"
+        violations = check_folder(self.data).violations if (self.data / "state.db").exists() else []
+        assert not violations, f"{[str(violation) for violation in violations]}{said}"
         assert not left, f"left behind: {left}{said}"
 
     def _left_behind(self) -> list[str]:

@@ -101,7 +101,7 @@ def copy(tmp_path: Path) -> Path:
     """A copy of what the simulation runs, free to be broken."""
     for package in PACKAGES:
         shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
-    for path in ("tests/conftest.py", "tests/checker.py", "pyproject.toml"):
+    for path in ("tests/conftest.py", "pyproject.toml"):
         (tmp_path / path).parent.mkdir(exist_ok=True)
         shutil.copy(ROOT / path, tmp_path / path)
     shutil.copytree(ROOT / "tests/sim", tmp_path / "tests/sim", ignore=shutil.ignore_patterns("__pycache__"))

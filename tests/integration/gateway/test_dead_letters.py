@@ -25,7 +25,7 @@ from plugmesh.data.table import read_table, write_table
 from plugmesh.settings.settings import Settings
 from plugmesh.state import schema
 from plugmesh.state.dead_letters import redrive_letter
-from tests.checker import check_invariants
+from scheduler.invariants.folder import check_folder
 from tests.integration.gateway.house import URL
 from tests.integration.scheduler.mesh import Instance, Mesh
 from tests.waiting import wait_until
@@ -151,7 +151,7 @@ async def shop(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Shop]:
     await shop.start()
     yield shop
     await shop.stop()
-    assert check_invariants(shop.mesh.folder) == []
+    assert check_folder(shop.mesh.folder).violations == []
 
 
 async def test_letters_are_listed_and_their_rows_shown(shop: Shop) -> None:

@@ -10,7 +10,7 @@ from plugmesh.contracts.run import StepError
 from plugmesh.errors import ErrorClass
 from plugmesh.flows.feeding import NOTHING_REJECTED
 from plugmesh.state.dead_letters import letters
-from tests.checker import check_invariants
+from scheduler.invariants.folder import check_folder
 from tests.integration.scheduler.mesh import OUT, STEP, Mesh
 
 READER = ModuleContract(name="test.reads", version="1.0.0", inputs=(InputPort(name="rows"),))
@@ -101,7 +101,7 @@ async def test_of_tries_that_failed_only_the_last_ones_letter_is_kept(mesh):
     step = (await mesh.steps(run))["made"]
     assert step.state == "failed"
     assert refs("made", 2).schema_ipc in step.outputs
-    assert check_invariants(mesh.folder) == []
+    assert check_folder(mesh.folder).violations == []
 
 
 async def test_an_attempt_that_nobody_waits_for_any_more_leaves_no_letter(mesh):

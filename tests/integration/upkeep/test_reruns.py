@@ -14,7 +14,7 @@ from plugmesh.contracts.module import InputPort, ModuleContract, OutputPort
 from plugmesh.contracts.run import StepError
 from plugmesh.data.table import write_table
 from plugmesh.objects.keys import attempt_prefix
-from tests.checker import check_invariants
+from scheduler.invariants.folder import check_folder
 from tests.integration.scheduler.mesh import Instance
 from tests.integration.upkeep.house import House
 from tests.waiting import wait_until
@@ -177,7 +177,7 @@ async def test_elements_of_a_mapped_node_are_recovered_one_by_one(house: House, 
         {"each": "succeeded", "each.2": "succeeded", "z": "skipped"},
     )
     assert alone["nodes"] == {"each": {"succeeded": 1}}
-    assert check_invariants(house.folder) == []
+    assert check_folder(house.folder).violations == []
 
 
 async def test_a_run_that_goes_on_cannot_be_rerun(house: House, worker: Worker) -> None:
