@@ -3,8 +3,11 @@
 import json
 import os
 import signal
+import sqlite3
 import urllib.error
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -106,17 +109,26 @@ def test_a_server_that_is_asked_to_stop_takes_no_new_runs_and_finishes_what_it_h
     gate = mesh.folder / "gate"
     run = mesh.submit(flow_of("slow.count", gate=str(gate)))
     wait_until_sync(lambda: begun(gate), 30, message=mesh.said())
-    mesh.server.send_signal(signal.SIGTERM)
-    wait_until_sync(lambda: "stopping" in mesh.said_last(), 30, message=mesh.said())
-    status, headers, problem = submit(mesh, flow_of("slow.count", gate=str(gate)))
-    assert (status, problem["code"]) == (503, "stopping")
-    assert int(headers["retry-after"]) >= 1
-    assert mesh.show(run)["state"] == "running"
-    gate.touch()
+    with ThreadPoolExecutor(1) as client:
+        asked = client.submit(mesh.ask, f"/api/v1/runs/{run}?wait_s=30")
+        mesh.server.send_signal(signal.SIGTERM)
+        refuses(mesh)
+        gate.touch()
+        assert asked.result()["id"] == run
     assert mesh.server.wait(timeout=60) == 0
+    assert set(owners(mesh)) == {None}
     mesh.up("--no-builtins")
     all_well(mesh, [run])
     assert len(Path(f"{gate}.begun").read_text().splitlines()) == 1
+
+
+def refuses(mesh: RealMesh) -> None:
+    """It says that it stops, takes no runs, and answers all else."""
+    wait_until_sync(lambda: "stopping" in mesh.said_last(), 30, message=mesh.said())
+    status, headers, problem = submit(mesh, flow_of("slow.count", gate="none"))
+    assert (status, problem["code"]) == (503, "stopping")
+    assert int(headers["retry-after"]) >= 1
+    assert mesh.ask("/api/v1/runs")["runs"][0]["state"] == "running"
 
 
 @pytest.mark.full
@@ -127,7 +139,7 @@ def test_the_signal_that_a_server_sends_to_its_modules_is_no_second_one(make_mes
     run = mesh.submit(flow_of("slow.count", gate=str(gate)))
     wait_until_sync(lambda: begun(gate), 30, message=mesh.said())
     for pid in mesh.family():
-        os.kill(pid, signal.SIGTERM)
+        signal_to(pid, signal.SIGTERM)
     wait_until_sync(lambda: "stopping" in mesh.said_last(), 30, message=mesh.said())
     wait_until_sync(lambda: all(one["draining"] for one in mesh.instances()), 30, message=mesh.said())
     gate.touch()
@@ -153,13 +165,17 @@ def test_a_pod_with_modules_is_replaced_under_load(make_mesh: MakeMesh) -> None:
 @pytest.mark.full
 def test_everything_is_stopped_under_load_and_started_again(make_mesh: MakeMesh) -> None:
     mesh = make_mesh()
-    serve(mesh)
-    runs = load(mesh)
-    under_way(mesh, runs)
-    for pid in mesh.family():
-        os.kill(pid, signal.SIGTERM)
-    assert mesh.server.wait(timeout=GRACE_S) == 0
-    mesh.up()
+    runs: list[str] = []
+    for killed in (False, True):
+        serve(mesh)
+        runs += load(mesh)
+        under_way(mesh, runs[-4:])
+        for pid in mesh.family():
+            signal_to(pid, signal.SIGTERM)
+        assert mesh.server.wait(timeout=GRACE_S) == 0
+        for pid in mesh.family() if killed else ():  # who still waits for a server to take its results
+            signal_to(pid, signal.SIGKILL)
+        mesh.up()
     serve(mesh)
     all_well(mesh, runs, losses=1)
 
@@ -172,7 +188,7 @@ def test_executors_are_ended_under_load(make_mesh: MakeMesh) -> None:
     for _ in range(4):
         under_way(mesh, runs)
         for child in children_of(parent):
-            os.kill(child, signal.SIGTERM)
+            signal_to(child, signal.SIGTERM)
     all_well(mesh, runs)
 
 
@@ -246,6 +262,17 @@ def test_a_process_that_waits_for_its_mesh_ends_at_the_first_signal(make_mesh: M
     wait_until_sync(lambda: "waiting for the mesh" in mesh.said_last(), 30, message=mesh.said())
     waiting.send_signal(signal.SIGTERM)
     assert waiting.wait(timeout=30) == 130
+
+
+def signal_to(pid: int, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(pid, number)
+
+
+def owners(mesh: RealMesh) -> list[str | None]:
+    """Who owns the shards, by the database of a mesh that is stopped."""
+    with closing(sqlite3.connect(mesh.data / "state.db")) as connection:
+        return [row[0] for row in connection.execute("SELECT owner FROM shard")]
 
 
 def ended_in_time(pid: int) -> None:
