@@ -16,6 +16,7 @@ from gateway.routing import API
 from gateway.waits import GROUPS, waits_for
 from plugmesh.contracts.data import FileRef
 from plugmesh.contracts.flow import Flow, Source
+from plugmesh.contracts.module import REJECTED
 from plugmesh.contracts.run import StepState
 from plugmesh.errors import FlowInvalid, NotFound, ObjectMissing
 from plugmesh.flows.substitute import Scope, fill_map, scope_of
@@ -364,7 +365,8 @@ def _outputs(shape: Shape, steps: dict[str, dict[str, Any]], ended: dict[str, li
             outputs[name] = {"input": source.input}
             continue
         ports = steps.get(source.node, {}).get("outputs", {})
-        port = source.port or (next(iter(ports)) if len(ports) == 1 else None)
+        own = [one for one in ports if one != REJECTED]
+        port = source.port or (own[0] if len(own) == 1 else None)
         there = port in ports
         outputs[name] = {"step": source.node, "port": port if there else None, **ports.get(port, {})}
         if not there and name in ended:

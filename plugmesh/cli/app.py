@@ -8,6 +8,7 @@ from plugmesh.cli.artifacts import artifacts
 from plugmesh.cli.completion import completion
 from plugmesh.cli.control import cancel, pause, resume
 from plugmesh.cli.data import data_app
+from plugmesh.cli.dlq.commands import dlq_app
 from plugmesh.cli.doctor.command import doctor
 from plugmesh.cli.events import events
 from plugmesh.cli.files import files_app
@@ -27,7 +28,7 @@ from plugmesh.cli.steplogs import logs
 from plugmesh.cli.token import token_app
 from plugmesh.cli.up import up
 
-GROUPS = (data_app, files_app, flows_app, settings_app, notifications_app, token_app)
+GROUPS = (data_app, dlq_app, files_app, flows_app, settings_app, notifications_app, token_app)
 
 
 def whole_app() -> typer.Typer:

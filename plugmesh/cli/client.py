@@ -29,6 +29,7 @@ _COMMANDS = {
     "GET /api/v1/files": "files ls",
     "GET /api/v1/settings": "settings ls",
     "GET /api/v1/notifications": "notifications ls",
+    "GET /api/v1/dlq": "dlq ls",
     "PUT /api/v1/files/NAME": "files put PATH",
 }
 _ROUTE = re.compile("|".join(f"{re.escape(route)}(?![/\\w])" for route in _COMMANDS))

@@ -1,0 +1,1 @@
+"""`plugmesh dlq …`: the rows that steps rejected."""
