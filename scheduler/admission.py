@@ -55,7 +55,9 @@ class Admission:
     def carry_out(self, given: Given) -> None:
         """Begin the runs that have a permit; where there was none, do as their flows say."""
         board = self._board
-        for run in (board.runs.get(name) for name in given.runs):
+        holders = [name for names in given.holders.values() for name in names]
+        for run in (board.runs.get(name) for name in (*given.runs, *holders)):
+            # A holder that is in line got its permit before this scheduler, or the one before it, lost sight of it.
             if run is not None and run.state is State.QUEUED:
                 board.begin(run)
                 board.queues.remove(run)

@@ -9,7 +9,7 @@ import pytest
 
 from tests.sim.chaos import BUSIEST, Fault, Plan, Trap
 from tests.sim.executors import UPSERT_ROWS
-from tests.sim.workload import CANCELLED, SUCCEEDED, Job, chain, fan_out, mapped, single
+from tests.sim.workload import CANCELLED, SUCCEEDED, Job, chain, fan_out, limited, mapped, single
 from tests.sim.world import LATE_AT, World
 
 GOOD = frozenset({SUCCEEDED})
@@ -173,6 +173,14 @@ def test_a_module_that_never_returns_is_ended_by_its_timeout_and_tried_again(wit
     flow = single("sim.work", "stuck", 0.1, stuck=2, timeout=3.0)
     world = _run(with_hub, [Job("stuck", flow, GOOD, SUBMIT_AT)], Fault(4.0, "server-crash", 0, 0.0))
     assert _attempts(world, "failed") == 2
+
+
+@on_both_wires
+def test_a_run_whose_server_died_with_its_permit_begins_though_others_go_first(with_hub: bool) -> None:
+    """The permit is in the database, the run has not begun, and in the line there is now one that is more urgent."""
+    flow = limited("queue", 0.5)
+    jobs = [Job("first", flow, GOOD, SUBMIT_AT), Job("urgent", flow, GOOD, SUBMIT_AT + 0.001, priority=50)]
+    _run(with_hub, jobs, traps=[Trap("server", "state.commit.after_commit", 2)], armed_at=SUBMIT_AT - 0.1)
 
 
 @on_both_wires
