@@ -54,7 +54,7 @@ def check_run(look: Look, plans: Plans, objects: Objects | None) -> None:
             look.say(invariant, text)
         plan, named = plans.of(look.run.snapshot, stored.revision)
         replayed = _history(look, plan, named, objects)
-        rows = _rows(look, objects)
+        rows = _rows(look, objects, Progress(stored, seen=replayed is None or replayed.state.seq > 0))
         if replayed is not None:
             compare(look.run, plan, replayed, rows, look.say)
         if objects is not None and stored.outputs is not None and stored.data_gone_at is None:
@@ -117,10 +117,9 @@ def _nothing_known(spilled: Collection[str]) -> None:
 # -- what is there -----------------------------------------------------------------------------------------------------
 
 
-def _rows(look: Look, objects: Objects | None) -> tuple[int, int]:
+def _rows(look: Look, objects: Objects | None, progress: Progress) -> tuple[int, int]:
     """Look at the rows of a run's steps and attempts. How many steps there are, and the sum of the rows' hashes."""
     stored, counts = look.stored, look.report.counts
-    progress = Progress(stored)
     total = count = 0
     recovered: list[StepRow] = []
     for row in look.run.steps():

@@ -13,10 +13,11 @@ _UNTIL = frozenset({StepState.WAITING, StepState.PARKED})
 
 
 class Progress:
-    """Told of each step row of a run; `end` says what is wrong with all of them together."""
+    """Told of each step row of a run; `end` says what is wrong with all of them together. `seen`: a scheduler has taken
+    the run up; else its row is as whoever accepted it wrote it."""
 
-    def __init__(self, run: StoredRun) -> None:
-        self._run = run
+    def __init__(self, run: StoredRun, *, seen: bool) -> None:
+        self._run, self._seen = run, seen
         self._state = RunState(run.state)
         self._states: Counter[str] = Counter()
         self._moving = 0
@@ -39,7 +40,7 @@ class Progress:
         """What is wrong with the run."""
         if self._state in RUN_TERMINAL:
             return
-        waits_in_line = self._state is RunState.QUEUED and self._run.permit is not None
+        waits_in_line = self._state is RunState.QUEUED and self._run.permit is not None and self._seen
         if (waits_in_line or self._state is RunState.PAUSED) and not self._run.reason:
             yield f"it is {self._state} and does not say why"
         if self._state in {RunState.RUNNING, RunState.CANCELLING} and not self._moving:
