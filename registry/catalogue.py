@@ -24,6 +24,11 @@ SHOWN_DIFFERENCES = 5
 class ContractBook(Protocol):
     """Where the catalogue outlives the process."""
 
+    @property
+    def exclusive(self) -> bool:
+        """No other process writes into it."""
+        ...
+
     async def load(self) -> Sequence[ModuleContract]:
         """Everything recorded, one contract for each name and version."""
         ...

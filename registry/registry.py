@@ -83,6 +83,7 @@ class Registry:
         self._punctuality = Punctuality(self._runtime.now())
         self._spawn(self._recorder.run(), "registry recorder")
         self._spawn(self._judge(), "registry judge")
+        self._spawn(self._switchboard.follow(), "registry switches")
         self._watch = self._discovery.watch(self._heard)
 
     async def stop(self) -> None:

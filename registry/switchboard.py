@@ -11,6 +11,8 @@ from plugmesh.state.modules import ModuleSwitch
 from registry.catalogue import ContractBook
 from registry.switches import Switches
 
+FOLLOW_S = 3.0
+"""So soon a process knows what another one has switched in the book that they share."""
 KEEP_AGAIN_S = 1.0
 """A quarantine that could not be kept is tried again after this time."""
 _log = logging.getLogger(__name__)
@@ -24,6 +26,7 @@ class Switchboard:
     ) -> None:
         self._book, self._runtime, self._changed = book, runtime, changed
         self._writing = asyncio.Lock()
+        self._unkept: dict[tuple[str, str], ModuleSwitch] = {}
         self.switches = Switches()
 
     async def load(self) -> None:
@@ -50,6 +53,7 @@ class Switchboard:
         if self.switches.exactly(switch.module, switch.version) is not None:
             return False
         self.switches.add(switch)
+        self._unkept[switch.module, switch.version] = switch
         self._changed(switch.module, None)
         return True
 
@@ -60,11 +64,32 @@ class Switchboard:
 
     async def _kept(self, switch: ModuleSwitch) -> bool:
         async with self._writing:
-            if self.switches.exactly(switch.module, switch.version) is not switch:
-                return True
-            try:
-                await self._book.disable(switch)
-            except Exception as error:  # noqa: BLE001  whatever is wrong with the book, the switch in memory holds
-                _log.warning("the quarantine of %s is not kept yet, trying again: %s", switch.module, error)
-                return False
+            if self.switches.exactly(switch.module, switch.version) is switch:
+                try:
+                    await self._book.disable(switch)
+                except Exception as error:  # noqa: BLE001  whatever is wrong with the book, the switch in memory holds
+                    _log.warning("the quarantine of %s is not kept yet, trying again: %s", switch.module, error)
+                    return False
+            if self._unkept.get((switch.module, switch.version)) is switch:
+                del self._unkept[switch.module, switch.version]
             return True
+
+    async def follow(self) -> None:
+        """Learn for ever what others switch. With a book of its own a process knows it all."""
+        while not self._book.exclusive:
+            await self._runtime.sleep(FOLLOW_S)
+            try:
+                await self._reread()
+            except Exception as error:  # noqa: BLE001  whatever is wrong with the book, what is known holds
+                _log.warning("what others have switched is not known: %s", error)
+
+    async def _reread(self) -> None:
+        async with self._writing:
+            kept = Switches(await self._book.switches())
+            before, self.switches = self.switches, kept
+            for key, switch in self._unkept.items():
+                if before.exactly(*key) is switch and kept.exactly(*key) is None:
+                    kept.add(switch)
+        for module, version in self.switches.differences(before):
+            gone = self.switches.exactly(module, version) is None
+            self._changed(module, (module, version) if gone else None)

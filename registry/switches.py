@@ -28,6 +28,11 @@ class Switches:
         """The names and versions that the mesh has quarantined."""
         return frozenset(key for key, switch in self._switches.items() if switch.kind == "quarantined")
 
+    def differences(self, before: Switches) -> list[tuple[str, str]]:
+        """The names and versions that were switched since."""
+        keys = sorted({*self._switches, *before._switches})
+        return [key for key in keys if self._switches.get(key) != before._switches.get(key)]
+
     def all_of(self, module: str) -> tuple[ModuleSwitch, ...]:
         """Every switch of a module, by version."""
         found = (switch for switch in self._switches.values() if switch.module == module)

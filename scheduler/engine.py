@@ -345,6 +345,7 @@ class Engine:
             try:
                 await self._shards.renew()
                 await self._shards.acquire()
+                await self.quarantines.follow()
                 self.trouble = None
             except Exception as error:  # noqa: BLE001  whatever it was, the leases must be tried again
                 self.trouble = f"the database cannot be written: {error}"

@@ -22,14 +22,27 @@ class Quarantines:
         self._store, self._registry = store, registry
         self._ledger = Ledger()
         self._watch: Watch | None = None
+        self._lifts = 0
         self.convictions = self.quarantines = 0
         """Since the start: deaths that were counted, and versions that were quarantined for them."""
 
     async def start(self) -> None:
         """Read what is kept, and catch up on quarantines that a process before this one did not get to."""
         self._watch = self._registry.watch(self._changed)
-        for quarantine in self._ledger.replay(await self._store.read(convictions)):
-            self._impose(quarantine)
+        await self._count_anew()
+
+    async def follow(self) -> None:
+        """Where other schedulers write convictions, too, count theirs. Raises what the store raises."""
+        if not self._store.exclusive:
+            await self._count_anew()
+
+    async def _count_anew(self) -> None:
+        lifts = self._lifts
+        found = await self._store.read(convictions)
+        if lifts == self._lifts:  # else somebody has lifted a quarantine meanwhile: not all of them count any more
+            self._ledger = Ledger()
+            for quarantine in self._ledger.replay(found):
+                self._impose(quarantine)
 
     def stop(self) -> None:
         """Hear no more of the registry."""
@@ -52,4 +65,5 @@ class Quarantines:
 
     def _changed(self, change: MemberChange) -> None:
         if change.enabled is not None:
+            self._lifts += 1
             self._ledger.lift(*change.enabled)

@@ -56,6 +56,8 @@ class Server:
 
 
 class EmptyBook:
+    exclusive = True
+
     async def load(self) -> Sequence[ModuleContract]:
         return ()
 

@@ -58,6 +58,7 @@ class Book:
         self.contracts = {contract.ref: contract for contract in contracts}
         self.switched: dict[tuple[str, str], ModuleSwitch] = {}
         self.away = False
+        self.exclusive = True
 
     async def load(self) -> Sequence[ModuleContract]:
         return tuple(self.contracts.values())

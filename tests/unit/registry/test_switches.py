@@ -3,11 +3,14 @@ of it."""
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Sequence
+
 import pytest
 
 from plugmesh.conformance.waiting import wait_until
 from plugmesh.errors import Conflict, StateUnavailable
 from plugmesh.state.modules import ModuleSwitch
+from registry.switchboard import FOLLOW_S
 from registry.switches import Switches
 from tests.unit.registry.test_registry import World, contract
 
@@ -67,6 +70,50 @@ async def test_one_version_cannot_be_enabled_while_all_are_disabled(world: World
     await world.registry.disable(OFF)
     with pytest.raises(Conflict, match=r"enable a\.b without a version"):
         await world.registry.enable("a.b", "1.0.0")
+
+
+@pytest.fixture
+async def beside(world: World) -> AsyncIterator[World]:
+    """Another process with the same book."""
+    world.book.exclusive = False
+    another = World(world.book)
+    await another.start()
+    yield another
+    await another.registry.stop()
+
+
+async def test_what_one_process_switches_the_others_learn(world: World, beside: World) -> None:
+    await world.registry.disable(OFF)
+    world.registry.quarantine(POISON_1)
+    await wait_until(lambda: len(world.book.switched) == 2)
+    await beside.clock.advance(FOLLOW_S)
+    assert beside.registry.switches("a.b") == (OFF, POISON_1)
+    assert beside.changes[-1].modules_changed == {"a.b"}
+    await world.registry.enable("a.b")
+    await beside.clock.advance(FOLLOW_S)
+    assert beside.registry.switches("a.b") == ()
+    assert {change.enabled for change in beside.changes[-2:]} == {("a.b", "*"), ("a.b", "1.0.0")}
+
+
+async def test_what_is_not_kept_yet_is_not_lost_by_learning(beside: World) -> None:
+    beside.book.away = True
+    beside.registry.quarantine(POISON_1)
+    await beside.clock.advance(FOLLOW_S)
+    assert beside.registry.quarantined() == {("a.b", "1.0.0")}
+    await beside.registry.enable("a.b", "1.0.0")
+    await beside.clock.advance(FOLLOW_S)
+    assert beside.registry.quarantined() == frozenset()
+
+
+async def test_a_book_that_cannot_be_read_leaves_what_is_known(beside: World) -> None:
+    await beside.registry.disable(OFF)
+    beside.book.switches = unreadable  # type: ignore[method-assign]
+    await beside.clock.advance(FOLLOW_S)
+    assert beside.registry.switches("a.b") == (OFF,)
+
+
+async def unreadable() -> Sequence[ModuleSwitch]:
+    raise StateUnavailable("the database is away")
 
 
 def test_enabling_a_module_enables_all_of_its_versions() -> None:
