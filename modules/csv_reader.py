@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from module_sdk import DataError
 from modules.arrow_types import named_types
+from modules.bad_rows import BadRows, Reject
 from modules.csv_lines import LONGEST_LINE_BYTES, BadLine, GoodLines, NulFound, NulWatch, first_bad_line, has_lines
 from modules.names import check_columns
 
@@ -18,10 +19,7 @@ if TYPE_CHECKING:
 BLOCK_BYTES = 8 * 1024 * 1024
 """Bytes parsed at once; a row must fit, so a file with a longer one is read again with larger blocks."""
 
-Reject = Callable[[int, str, str], None]
-"""Is told of rows that are left out: how many, which line and why, and how it begins."""
-_LISTED = 1000
-_SAMPLE_CHARS = 200
+_SAMPLE_CHARS = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,37 +126,29 @@ class _Rejecting:
     def __init__(self, reopen: Callable[[], Any], options: CsvOptions, reject: Reject) -> None:
         if not has_lines(options.encoding):
             raise DataError(f"bad_rows: rows of a file in {options.encoding} cannot be rejected: convert it to utf-8")
-        self.reopen, self._options, self._reject = reopen, options, reject
+        self.reopen, self._options, self._bad = reopen, options, BadRows(reject)
         self._lines: GoodLines | None = None
-        self._told: list[tuple[int, str, str]] = []
-        self._more = 0
 
     def read(self, columns: Sequence[str], types: Mapping[str, str]) -> pa.Table:
         """Without the bad rows, which are told in the order of their lines."""
         table = _read_whole(self._good, self._options, columns, types, self)
-        for line, reason, sample in sorted(self._told):
-            self._reject(1, f"line {line}: {reason}", sample)
-        self._reject(self._more, "these are more than are listed one by one", "")
+        self._bad.tell()
         return table
 
     def ragged(self, row: Any) -> str:
         """Arrow found a row with another number of values."""
         assert self._lines is not None
         reason = f"it has {row.actual_columns} values instead of {row.expected_columns}"
-        self._bad(BadLine(self._lines.line_of(row.number), reason, row.text[:_SAMPLE_CHARS]))
+        self._bad.add(BadLine(self._lines.line_of(row.number), reason, row.text[:_SAMPLE_CHARS]))
         return "skip"
 
     def _good(self) -> GoodLines:
         """From the first line, which may come several times: then all is said again."""
-        self._told, self._more = [], 0
-        self._lines = GoodLines(self.reopen(), self._options.encoding, self._bad, header=self._options.header is True)
+        self._bad.begin()
+        self._lines = GoodLines(
+            self.reopen(), self._options.encoding, self._bad.add, header=self._options.header is True
+        )
         return self._lines
-
-    def _bad(self, line: BadLine) -> None:
-        if len(self._told) < _LISTED:
-            self._told.append((line.number, line.reason, line.sample))
-        else:
-            self._more += 1
 
 
 def _read(reopen: Callable[[], Any], arguments: dict[str, Any]) -> pa.Table:

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from module_sdk import Columns, Context, DataError, File, module
+from modules.bad_rows import to_dead_letters
 from modules.csv_reader import CsvOptions, read_csv
 from modules.formats import Format, FormatChoice, Kind, kind_of, unpacked
 from modules.jsonl_reader import read_jsonl
@@ -21,8 +22,8 @@ Reopen = Callable[[], Any]
 """Gives a new stream from the first byte; a reader may have to start again."""
 
 _BAD_ROWS = (
-    "csv: rows that cannot be read (another number of values, NULs, bytes that are no text, endless lines) are an error, or "
-    "they are left out, counted, and logged with line and reason."
+    "csv, jsonl: rows that cannot be read (another number of values, NULs, bytes that are no text, endless lines, no JSON "
+    "object) are an error, or they are left out and go to the step's dead letters, with line, text and reason."
 )
 _TYPES = "Types of columns by name, where the one found is not wanted: `{zip: string}`. For csv and jsonl."
 
@@ -58,12 +59,15 @@ def read(
         raise DataError(
             f"types: a {kind.format} file says itself which types its columns have; convert with table.derive"
         )
-    if bad_rows == "reject" and kind.format != "csv":
-        raise DataError(f"bad_rows: rows can only be rejected of csv files, and {file.name!r} is {kind.format}")
+    if bad_rows == "reject" and kind.format not in ("csv", "jsonl"):
+        raise DataError(
+            f"bad_rows: rows can only be rejected of csv and jsonl files, and {file.name!r} is {kind.format}"
+        )
+    reject = to_dead_letters(ctx) if bad_rows == "reject" else None
     options = CsvOptions(delimiter or ("\t" if kind.ending == "tsv" else ","), header, tuple(nulls), encoding)
     readers: dict[Format, Callable[[Reopen], Table]] = {
-        "csv": lambda reopen: read_csv(reopen, options, columns, types, ctx.reject if bad_rows == "reject" else None),
-        "jsonl": lambda reopen: read_jsonl(reopen, types),
+        "csv": lambda reopen: read_csv(reopen, options, columns, types, reject),
+        "jsonl": lambda reopen: read_jsonl(reopen, types, reject),
         "parquet": lambda reopen: _read_parquet(_seekable(reopen(), kind), columns),
         "arrow": lambda reopen: _read_arrow(_seekable(reopen(), kind)),
     }

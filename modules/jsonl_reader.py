@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from module_sdk import DataError
 from modules.arrow_types import named_types
+from modules.bad_rows import BadRows, Reject
 from modules.json_depth import BracketLimit, ManyBrackets, check_depth
+from modules.json_lines import GoodObjects
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -17,8 +19,23 @@ BLOCK_BYTES = 8 * 1024 * 1024
 _LARGEST_BLOCK_BYTES = 1024 * 1024 * 1024
 
 
-def read_jsonl(reopen: Callable[[], Any], types: Mapping[str, str]) -> pa.Table:
-    """Read the stream that `reopen()` gives anew each time it is called. Raises `DataError`, `pyarrow.ArrowInvalid`."""
+def read_jsonl(reopen: Callable[[], Any], types: Mapping[str, str], reject: Reject | None = None) -> pa.Table:
+    """Read the stream that `reopen()` gives anew each time it is called. With `reject`, lines that are no objects are left
+    out and told to it. Raises `DataError`, `pyarrow.ArrowInvalid`."""
+    if reject is None:
+        return _read_whole(reopen, types)
+    bad = BadRows(reject)
+
+    def good() -> GoodObjects:
+        bad.begin()
+        return GoodObjects(reopen(), bad.add)
+
+    table = _read_whole(good, types)
+    bad.tell()
+    return table
+
+
+def _read_whole(reopen: Callable[[], Any], types: Mapping[str, str]) -> pa.Table:
     import pyarrow as pa
 
     block_bytes, checked = BLOCK_BYTES, False

@@ -39,6 +39,14 @@ STEPS = (
         "Read the message; it is the author's.",
     ),
     _step(
+        "too-many-rejected",
+        "Too many rows were rejected",
+        "A step rejected more rows than its node allows with `rejects:`.",
+        "The data is worse than foreseen, or the module or its params do not fit it.",
+        "Those rejected until then are the step's dead letter, with their reasons (`plugmesh dlq show RUN.STEP`). Correct "
+        "the data or the params and run again, or raise `rejects:`.",
+    ),
+    _step(
         "wrong-return",
         "The function returned the wrong thing",
         "What the module's function returned is nothing that its outputs promise.",

@@ -314,10 +314,35 @@ def test_bad_rows_are_left_out_counted_and_logged_with_line_and_reason(put: Put)
     assert table.to_pylist() == [{"a": 1, "b": "x"}, {"a": 1, "b": "x"}, {"a": 7, "b": "z"}]
     assert failed == 4
     assert [line.partition(": ")[2] for line in log] == [
-        "line 3: its byte 4 is NUL: '1,x\\x00y'",
-        "line 5: it has 3 values instead of 2: 1,2,3",
-        "line 6: its byte 6 (0xe9) is no utf-8 text: '1,caf\\\\xe9'",
-        "line 7: it has 1 values instead of 2: 1",
+        "its byte 4 is NUL: line 3: '1,x\\x00y'",
+        "it has 3 values instead of 2: line 5: 1,2,3",
+        "its byte 6 (0xe9) is no utf-8 text: line 6: '1,caf\\\\xe9'",
+        "it has 1 values instead of 2: line 7: 1",
+    ]
+
+
+def test_bad_rows_are_kept_with_their_lines(put: Put) -> None:
+    said = Reported()
+    run(read, None, said, file=put("t.csv", b"a,b\n" + FINE + RAGGED + NUL), bad_rows="reject")
+    assert said.rejected.to_pylist() == [
+        {"line": 3, "text": "1,2,3", "_reason": "it has 3 values instead of 2"},
+        {"line": 4, "text": "'1,x\\x00y'", "_reason": "its byte 4 is NUL"},
+    ]
+
+
+@pytest.mark.parametrize("piece", [7, 1 << 20])
+def test_lines_that_are_no_objects_are_left_out_of_jsonl(put: Put, monkeypatch: pytest.MonkeyPatch, piece: int) -> None:
+    monkeypatch.setattr(csv_lines, "PIECE_BYTES", piece)
+    said = Reported()
+    content = b'{"a": 1}\n\n[1]\n{"a": 2\n\xff\n{"a": 3}\n' + b"[" * 100_000 + b'\n{"a": 4}'
+    table = run(read, None, said, file=put("t.jsonl", content), bad_rows="reject")
+    assert table.to_pydict() == {"a": [1, 3, 4]}
+    found = [(row["line"], row["_reason"]) for row in said.rejected.to_pylist()]
+    assert found == [
+        (3, "it is JSON, but no object"),
+        (4, "it is no JSON: Expecting ',' delimiter"),
+        (5, "its byte 1 (0xff) is no utf-8 text"),
+        (7, "it is nested too deep"),
     ]
 
 
@@ -337,8 +362,8 @@ def test_a_line_that_does_not_end_is_left_out(put: Put, monkeypatch: pytest.Monk
     monkeypatch.setattr(csv_lines, "PIECE_BYTES", 1 << 16)
     table, failed, log = rejected(put, b"a,b\n1,2\n1," + b"x" * (3 << 20) + b"\n3,4\n5\n")
     assert (table.to_pydict(), failed) == ({"a": [1, 3], "b": [2, 4]}, 2)
-    assert "line 3: it is longer than 1 MiB" in log[0]
-    assert "line 5: it has 1 values instead of 2" in log[1]
+    assert "it is longer than 1 MiB: line 3" in log[0]
+    assert "it has 1 values instead of 2: line 5" in log[1]
 
 
 def test_a_header_that_cannot_be_read_is_an_error_all_the_same(put: Put) -> None:
@@ -347,8 +372,10 @@ def test_a_header_that_cannot_be_read_is_an_error_all_the_same(put: Put) -> None
 
 
 def test_rows_of_other_formats_are_not_rejected(put: Put) -> None:
-    with pytest.raises(DataError, match=r"rows can only be rejected of csv files, and 't\.jsonl' is jsonl"):
-        run(read, file=put("t.jsonl", "{}"), bad_rows="reject")
+    with pytest.raises(
+        DataError, match=r"rows can only be rejected of csv and jsonl files, and 't\.parquet' is parquet"
+    ):
+        run(read, file=put("t.parquet", "{}"), bad_rows="reject")
     with pytest.raises(DataError, match="a file in utf-16 cannot be rejected"):
         rejected(put, "a\n1\n".encode("utf-16"), encoding="utf-16")
 
