@@ -43,9 +43,11 @@ def read_retry(value: Any, path: KeyPath, report: Report) -> RetryPolicy | None:
 
 
 def read_rejects(value: Any, path: KeyPath, report: Report) -> Rejects | None:
-    """How many rows a step may reject: `rows`, `percent` of those that it was handed, or both."""
-    hint = "rejects: {rows: 100}, or {percent: 5}"
-    if value is not None and not isinstance(value, dict):
+    """How many rows a step may reject: `rows`, `percent` of those that it was handed, or both; `{}`: any number."""
+    if value is None:
+        return None
+    if not isinstance(value, dict):
+        hint = "rejects: {rows: 100}, or {percent: 5}"
         report.error(SCHEMA, "wrong-type", f"rejects must be a mapping, not {shown(value)}", path, hint=hint)
     fields = value if isinstance(value, dict) else {}
     check_keys(fields, REJECTS_KEYS, path, "rejects", report)
@@ -61,7 +63,7 @@ def read_rejects(value: Any, path: KeyPath, report: Report) -> Rejects | None:
     elif percent is not None:
         message = f"percent must be a number from 0 to 100, not {shown(percent)}"
         report.error(SCHEMA, "bad-rejects", message, (*path, "percent"))
-    return Rejects(**given) if given else None
+    return Rejects(**given)
 
 
 def _read_attempts(value: Any, path: KeyPath, report: Report) -> dict[str, int]:

@@ -51,7 +51,7 @@ def test_a_delay_that_has_no_effect_is_a_warning(written: str, said: str) -> Non
     [
         ("{rows: 0}", Rejects(rows=0)),
         ("{rows: 100, percent: 2.5}", Rejects(rows=100, percent=2.5)),
-        ("{}", None),
+        ("{}", Rejects()),
         ("", None),
     ],
 )
