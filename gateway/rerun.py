@@ -25,7 +25,7 @@ from plugmesh.contracts.data import Reference
 from plugmesh.contracts.notify import Notify
 from plugmesh.contracts.run import STEP_GOOD, Receipt, Recovered, Rerun, StepState, Submission
 from plugmesh.errors import Conflict
-from plugmesh.flows.rerun import NOT_ASKED, Asked, Origin, Parts, Problem, plan_rerun
+from plugmesh.flows.rerun import NOT_ASKED, Asked, Obstacle, Origin, Parts, plan_rerun
 from plugmesh.flows.substitute import Resolved, resolve_inputs_and_params, scope_of
 from plugmesh.objects.port import ObjectStore
 from plugmesh.runtime import Runtime
@@ -203,7 +203,7 @@ def _planned(origin: Origin, request: RerunRequest, resolved: Resolved) -> Parts
     given = request.from_
     asked = Asked(given == "start", tuple(given) if isinstance(given, list) else (), tuple(request.only))
     if request.only and given != "failed":
-        parts = Parts(problems=(Problem("only", "from and only ask for different things: leave one of them out"),))
+        parts = Parts(problems=(Obstacle("only", "from and only ask for different things: leave one of them out"),))
     else:
         parts = plan_rerun(origin, asked, scope_of(origin.flow, resolved.inputs, resolved.params))
     if parts.problems:

@@ -69,7 +69,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class Obstacle:
     """Why there can be no such rerun; `where` is the place in what was asked."""
 
     where: str
@@ -90,7 +90,7 @@ class Parts:
     elements: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     fates: Mapping[str, Fate] = field(default_factory=dict)
     again: int = 0
-    problems: tuple[Problem, ...] = ()
+    problems: tuple[Obstacle, ...] = ()
 
 
 def plan_rerun(origin: Origin, asked: Asked, scope: Scope) -> Parts:
@@ -102,7 +102,7 @@ def plan_rerun(origin: Origin, asked: Asked, scope: Scope) -> Parts:
 class _Planning:
     def __init__(self, origin: Origin, asked: Asked, scope: Scope) -> None:
         self.origin, self.asked, self.scope = origin, asked, scope
-        self.problems: list[Problem] = []
+        self.problems: list[Obstacle] = []
         self.before = predecessors(origin.flow)
         self.order = _parents_first(self.before)
         self.is_same = _same(origin.scope.inputs, scope.inputs) and _same(origin.scope.params, scope.params)
@@ -143,7 +143,7 @@ class _Planning:
         for number, step in enumerate(self.asked.only or self.asked.steps):
             name, dot, element = step.partition(".")
             if (problem := self._unknown(step, name, dot, element)) is not None:
-                self.problems.append(Problem(f"{place}.{number}", problem))
+                self.problems.append(Obstacle(f"{place}.{number}", problem))
             elif not dot:
                 found[name] = None
             elif (numbers := found.setdefault(name, set())) is not None:
@@ -180,7 +180,7 @@ class _Planning:
             self.fates[name] = decide(name)
         if not self.problems and Fate.AGAIN not in self.fates.values():
             message = "nothing would run again, all of its steps are taken over: say from which step, or from the start"
-            self.problems.append(Problem("from", message))
+            self.problems.append(Obstacle("from", message))
 
     def _from(self, name: str) -> Fate:
         if name in self.left_out:
@@ -216,7 +216,7 @@ class _Planning:
         message = (
             f"{name!r} needs what {parent!r} makes, which cannot be taken over and is not asked for: ask for it too"
         )
-        self.problems.append(Problem(f"{place}.{number}", message))
+        self.problems.append(Obstacle(f"{place}.{number}", message))
 
     def _take_over(self, name: str, otherwise: Fate) -> Fate:
         """Note what can be taken over of a node; `otherwise` is its fate if that is not all."""
