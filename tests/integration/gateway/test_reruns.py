@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pyarrow as pa
 
+from plugmesh.contracts.data import Reference
 from plugmesh.contracts.flow import Flow, Node, Source
 from plugmesh.contracts.module import InputPort
 from plugmesh.contracts.run import Rerun, Submission
+from plugmesh.data.reference import spill
 from tests.integration.gateway.house import House, contract_of, step_row
 
 TAKES = Flow(
@@ -37,12 +39,31 @@ async def test_a_rerun_of_elements_waits_for_no_others(house: House) -> None:
     assert (await house.client.get("/api/v1/runs/run-1")).json()["nodes"] == {"each": {"pending": 1}}
 
 
-async def test_a_run_whose_objects_belong_to_nobody_can_only_be_run_from_the_start(house: House) -> None:
-    """Whoever swept them may be at it right now."""
-    output = house.put_table("data/default/run-gone/only/1/n-out", pa.table({"a": [1]}))
+async def failed_behind(house: House, output: Reference) -> str:
+    """A run whose first step made this output, and whose second one failed."""
     nodes = {"only": {"module": "table.make"}, "next": {"module": "table.make", "after": ["only"]}}
     run = await house.submit(flow={"flow": "checks/two", "nodes": nodes})
     await house.intake.advance(run, "failed", step_row(run, "only", "succeeded", output))
+    return run
+
+
+async def test_what_a_spilled_reference_names_must_be_there_too(house: House) -> None:
+    table = house.put_table("data/default/run-gone/only/1/n-out", pa.table({"a": [1]}))
+    first = await house.submit()
+    spilled = spill(house.objects, f"data/default/{first}/only/1/in.json", table, limit_bytes=0)
+    run = await failed_behind(house, spilled)
+    assert (await house.client.post(f"/api/v1/runs/{run}/rerun")).status_code == 409
+    house.objects.delete(f"data/default/{first}/only/1/in.json")
+    table = house.put_table(f"data/default/{first}/only/1/n-out", pa.table({"a": [1]}))
+    run = await failed_behind(house, spill(house.objects, f"data/default/{first}/only/1/on.json", table, limit_bytes=0))
+    answer = await house.client.post(f"/api/v1/runs/{run}/rerun")
+    assert (answer.status_code, answer.json()["recovered"]) == (202, 1)
+
+
+async def test_a_run_whose_objects_belong_to_nobody_can_only_be_run_from_the_start(house: House) -> None:
+    """Whoever swept them may be at it right now."""
+    output = house.put_table("data/default/run-gone/only/1/n-out", pa.table({"a": [1]}))
+    run = await failed_behind(house, output)
     answer = await house.client.post(f"/api/v1/runs/{run}/rerun")
     assert (answer.status_code, answer.json()["code"]) == (409, "conflict")
     assert "step 'only'" in answer.json()["detail"]
