@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import signal
 import sys
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from tests.chaos.harness import Options, run
 from tests.chaos.report import document, json_line, story, table
 
 RUNS_A_MINUTE = 100
+TERMINATED = 143
 
 
 def main() -> int:
@@ -31,6 +33,7 @@ def main() -> int:
     if given.table:
         print(table([json.loads(line) for line in given.table.read_text().splitlines()]))
         return 0
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))  # so that no process of the mesh is left behind
     runs = given.runs if given.runs is not None else int(RUNS_A_MINUTE * given.minutes)
     outcomes = []
     for seed in given.seed or [random.SystemRandom().randrange(2**31)]:

@@ -106,7 +106,7 @@ class Clients:
 
     def _submission(self, receipt: Receipt) -> Deed:
         job, order = receipt.order.job, receipt.order
-        body = {"flow": job.flow, "params": job.params, "labels": {"order": job.label}}
+        body = {"flow": job.flow, "params": job.params, "labels": {"order": job.label}, "priority": order.priority}
 
         def submit() -> float | None:
             answer = self._post(receipt, _RUNS, body, job.label)

@@ -114,13 +114,13 @@ class ChaosMesh:
         )
 
     def kill(self) -> None:
-        """End everybody at once."""
-        for pid in self.mesh.family():
-            process = ProcessId.of(pid)
-            if process is not None:
-                process.send(signal.SIGKILL)
-        for service in self.services:
-            service.process.wait()
+        """End everybody at once, and whoever was being started meanwhile."""
+        while family := self.mesh.family():
+            for process in map(ProcessId.of, family):
+                if process is not None:
+                    process.send(signal.SIGKILL)
+            for service in self.services:
+                service.process.wait()
 
 
 def _ended_badly(service: Service) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 RETRY = {"attempts": 100, "delay": "200ms", "max_delay": "2s"}
 """Executors are killed on purpose, and each such death spends a try."""
-SUCCEEDED, FAILED, CANCELLED = "succeeded", "failed", "cancelled"
+SUCCEEDED, FAILED, CANCELLED, TIMED_OUT = "succeeded", "failed", "cancelled", "timed_out"
 SPACING = 1000
 """Between the first numbers of two runs: no number of one can be another's."""
 
@@ -29,7 +29,6 @@ class Job:
     effects: dict[str, tuple[int, ...]] = field(default_factory=dict)
     ends: str = SUCCEEDED
     mended: dict[str, Any] = field(default_factory=dict)
-    priority: int = 0
 
 
 Shape = Callable[[str, int, str, float], Job]
@@ -144,8 +143,24 @@ def broken(label: str, first: int, database: str, s: float) -> Job:
     return Job(label, "broken", flow, params, _from(first), {label: _from(first)}, FAILED, mended)
 
 
+def limited(label: str, first: int, database: str, s: float) -> Job:
+    """At most two runs in each of three lanes are under way; the others wait in line."""
+    nodes = {"one": _start(), "two": _node("chaos.add", "one", params={"n": 10, "s": 0.2})}
+    flow = _flow("limited", nodes, "two", lane="integer")
+    flow["concurrency"] = {"limit": 2, "key": "${params.lane}", "when_full": "queue"}
+    return Job(label, "limited", flow, {"first": first, "lane": first // SPACING % 3}, _from(first + 10))
+
+
+def late(label: str, first: int, database: str, s: float) -> Job:
+    """It takes longer than it may, and never comes to its effects."""
+    nodes = {"one": _start(), "two": _node("chaos.patient", "one", params={"s": 600}), "last": _note("two")}
+    flow = _flow("late", nodes, "two", label="string", database="string") | {"timeout": "2s"}
+    params = {"first": first, "label": label, "database": database}
+    return Job(label, "late", flow, params, (), {label: ()}, TIMED_OUT)
+
+
 SHAPES: dict[Shape, int] = {
-    chain: 3, diamond: 3, mapped: 3, fan_out: 2, sink: 5, retrying: 2, slow: 3, broken: 1,
+    chain: 3, diamond: 3, mapped: 3, fan_out: 2, sink: 5, retrying: 2, slow: 3, broken: 1, limited: 2, late: 1,
 }  # fmt: skip
 """How often each is submitted, in relation to the others."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from tests.chaos.shapes import SHAPES, SPACING, Job, Shape, broken, sink
@@ -24,6 +24,7 @@ class Order:
 
     at_s: float
     job: Job
+    priority: int = 0
     again: bool = False
     cancel_after_s: float | None = None
     pause_after_s: float | None = None
@@ -44,14 +45,14 @@ def orders(seed: int, runs: int, seconds: float, database: str) -> tuple[Order, 
 
 
 def _order(dice: random.Random, at_s: float, job: Job, shape: Shape) -> Order:
-    again = dice.random() < 0.2
+    plain = Order(at_s, job, priority=dice.choice((-10, 0, 0, 10)), again=dice.random() < 0.2)
     wish = dice.random()
     if shape is broken:
-        return Order(at_s, job, again, rerun=FROM_FAILED)
+        return replace(plain, rerun=FROM_FAILED)
     if shape is sink and wish < 0.2:
-        return Order(at_s, job, again, rerun=FROM_START)
+        return replace(plain, rerun=FROM_START)
     if wish < 0.7:
-        return Order(at_s, job, again)
+        return plain
     if wish < 0.85:
-        return Order(at_s, job, again, cancel_after_s=dice.uniform(0.0, 3.0))
-    return Order(at_s, job, again, pause_after_s=dice.uniform(0.0, 2.0), resume_after_s=dice.uniform(0.1, 4.0))
+        return replace(plain, cancel_after_s=dice.uniform(0.0, 3.0))
+    return replace(plain, pause_after_s=dice.uniform(0.0, 2.0), resume_after_s=dice.uniform(0.1, 4.0))
