@@ -5,10 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from modules.builtins import BUILTINS
 from plugmesh.contracts.instance import Beat
 from plugmesh.contracts.module import InputPort, ModuleContract, OutputPort
 from plugmesh.settings.settings import Settings
+from plugmesh.state.records import LetterRow
 from tests.badinput.row import Row
 from tests.integration.gateway.house import House, contract_of
 from tests.waiting import wait_until
@@ -39,6 +42,21 @@ class BadMesh(House):
         await wait_until(lambda: not self.registry.live_versions(AWAY))
         answer = await self.client.post(f"/api/v1/modules/{CLOSED}/disable", json={"reason": "sold out"})
         assert answer.status_code == 200, answer.text
+        await self._leave_a_letter()
+
+    async def _leave_a_letter(self) -> None:
+        """Rows that a step rejected, to be corrected wrongly."""
+        rows = pa.table({"order": [7], "name": ["x"], "_reason": ["odd"]})
+        ref = self.put_table("data/default/run-1/clean/1/rejected", rows).model_dump_json()
+        values: dict[str, Any] = {
+            "namespace": "default",
+            "flow": "shop",
+            "step": "clean",
+            "epoch": 1,
+            "module": f"{LINK}@1.0.0",
+        }
+        row = LetterRow("run-1.clean", "run-1", **values, outcome="succeeded", rows=1, reasons="{}", ref=ref)
+        await self.intake.commit("run-1", letters=[row])
 
     async def stay_alive(self) -> None:
         """Beat for every instance; tests do it once each, which is often enough."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from tests.badinput import data, flows_as_graphs, flows_as_text, raw, requests
+from tests.badinput import data, flows_as_graphs, flows_as_text, letters, raw, requests
 from tests.badinput.data import DataRow
 from tests.badinput.raw import RawRow
 from tests.badinput.row import Row
@@ -30,6 +30,7 @@ _REQUEST_PARTS: tuple[Part, ...] = (
     ("Kinds of request", requests.FORMS),
     ("Queries", requests.QUERIES),
     ("Names", requests.NAMES),
+    ("Dead letters", letters.LETTERS),
 )
 _FLOWS = """\
 Each line of an answer begins with the line and column of the problem. `plugmesh validate`, `plugmesh run` and

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from tests.badinput import flows_as_graphs, flows_as_text, raw, requests
+from tests.badinput import flows_as_graphs, flows_as_text, letters, raw, requests
 from tests.badinput.mesh import BadMesh
 from tests.badinput.raw import RawRow
 from tests.badinput.row import Row
@@ -21,7 +21,7 @@ FLOWS = (
     *flows_as_text.SYNTAX, *flows_as_text.PARTS,
     *flows_as_graphs.EDGES, *flows_as_graphs.PARAMS, *flows_as_graphs.MODULES, *flows_as_graphs.SIZES,
 )  # fmt: skip
-REQUESTS = (*requests.JSON, *requests.FORMS, *requests.QUERIES, *requests.NAMES)
+REQUESTS = (*requests.JSON, *requests.FORMS, *requests.QUERIES, *requests.NAMES, *letters.LETTERS)
 
 
 def _rows(rows: Iterable[Row]) -> list[Any]:

@@ -33,7 +33,7 @@ NOT_SO = {
     ("POST /api/v1/runs:batch", checks.negative_data_rejection),  # each of its requests has an answer of its own
     ("POST /api/v1/validate", checks.negative_data_rejection),  # what is wrong is the answer
 }
-TAGS = ["data", "feed", "files", "flows", "health", "instances", "modules", "notifications", "runs", "session"]
+TAGS = ["data", "dlq", "feed", "files", "flows", "health", "instances", "modules", "notifications", "runs", "session"]
 TAGS += ["settings", "steps"]
 QUICK, MANY = 3, 50
 """Requests of one kind to one operation."""

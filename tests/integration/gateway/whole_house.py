@@ -18,6 +18,7 @@ from plugmesh.contracts.data import FileRef
 from plugmesh.contracts.messages import LogRef
 from plugmesh.contracts.module import InputPort
 from plugmesh.settings.settings import Settings
+from plugmesh.state.records import LetterRow
 from scheduler.sweep.sweeper import Sweeper
 from tests.integration.gateway.house import FLOW, House, contract_of
 
@@ -119,7 +120,22 @@ class WholeHouse:
         octets = {"content-type": "text/csv"}
         stored = await house.client.put("/api/v1/files/orders.csv", content=b"price\n1.5\n", headers=octets)
         await house.client.post(f"/api/v1/modules/{MODULE}/enable")
+        rejected = house.put_table(f"data/{number}-bad", table).model_dump_json()
+        values: dict[str, Any] = {
+            "namespace": "default",
+            "flow": "checks/one",
+            "step": "only",
+            "epoch": 1,
+            "module": f"{MODULE}@1.0.0",
+        }
+        letters = [
+            LetterRow(f"{run}.only", run, **values, outcome="succeeded", rows=3, reasons="{}", ref=rejected)
+            for run in runs[:2]
+        ]
+        for letter in letters:
+            await house.intake.commit(letter.run, letters=[letter])
         self.ids = {
+            "letter": [letter.id for letter in letters],
             "run": runs,
             "step": ["only"],
             "port": ["out"],
