@@ -74,12 +74,14 @@ async def test_an_attempt_whose_file_is_still_being_imported_goes_back_at_once(h
     assert ends(house, [assign]) == ["draining"]
 
 
+@pytest.mark.full
 async def test_an_attempt_whose_process_is_still_coming_up_goes_back_at_once(house: House) -> None:
     assign = await house.assign("t.sink", {"rows": [house.table()]}, params={"marker": "/nowhere/at/all"})
     await house.supervisor.drain()
     assert ends(house, [assign]) == ["draining"]
 
 
+@pytest.mark.full
 async def test_a_sink_that_is_not_idempotent_is_never_taken_from_its_process_before_the_time_is_over(
     open_house: Open, tmp_path: Path
 ) -> None:
@@ -102,6 +104,7 @@ async def test_what_was_sent_before_the_scheduler_heard_of_the_drain_is_answered
     await drain
 
 
+@pytest.mark.full
 async def test_a_scheduler_that_is_away_is_not_waited_for_without_end(open_house: Open) -> None:
     house = await open_house(settings=Settings(farewell_s=0.05))
     house.hold()
@@ -125,6 +128,7 @@ async def test_beats_and_renewals_go_on_until_the_last_result_is_acknowledged(op
     await drain
 
 
+@pytest.mark.full
 async def test_a_result_that_comes_with_the_end_of_the_time_is_still_acknowledged(
     open_house: Open, tmp_path: Path
 ) -> None:
@@ -138,6 +142,7 @@ async def test_a_result_that_comes_with_the_end_of_the_time_is_still_acknowledge
     assert not house.supervisor._attempts.held
 
 
+@pytest.mark.full
 async def test_attempts_of_a_shared_process_go_back_when_the_time_is_over(open_house: Open, tmp_path: Path) -> None:
     house = await open_house(slots=3, settings=Settings(drain_s=0.1))
     params = {"marker": str(tmp_path / "m")}
@@ -151,6 +156,7 @@ async def test_attempts_of_a_shared_process_go_back_when_the_time_is_over(open_h
     assert ends(house, assigns) == ["drained", "drained"]
 
 
+@pytest.mark.full
 async def test_a_cancel_that_is_not_listened_to_gets_no_more_grace_when_the_time_is_over(
     open_house: Open, tmp_path: Path
 ) -> None:
@@ -184,6 +190,7 @@ async def test_an_executor_that_is_asked_to_end_finishes_what_it_runs_and_is_rep
     await wait_until(lambda: not is_alive(first))
 
 
+@pytest.mark.full
 async def test_an_executor_without_work_ends_when_it_is_asked_to(house: House) -> None:
     await house.done(await house.assign("t.same", {"rows": [house.table()]}))
     first = the_executor(house)
@@ -192,6 +199,7 @@ async def test_an_executor_without_work_ends_when_it_is_asked_to(house: House) -
     await house.done(await house.assign("t.same", {"rows": [house.table()]}))
 
 
+@pytest.mark.full
 async def test_a_shared_executor_that_is_asked_to_end_finishes_all_that_it_runs(
     open_house: Open, tmp_path: Path
 ) -> None:
@@ -212,6 +220,7 @@ async def test_a_shared_executor_that_is_asked_to_end_finishes_all_that_it_runs(
     await wait_until(lambda: not is_alive(first))
 
 
+@pytest.mark.full
 async def test_an_executor_that_is_asked_twice_ends_at_once_and_convicts_nobody(house: House, tmp_path: Path) -> None:
     params = {"marker": str(tmp_path / "m"), "gently": False}
     assign = await house.assign("t.spins", {"rows": [house.table()]}, params=params)
@@ -227,6 +236,7 @@ def _is_leaving(house: House) -> bool:
     return any(member.leaving for member in house.supervisor._work._pool._members.values())
 
 
+@pytest.mark.full
 async def test_an_executor_that_is_ended_while_it_comes_up_costs_its_attempt_nothing(house: House) -> None:
     assign = await house.assign("t.same", {"rows": [house.table()]})
     await wait_until(lambda: len(house.processes.live) == 1, every_s=0.001)
@@ -237,11 +247,13 @@ async def test_an_executor_that_is_ended_while_it_comes_up_costs_its_attempt_not
         assert result.reason == "executor-lost"
 
 
+@pytest.mark.full
 async def test_a_process_that_user_code_forks_can_be_ended_with_sigterm(house: House) -> None:
     result = await house.result(await house.assign("t.ends_its_child", {"rows": [house.table()]}))
     assert isinstance(result, Done), result
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("within_s", [None, 600.0])
 async def test_a_drain_that_was_asked_for_often_is_one(house: House, tmp_path: Path, within_s: float | None) -> None:
     assign = await running(house, tmp_path / "m")
