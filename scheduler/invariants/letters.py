@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from pydantic import TypeAdapter
 
 from plugmesh.contracts.data import Reference
-from plugmesh.contracts.run import STEP_TERMINAL, StepState
+from plugmesh.contracts.run import STEP_TERMINAL
 from plugmesh.state import schema
 from plugmesh.state.dead_letters import DISCARDED, OPEN, REDRIVEN
 from scheduler.invariants.objects import Objects
@@ -17,6 +17,7 @@ from scheduler.invariants.reading import PAGE_ROWS, Snapshot
 from scheduler.invariants.violation import Report, Violation
 
 _REFERENCE: TypeAdapter[Reference] = TypeAdapter(Reference)
+_ENDS = frozenset(state.value for state in STEP_TERMINAL)
 _letter, _run, _step, _event = schema.dead_letter, schema.run, schema.step, schema.event
 
 
@@ -53,7 +54,7 @@ def _wrong(row: Any) -> Iterator[str]:
     elif row.step_state is None:
         if row.first == 1:  # else the run is being removed, and the letter goes last
             yield "it has rejected rows, and the run has no such step"
-    elif StepState(row.step_state) not in STEP_TERMINAL or row.step_state != row.outcome:
+    elif row.step_state not in _ENDS or row.step_state != row.outcome:
         yield f"its rejected rows are those of a step that has {row.outcome}, and it is {row.step_state}"
     elif row.epoch != row.step_epoch:
         yield f"its rejected rows are of attempt {row.epoch}, and it has ended with attempt {row.step_epoch}"

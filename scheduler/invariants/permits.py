@@ -30,7 +30,7 @@ def _held(snapshot: Snapshot, report: Report) -> Iterator[Violation]:
     for row in snapshot.rows(sa.select(*columns, *of_run).outerjoin(_run, _run.c.id == _permit.c.run)):
         report.counts["permits"] += 1
         where = f"place {row.place} of {row.name!r} in {row.namespace}"
-        wanted = None if row.permit is None else Permit.model_validate_json(row.permit)
+        wanted = _wanted(row.permit)
         if row.id is None:
             yield Violation("permits", f"{where} is held by it, and there is no such run", row.run)
         elif row.ended_at is not None:
@@ -45,15 +45,16 @@ def _not_held(snapshot: Snapshot) -> Iterator[Violation]:
     begun = (_run.c.permit.is_not(None), _run.c.started_at.is_not(None), _run.c.ended_at.is_(None))
     query = sa.select(_run.c.id, _run.c.permit).outerjoin(_permit, _permit.c.run == _run.c.id)
     for row in snapshot.rows(query.where(*begun, _permit.c.run.is_(None))):
-        name = Permit.model_validate_json(row.permit).name
-        yield Violation("permits", f"it is under way, and holds no place of {name!r}", row.id)
+        if (wanted := _wanted(row.permit)) is not None:
+            yield Violation("permits", f"it is under way, and holds no place of {wanted.name!r}", row.id)
 
 
 def _over_time(snapshot: Snapshot, skew_s: float) -> Iterator[Violation]:
     lines: dict[_Line, list[Any]] = {}
     columns = (_run.c.id, _run.c.namespace, _run.c.permit, _run.c.started_at, _run.c.ended_at)
     for row in snapshot.rows(sa.select(*columns).where(_run.c.permit.is_not(None), _run.c.started_at.is_not(None))):
-        permit = Permit.model_validate_json(row.permit)
+        if (permit := _wanted(row.permit)) is None:
+            continue
         line = lines.setdefault((row.namespace, permit.name), [])
         ended_at = None if row.ended_at is None else row.ended_at - skew_s
         if ended_at is not None and ended_at <= row.started_at:
@@ -72,3 +73,11 @@ def _over_time(snapshot: Snapshot, skew_s: float) -> Iterator[Violation]:
             if len(under_way) > allowed:
                 text = f"when it began at {at}, {len(under_way)} runs of {name!r} in {namespace} were under way, {allowed} may be"
                 yield Violation("permits", text, run)
+
+
+def _wanted(text: str | None) -> Permit | None:
+    """`None` if none is wanted, or if it cannot be read, which was said of its run."""
+    try:
+        return None if text is None else Permit.model_validate_json(text)
+    except ValueError:
+        return None

@@ -222,6 +222,10 @@ def test_long_runs_are_read_page_by_page_with_the_same_result(
         "UPDATE step SET outputs = '{\"out\": 5}' WHERE id = 'n1'",
         "UPDATE revision SET flow = '{}'",
         "UPDATE run SET shard = shard + 1",
+        "UPDATE run SET state = 'odd'",
+        "UPDATE run SET permit = '{'",
+        "UPDATE run SET rerun = '5'",
+        "UPDATE step SET state = 'odd'",
         "DELETE FROM run WHERE state = 'succeeded'",
     ],
 )
