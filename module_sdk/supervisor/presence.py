@@ -65,14 +65,13 @@ class Presence:
         await self.beat()
 
     async def say_goodbye(self) -> None:
-        """Say that this instance drains; returns when no scheduler will send it anything more.
+        """Wait until no scheduler will send anything more, after a beat that says that this instance drains.
 
         A message to a shard is acknowledged by its scheduler, after it has sent all that it had decided before. What it
         hears afterwards, it decides with the draining instance in mind.
         """
         if not self._tasks:
             return  # nobody knows it
-        await self.beat()
         instance = self._registration.instance
         farewells = (Renew(instance=instance, shard=shard, attempts=()) for shard in range(SHARDS))
         await asyncio.gather(*(self._outbox.publish(one.shard, one.encode()) for one in farewells))

@@ -107,7 +107,9 @@ class Supervisor:
     async def _say_goodbye(self) -> None:
         with suppress(TimeoutError, PlugmeshError):  # a scheduler is away: the next one finds nobody here
             async with asyncio.timeout(self._settings.farewell_s):
-                await self._presence.say_goodbye()
+                await self._presence.beat()
+                if self._down_since is None:
+                    await self._presence.say_goodbye()
         self._work.changed.set()
 
     async def stop(self) -> None:

@@ -112,6 +112,14 @@ async def test_a_scheduler_that_is_away_is_not_waited_for_without_end(open_house
     assert house.supervisor.ended.is_set()
 
 
+async def test_a_mesh_that_is_away_is_not_waited_for_at_all(open_house: Open) -> None:
+    house = await open_house(settings=Settings(farewell_s=600.0, drain_s=600.0))
+    house.hold()
+    house.supervisor.link_changed(False)
+    await house.supervisor.drain()
+    assert house.supervisor.ended.is_set()
+
+
 async def test_beats_and_renewals_go_on_until_the_last_result_is_acknowledged(open_house: Open, tmp_path: Path) -> None:
     house = await open_house(settings=Settings(renew_s=0.05, beat_s=0.05))
     assign = await running(house, tmp_path / "m")
