@@ -39,6 +39,8 @@ class Board:
         self.queues = Queues()
         self.window = LEAST_WINDOW
         self.parked: dict[str, dict[str, Need]] = {}
+        self.suspects: set[tuple[str, str]] = set()
+        """Module versions that have ended processes lately, but not in enough runs for a quarantine."""
         self.dirty: dict[str, RunState] = {}
         self.work = Work()
         self.assigned = self.retried = self.lost = 0

@@ -107,7 +107,7 @@ class Engine:
             runtime, store, bus=bus, registry=registry, board=self.board, owner=owner, deliver=self._hear
         )
         self._admission = Admission(runtime, store, self.board, owner=owner, give=self._put)
-        self.quarantines = Quarantines(store, registry)
+        self.quarantines = Quarantines(store, registry, self.board.suspects)
         self._plans = Plans()
         self._on_notifications = on_notifications
         self._claims = Claims(runtime, store)
@@ -376,6 +376,7 @@ class Engine:
         self.trouble = None
         for run, _ in work.announced:
             run.key = keys.get(run.id, run.key)
+        self.quarantines.acquit(commit.acquitted)
         self.quarantines.count(commit.convictions)
         if commit.notifications:
             self._on_notifications()

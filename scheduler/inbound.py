@@ -91,6 +91,8 @@ class Inbound:
                 if message.stats is not None:
                     module = run.node_of(message.step).node.module.partition("@")[0]
                     self._board.durations.saw(module, message.stats.wall_s)
+                if self._board.suspects:
+                    self._acquit(message, run)
                 told = (message.stats, message.log, message.artifacts)
                 self._board.happen(run, AttemptDone(at, *who, message.outputs, *told))
             case Failed():
@@ -102,6 +104,15 @@ class Inbound:
                 if message.reason == "busy":
                     self.resting[message.instance] = self._runtime.now() + REST_S
                 self._board.happen(run, AttemptReturned(at, *who, message.reason))
+
+    def _acquit(self, message: Done, run: RunState) -> None:
+        """Whatever spoke against the version: it works."""
+        step = run.steps.get(message.step)
+        if step is not None and step.epoch == message.epoch and step.version is not None:
+            version = (run.node_of(step.id).node.module.partition("@")[0], step.version)
+            if version in self._board.suspects:
+                self._board.suspects.remove(version)
+                self._board.work.acquitted.add(version)
 
     def _renew(self, message: Renew, shard: int) -> None:
         now = self._runtime.now()

@@ -15,7 +15,8 @@ from plugmesh.state.records import Conviction
 RUNS = 3
 """So many distinct runs must speak against a version: one run may only have data that nothing can cope with."""
 WITHIN_S = 3600.0
-"""They count together when they lie within this time: what happens once a month has another cause."""
+"""They count together when they lie within this time, and when the version did not work in between: what happens now and
+then to a version that works has another cause, be it the data or somebody who ends processes."""
 _SHOWN = 200
 """Characters of a death's reason that are repeated to whoever waits."""
 
@@ -68,6 +69,10 @@ class Ledger:
             if quarantine is not None:
                 found[conviction.module, conviction.version] = quarantine
         return list(found.values())
+
+    def suspects(self) -> set[tuple[str, str]]:
+        """Versions that something speaks against, but not yet enough."""
+        return {version for version, runs in self._runs.items() if len(runs) < RUNS}
 
     def lift(self, module: str, version: str) -> None:
         """Forget what speaks against a version, or with `*` against all of a module: it begins anew."""

@@ -16,10 +16,11 @@ _log = logging.getLogger(__name__)
 
 
 class Quarantines:
-    """The ledger of one scheduler, kept in step with SQL and with the registry's switches."""
+    """The ledger of one scheduler, kept in step with SQL and with the registry's switches. `suspects` is kept up to date with
+    the versions that a step which works acquits."""
 
-    def __init__(self, store: Store, registry: Registry) -> None:
-        self._store, self._registry = store, registry
+    def __init__(self, store: Store, registry: Registry, suspects: set[tuple[str, str]]) -> None:
+        self._store, self._registry, self._suspects = store, registry, suspects
         self._ledger = Ledger()
         self._watch: Watch | None = None
         self._lifts = 0
@@ -43,6 +44,7 @@ class Quarantines:
             self._ledger = Ledger()
             for quarantine in self._ledger.replay(found):
                 self._impose(quarantine)
+            self._suspect()
 
     def stop(self) -> None:
         """Hear no more of the registry."""
@@ -56,6 +58,16 @@ class Quarantines:
             quarantine = self._ledger.convict(conviction)
             if quarantine is not None:
                 self._impose(quarantine)
+            self._suspect()
+
+    def acquit(self, versions: Iterable[tuple[str, str]]) -> None:
+        """These versions have worked: their convictions are gone from SQL."""
+        for module, version in versions:
+            self._ledger.lift(module, version)
+
+    def _suspect(self) -> None:
+        self._suspects.clear()
+        self._suspects.update(self._ledger.suspects())
 
     def _impose(self, quarantine: Quarantine) -> None:
         switch = quarantine.switch
@@ -67,3 +79,4 @@ class Quarantines:
         if change.enabled is not None:
             self._lifts += 1
             self._ledger.lift(*change.enabled)
+            self._suspect()

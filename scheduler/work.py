@@ -45,6 +45,7 @@ class Work:
     heard: set[int] = field(default_factory=set)
     outgoing: list[Assign | Cancel | Recall | Renewed] = field(default_factory=list)
     convictions: list[tuple[RunState, Convict]] = field(default_factory=list)
+    acquitted: set[tuple[str, str]] = field(default_factory=set)
     discards: list[tuple[RunState, Discard]] = field(default_factory=list)
     announced: list[tuple[RunState, EventRow]] = field(default_factory=list)
     letters: list[bytes] | None = None
@@ -105,6 +106,7 @@ def make_commit(
             if run.ended and run.permit is not None:
                 commit.released.append(run.id)
             commit.notifications.extend(notifications(run))
+    commit.acquitted.extend(sorted(work.acquitted))
     commit.convictions.extend(
         conviction(run, found, at) for run, found in work.convictions if run.shard in commit.positions
     )

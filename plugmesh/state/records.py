@@ -118,7 +118,7 @@ class LetterRow(NamedTuple):
 class Commit:
     """One transaction of a scheduler. `positions` holds every shard it touches: term, and the new position or None
     to leave it. `keys` has the integer key of every run that is not among `inserts`. `released` are runs that hold a permit
-    and need it no longer."""
+    and need it no longer, `acquitted` module versions that have worked, whatever spoke against them before."""
 
     owner: str
     positions: dict[int, tuple[int, str | None]] = field(default_factory=dict)
@@ -132,6 +132,7 @@ class Commit:
     letters: list[LetterRow] = field(default_factory=list)
     commands: list[Command] = field(default_factory=list)
     convictions: list[Conviction] = field(default_factory=list)
+    acquitted: list[tuple[str, str]] = field(default_factory=list)
     released: list[str] = field(default_factory=list)
     at: float = 0.0
 

@@ -227,6 +227,9 @@ class Writer:
             self.connection.execute(sa.insert(schema.dead_letter), rows)
         for command in batch.commands:
             self._execute(self._command, _command_values(command, batch.at))
+        for module, version in batch.acquitted:
+            of_version = sa.and_(schema.conviction.c.module == module, schema.conviction.c.version == version)
+            self.connection.execute(sa.delete(schema.conviction).where(of_version))
         for conviction in batch.convictions:
             self._execute(self._conviction, conviction._asdict())
         return inserted

@@ -79,6 +79,19 @@ async def parked(mesh, run, step="a"):
     return found.reason if found is not None and found.state == "parked" else None
 
 
+async def test_a_version_that_works_in_between_is_not_quarantined(mesh):
+    instance = await poisoned(mesh, RUNS - 1)
+    instance.answer = instance.done
+    assert (await mesh.ended(await mesh.submit(flow()))).state == "succeeded"
+    assert await mesh.state.read(convictions) == []
+    deadly(instance)
+    for _ in range(RUNS - 1):
+        assert (await mesh.ended(await mesh.submit(flow()))).state == "failed"
+    assert switch(mesh) is None
+    assert (await mesh.ended(await mesh.submit(flow()))).state == "failed"
+    await wait_until(lambda: switch(mesh))
+
+
 async def test_three_runs_quarantine_a_version_and_the_next_one_waits_and_says_why(mesh):
     instance = await poisoned(mesh)
     await wait_until(lambda: switch(mesh))

@@ -51,6 +51,14 @@ def test_a_restart_finds_what_was_due(drawn):
             assert set(again[0].convictions) == set(due.convictions)
 
 
+@given(deaths)
+def test_whoever_is_accused_and_not_in_quarantine_is_a_suspect(drawn):
+    ledger = Ledger()
+    for conviction in in_time(drawn):
+        quarantine = ledger.convict(conviction)
+        assert ledger.suspects() == (set() if quarantine else {KEY})
+
+
 @given(st.lists(st.tuples(runs, st.booleans()), max_size=20))
 def test_what_was_before_a_lift_does_not_count(drawn):
     ledger = Ledger()
