@@ -10,11 +10,13 @@ from hypothesis import given, settings
 from ruamel.yaml import YAML
 
 from plugmesh.contracts.flow import Flow
+from plugmesh.flows.concurrency import CONCURRENCY_KEYS
 from plugmesh.flows.parse import Parsed, parse_flow_document, parse_flow_text
 from plugmesh.flows.places import Places
 from plugmesh.flows.problem import Report
 from plugmesh.flows.read import read_text, read_yaml
 from plugmesh.flows.read_json import read_json
+from plugmesh.flows.retry import RETRY_KEYS
 from plugmesh.flows.snapshot import Snapshot
 from plugmesh.flows.validate import check
 from tests.unit.flows.known import LATE_BY_CARRIER, builtin_like
@@ -34,6 +36,16 @@ edges = (
     | st.dictionaries(names, sources | st.lists(sources, max_size=2), max_size=2)
 )
 durations = st.integers(1, 3000) | st.integers(1, 3000).map("{}s".format) | st.integers(1, 59).map("{}m".format)
+classes = st.sampled_from(["transient", "connection", "data", "fatal"])
+limits = st.integers(1, 10_000)
+lines = st.fixed_dictionaries(
+    {},
+    optional={
+        "limit": limits,
+        "key": names.map("${{params.{}}}".format),
+        "when_full": st.sampled_from(["queue", "cancel-new", "cancel-running"]),
+    },
+)
 nodes = st.fixed_dictionaries(
     {"module": st.sampled_from(["table.filter", "io.read@^1", "a.b_c@1.2.3", "x"])},
     optional={
@@ -42,7 +54,20 @@ nodes = st.fixed_dictionaries(
         "bind": st.dictionaries(texts, texts.filter(lambda text: "${" not in text), max_size=2),
         "map": st.lists(values, max_size=3) | st.just("${params.list}"),
         "after": names | st.lists(names, max_size=3),
-        "retry": st.fixed_dictionaries({}, optional={"attempts": st.integers(1, 100), "delay": durations}),
+        "retry": st.fixed_dictionaries(
+            {},
+            optional={
+                "attempts": st.integers(1, 100),
+                "backoff": st.sampled_from(["exponential", "fixed"]),
+                "delay": durations,
+                "jitter": st.booleans(),
+                "on": classes | st.lists(classes, min_size=1, max_size=3),
+                "total": durations,
+            },
+        ),
+        "rejects": st.fixed_dictionaries(
+            {}, optional={"rows": st.integers(0, 2**63 - 1), "percent": st.floats(0, 100)}
+        ),
         "timeout": durations,
         "labels": st.dictionaries(names, texts.filter(lambda text: "${" not in text), max_size=2),
     },
@@ -62,6 +87,9 @@ flows = st.fixed_dictionaries(
         "outputs": st.dictionaries(names, names | st.tuples(names, names).map(".".join), max_size=2),
         "timeout": durations,
         "park": durations,
+        "priority": st.integers(-100, 100),
+        "concurrency": limits | lines,
+        "quarantine": st.sampled_from(["park", "previous"]),
     },
 )
 
@@ -198,3 +226,23 @@ def _listed(written: Any) -> list[str]:
     if isinstance(written, dict):
         return [source for below in written.values() for source in _listed(below)]
     return written if isinstance(written, list) else [written]
+
+
+@given(st.sampled_from(["priority", "concurrency", "quarantine", "retry", "rejects"]), values)
+def test_no_value_of_a_key_of_control_does_more_than_yield_problems(key: str, value: Any) -> None:
+    node = {"module": "m", **({key: value} if key in {"retry", "rejects"} else {})}
+    document = {"flow": "f", "nodes": {"a": node}, **({} if key in {"retry", "rejects"} else {key: value})}
+    parsed = parse_flow_document(document)
+    assert (parsed.flow is None) == any(problem.severity == "error" for problem in parsed.problems)
+
+
+@given(
+    st.sampled_from([("concurrency", key) for key in CONCURRENCY_KEYS] + [("retry", key) for key in RETRY_KEYS]), values
+)
+def test_no_part_of_it_does_either(place: tuple[str, str], value: Any) -> None:
+    outer, inner = place
+    node = {"module": "m", **({"retry": {inner: value}} if outer == "retry" else {})}
+    flow = {"flow": "f", "nodes": {"a": node}, **({"concurrency": {inner: value}} if outer == "concurrency" else {})}
+    parsed = parse_flow_document(flow)
+    assert (parsed.flow is None) == any(problem.severity == "error" for problem in parsed.problems)
+    check(parsed, builtin_like(), live=False)
