@@ -80,10 +80,10 @@ def diamond(label: str, first: int, database: str, s: float) -> Job:
 
 
 def mapped(label: str, first: int, database: str, s: float) -> Job:
-    """A step for each of eight elements."""
+    """A step for each of eight elements, several in one process."""
     nodes = {
         "top": _start(),
-        "each": _node("chaos.add", "top", map="${params.items}", params={"n": "${item}", "s": 0.05}),
+        "each": _node("chaos.beside", "top", map="${params.items}", params={"n": "${item}", "s": 0.3}),
         "all": _node("chaos.join", "each"),
     }
     items = [number * 10 for number in range(8)]

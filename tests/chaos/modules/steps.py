@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import time
@@ -26,6 +27,13 @@ def start(*, first: int, rows: int = 3) -> pa.Table:
 def add(rows: pa.Table, *, n: int, s: float = 0.0) -> pa.Table:
     """More, after a while that nothing interrupts."""
     time.sleep(s)
+    return _numbers(pc.add(rows["n"], n))
+
+
+@module("chaos.beside")
+async def beside(rows: pa.Table, *, n: int, s: float = 0.0) -> pa.Table:
+    """More, too, beside others in the same process."""
+    await asyncio.sleep(s)
     return _numbers(pc.add(rows["n"], n))
 
 
