@@ -80,6 +80,7 @@ def make_assign(
         deadline=run.deadline,
         root=None if run.rerun is None else run.rerun.root,
         rejects=node.node.rejects,
+        rejected=node.shows_rejected,
     )
 
 

@@ -6,7 +6,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from plugmesh.contracts.flow import Flow, Node
-from plugmesh.contracts.module import Limits
+from plugmesh.contracts.module import REJECTED, Limits
 from plugmesh.errors import FlowInvalid
 from plugmesh.flows.binding import Edges
 
@@ -22,7 +22,7 @@ class Bound:
 @dataclass(frozen=True, slots=True)
 class PlanNode:
     """One node. `readers` counts who will read its outputs: children, and the flow's outputs as one. `labels` are those
-    of the node, as placement compares them."""
+    of the node, as placement compares them. `shows_rejected`: somebody reads the rows that it rejects."""
 
     index: int
     name: str
@@ -32,6 +32,7 @@ class PlanNode:
     depth: int
     readers: int
     labels: frozenset[tuple[str, str]]
+    shows_rejected: bool = False
     bound: dict[str, Bound] = field(default_factory=dict, compare=False, repr=False)
     """How the node fits contracts that it was assigned with, by their digests: found out once for all runs."""
 
@@ -60,6 +61,7 @@ def compile_plan(flow: Flow) -> Plan:
             children[parent].append(index)
     depths = _depths(parents, children)
     shown = {by_name[source.node] for source in flow.outputs.values() if source.node in by_name}
+    rejecting = _read_for_rejected(flow)
     nodes = tuple(
         PlanNode(
             index,
@@ -70,10 +72,17 @@ def compile_plan(flow: Flow) -> Plan:
             depths[index],
             len(children[index]) + (index in shown),
             frozenset(node.labels.items()),
+            name in rejecting,
         )
         for index, (name, node) in enumerate(flow.nodes.items())
     )
     return Plan(flow, nodes, by_name)
+
+
+def _read_for_rejected(flow: Flow) -> set[str | None]:
+    """The nodes whose rejected rows an edge or an output of the flow reads."""
+    edges = [source for node in flow.nodes.values() for sources in node.inputs.values() for source in sources]
+    return {source.node for source in (*edges, *flow.outputs.values()) if source.port == REJECTED}
 
 
 def _parents(name: str, node: Node, by_name: dict[str, int]) -> tuple[int, ...]:

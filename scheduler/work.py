@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from plugmesh.contracts.data import MESSAGE_LIMIT_BYTES, DataRef, Reference, SpilledRef
@@ -99,7 +99,7 @@ def make_commit(
         for step in touched.values():
             commit.steps.append(step_row(run, step))
             if step.outputs and REJECTED in step.outputs and step.state in _OWN_END:
-                commit.letters.append(letter_row(run, step, step.outputs[REJECTED]))
+                commit.letters.extend(letter_rows(run, step, step.outputs[REJECTED]))
         commit.attempts.extend(attempt_row(run, change) for change in changes if isinstance(change, AttemptChange))
         if any(isinstance(change, RunChange) for change in changes):
             commit.runs.append(run_update(run))
@@ -157,11 +157,13 @@ def step_row(run: RunState, step: Step) -> StepRow:
     )
 
 
-def letter_row(run: RunState, step: Step, rejected: Reference) -> LetterRow:
-    """The dead letter of a step that has ended."""
+def letter_rows(run: RunState, step: Step, rejected: Reference) -> Iterator[LetterRow]:
+    """The dead letter of a step that has ended; none, if it rejected no row."""
     rows = rejected.rows if isinstance(rejected, DataRef | SpilledRef) else None
+    if rows == 0:
+        return
     reasons = None if step.stats is None else step.stats.reasons
-    return LetterRow(
+    yield LetterRow(
         id=letter_id(run.id, step.id),
         run=run.id,
         namespace=run.namespace,

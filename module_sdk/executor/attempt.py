@@ -17,6 +17,7 @@ from module_sdk.executor.fingerprint import fingerprint
 from module_sdk.executor.inputs import Given
 from module_sdk.executor.metered import MeteredStore
 from module_sdk.executor.outputs import Outputs, Written
+from module_sdk.executor.rejected_output import RejectedOutput
 from module_sdk.executor.runner import Runner
 from module_sdk.invoke import Caller, Prepared
 from module_sdk.limits import output_text
@@ -30,8 +31,7 @@ from plugmesh.contracts.data import MESSAGE_LIMIT_BYTES, DataRef, FileRef, Refer
 from plugmesh.contracts.messages import Assign, AttemptStats, Done, Failed, LogRef
 from plugmesh.contracts.module import REJECTED, Limits
 from plugmesh.contracts.run import StepError
-from plugmesh.data.reference import rename, spill
-from plugmesh.data.schema import schema_of
+from plugmesh.data.reference import spill
 from plugmesh.errors import Cancelled, PlugmeshError
 from plugmesh.objects.port import ObjectStore
 
@@ -164,7 +164,7 @@ class Attempt:
         outputs = Outputs(self._store, self._caller, self.assign, handed, self._key)
         written = outputs.write(collected)
         self._rejected.check(written.rows)
-        rejected = self._rejected_rows()
+        rejected = RejectedOutput(self.assign, self._rejected).of_done(self._given)
         if rejected is not None:
             written.outputs[REJECTED] = rejected
             written.bytes_written += self._rejected.bytes
@@ -195,19 +195,9 @@ class Attempt:
             stats=self._stats(None),
         )
 
-    def _rejected_rows(self) -> DataRef | None:
-        """The rows that were rejected; columns that were bound to the module's names have their own again."""
-        ref = self._rejected.finish()
-        if ref is None or not self.assign.bind:
-            return ref
-        names = schema_of(ref).names
-        back = {ours: own for ours, own in self.assign.bind.items() if ours in names and own not in names}
-        return rename(ref, back) if back else ref
-
     def _rejected_until_now(self) -> Reference | None:
-        """Those of an attempt that failed, as far as there is room for them."""
+        ref = RejectedOutput(self.assign, self._rejected).of_failed()
         try:
-            ref = self._rejected_rows()
             return None if ref is None else self._spilled(REJECTED, ref)
         except PlugmeshError as error:
             _log.warning("the rejected rows of %s could not be kept: %s", self.assign.attempt, error)

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 from module_sdk.executor.inputs import Given, Inputs
 from module_sdk.invoke import Caller, Prepared
 from module_sdk.rejected import Rejected
+from module_sdk.rejected_rows import REASON
 from plugmesh.contracts.data import DataRef
 from plugmesh.contracts.messages import Assign
 from plugmesh.data.reference import rename
-from plugmesh.data.schema import schema_of
+from plugmesh.data.schema import make_schema_ipc, schema_of
 from plugmesh.objects.port import ObjectStore
 
 if TYPE_CHECKING:
@@ -82,6 +83,16 @@ class TableRows:
             start += fragment.rows
             if piece.num_rows:
                 yield piece
+
+
+def none_of(ref: DataRef | None) -> DataRef:
+    """A table without rows that has the columns of `ref` and `_reason`, as rejected rows of it would have."""
+    import pyarrow as pa
+
+    fields = [] if ref is None else [field for field in schema_of(ref) if field.name != REASON]
+    return DataRef(
+        schema_ipc=make_schema_ipc(pa.schema([*fields, pa.field(REASON, pa.string())])), rows=0, fragments=()
+    )
 
 
 def chosen(table: pa.Table, mask: Any) -> pa.Table:

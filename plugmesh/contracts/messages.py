@@ -55,7 +55,8 @@ class Assign(Versioned):
     `inputs` has a tuple of references per port (one, unless the port is variadic). `columns`, per table port, are
     the columns to hand over (`None`: all). `prefix` starts every object key that the attempt may write. `deadline`
     is Unix time: past it the result is useless. `root` is the first run of a line of reruns, by which sinks know effects
-    again (`None`: the run itself). `rejects` is how many rows the module may reject.
+    again (`None`: the run itself). `rejects` is how many rows the module may reject; `rejected`: an edge reads them, so
+    that there is to be a table also if there are none.
     """
 
     type: Literal["assign"] = "assign"
@@ -79,6 +80,7 @@ class Assign(Versioned):
     deadline: float | None = None
     root: str | None = None
     rejects: Rejects | None = None
+    rejected: bool = False
     trace: dict[str, str] | None = None
 
     @property

@@ -34,11 +34,14 @@ def port_of(ports: Mapping[str, tuple[Reference, ...]], port: str | None, node: 
 
 
 def ports_of_elements(outputs: Sequence[Mapping[str, Reference]]) -> dict[str, tuple[Reference, ...]]:
-    """The outputs of a mapped node: by port, those of its elements in their order."""
+    """The outputs of a mapped node: by port, those of its elements in their order; of dead letters only those with rows,
+    whose columns may be others than those of an element that rejected nothing."""
     ports: dict[str, list[Reference]] = {}
     for element in outputs:
         for port, reference in element.items():
             ports.setdefault(port, []).append(reference)
+    if len(letters := ports.get(REJECTED, [])) > 1:
+        ports[REJECTED] = [one for one in letters if getattr(one, "rows", None) != 0] or letters[:1]
     return {port: tuple(references) for port, references in ports.items()}
 
 

@@ -66,7 +66,20 @@ async def test_where_nothing_was_rejected_an_edge_carries_an_empty_table(mesh, m
     )
     run = await mesh.submit(reading(module, map=elements))
     assert (await mesh.ended(run)).state == "succeeded"
+    assert {message.step: message.rejected for message in instance.assigned}["read"] is False
+    assert all(message.rejected for message in instance.assigned if message.step.startswith("made"))
     assert instance.assigned[-1].inputs == {"rows": (NOTHING_REJECTED,)}
+    assert await mesh.state.read(letters, limit=9) == []
+
+
+async def test_a_table_without_rows_is_no_letter(mesh):
+    instance = await mesh.instance(contracts=(STEP, READER), answer="silent")
+    instance.answer = lambda message: instance.send(
+        message, Done(**instance.who(message), outputs={**OUT, REJECTED: refs("made", rows=0)})
+    )
+    run = await mesh.submit(reading("test.step"))
+    assert (await mesh.ended(run)).state == "succeeded"
+    assert instance.assigned[-1].inputs == {"rows": (refs("made", rows=0),)}
     assert await mesh.state.read(letters, limit=9) == []
 
 

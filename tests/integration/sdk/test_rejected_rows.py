@@ -45,6 +45,16 @@ async def test_no_rejected_row_is_no_output(house: House) -> None:
     assert done.stats.reasons is None
 
 
+async def test_where_somebody_reads_them_there_is_a_table_without_rows(house: House) -> None:
+    assign = await house.assign("r.halved", {"rows": [house.table({"x": [2], "y": ["b"]})]}, rejected=True)
+    none = house.read((await house.done(assign)).outputs[REJECTED])
+    assert (none.num_rows, none.column_names) == (0, ["x", "y", REASON])
+    source = await house.done(await house.assign("r.sink", {"rows": [house.table({"x": [1]})]}, rejected=True))
+    assert house.read(source.outputs[REJECTED]).column_names == ["x", REASON]
+    failed = await house.failed(await house.assign("r.never", {"rows": [house.table()]}, rejected=True))
+    assert failed.rejected is None
+
+
 async def test_columns_that_were_not_handed_over_pass_through_what_is_left(house: House) -> None:
     table = pa.table({"x": list(range(1000)), "y": [str(n) for n in range(1000)]})
     ref = write_table(house.store, "in/halved", table, max_rows_per_fragment=300)

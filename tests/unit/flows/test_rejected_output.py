@@ -9,7 +9,7 @@ from plugmesh.contracts.module import REJECTED, ModuleContract, OutputPort, Port
 from plugmesh.data.schema import schema_of
 from plugmesh.errors import FlowInvalid
 from plugmesh.flows.binding import Misfit, fit_output
-from plugmesh.flows.feeding import NOTHING_REJECTED, port_of
+from plugmesh.flows.feeding import NOTHING_REJECTED, port_of, ports_of_elements
 
 
 def table(rows: int) -> DataRef:
@@ -43,6 +43,13 @@ def test_a_wrong_name_is_met_with_the_right_one() -> None:
     found = fit_output(Source(node="n", port="rejcted"), ONE)
     assert isinstance(found, Misfit)
     assert "rejected" in found.hint
+
+
+def test_of_a_mapped_node_only_elements_with_dead_letters_count() -> None:
+    none, some = table(0), table(2)
+    elements = [{"out": table(1), REJECTED: none}, {"out": table(1), REJECTED: some}, {"out": table(1)}]
+    assert ports_of_elements(elements)[REJECTED] == (some,)
+    assert ports_of_elements([{REJECTED: none}, {REJECTED: none}])[REJECTED] == (none,)
 
 
 def test_where_nothing_was_rejected_there_is_an_empty_table() -> None:
