@@ -6,12 +6,13 @@ result = run(price_total, {"orders": orders}, tax=0.1)
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import inspect
 import io
 import logging
 import tempfile
 import threading
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -113,7 +114,8 @@ class Harness:
         """What the outputs hold, by port."""
         module = self.caller.module
         inputs = {port.name: _values(port, given.get(port.name)) for port in module.contract.inputs}
-        context = Context(self.workspace, params=params, reports=self.reports)
+        fingerprint = partial(fingerprint_of, inputs)
+        context = Context(self.workspace, params=params, reports=self.reports, fingerprint=fingerprint)
         work = TrialWork(self, inputs, params, context)
         calls = Calls(work, work.prepare(inputs))
         while (asked := calls.asked) is not None:
@@ -267,6 +269,23 @@ def _by_port(module: Module[..., Any], tables: Any) -> Mapping[str, Any]:
             f"not one {type(tables).__name__}"
         )
     return {ports[0]: tables}
+
+
+def fingerprint_of(inputs: Mapping[str, Sequence[Any]]) -> str:
+    """What the inputs hold, for `Context.sink_key`: a trial on other rows has other effects."""
+    digest = hashlib.sha256()
+    for port in sorted(inputs):
+        digest.update(port.encode())
+        for value in inputs[port]:
+            if isinstance(value, File):
+                digest.update(value.read())
+            elif hasattr(value, "to_batches"):
+                digest.update(value.schema.serialize())
+                for batch in value.combine_chunks().to_batches():
+                    digest.update(batch.serialize())
+            else:
+                digest.update(repr(value).encode())
+    return digest.hexdigest()
 
 
 def _values(port: InputPort, given: Any) -> list[Any]:

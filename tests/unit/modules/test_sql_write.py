@@ -453,3 +453,9 @@ def test_a_large_table_is_written_in_pieces(write: Write, folder: Path, monkeypa
 def test_the_module_runs_as_the_mesh_runs_it(folder: Path) -> None:
     answer = run(sql_write, {"rows": pa.table(ROWS)}, url="sqlite:///t.db", table="t")
     assert answer == {"rows": 25, "written": 25, "skipped": 0}
+
+
+def test_a_trial_on_other_rows_writes_them_and_one_on_the_same_rows_does_not(folder: Path) -> None:
+    where = {"url": "sqlite:///t.db", "table": "t"}
+    for columns, written in (({"n": [1, 2]}, 2), ({"n": [1, 2]}, 0), ({"n": [2, 1]}, 2)):
+        assert run(sql_write, {"rows": columns}, **where)["written"] == written
