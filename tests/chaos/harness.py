@@ -6,7 +6,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -81,7 +81,8 @@ def run(options: Options) -> Outcome:
             mesh.kill()
         outcome.took_s = time.monotonic() - begun
         if outcome.violations and disk is not None:
-            shutil.copytree(disk.path, folder / "kept-data")
+            with suppress(shutil.Error):  # what can be copied has been
+                shutil.copytree(disk.path, folder / "kept-data", ignore=shutil.ignore_patterns("ballast"))
     if outcome.violations:
         outcome.kept = folder
     else:

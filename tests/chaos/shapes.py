@@ -143,6 +143,17 @@ def broken(label: str, first: int, database: str, s: float) -> Job:
     return Job(label, "broken", flow, params, _from(first), {label: _from(first)}, FAILED, mended)
 
 
+def sifting(label: str, first: int, database: str, s: float) -> Job:
+    """Rows that are rejected, and used all the same."""
+    nodes = {
+        "one": _start(),
+        "sift": _node("chaos.sift", "one", rejects={"rows": 1}),
+        "bad": _node("table.select", "sift.rejected", params={"columns": ["n"]}),
+        "all": _node("chaos.join", ["sift", "bad"]),
+    }
+    return Job(label, "sifting", _flow("sifting", nodes, "all"), {"first": first}, (first, first + 2, first + 1))
+
+
 def limited(label: str, first: int, database: str, s: float) -> Job:
     """At most two runs in each of three lanes are under way; the others wait in line."""
     nodes = {"one": _start(), "two": _node("chaos.add", "one", params={"n": 10, "s": 0.2})}
@@ -160,7 +171,7 @@ def late(label: str, first: int, database: str, s: float) -> Job:
 
 
 SHAPES: dict[Shape, int] = {
-    chain: 3, diamond: 3, mapped: 3, fan_out: 2, sink: 5, retrying: 2, slow: 3, broken: 1, limited: 2, late: 1,
+    chain: 3, diamond: 3, mapped: 3, fan_out: 2, sink: 5, retrying: 2, slow: 3, broken: 1, limited: 2, late: 1, sifting: 2,
 }  # fmt: skip
 """How often each is submitted, in relation to the others."""
 

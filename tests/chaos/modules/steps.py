@@ -69,6 +69,14 @@ def crash(rows: pa.Table, ctx: Context) -> pa.Table:
     return _numbers(rows["n"])
 
 
+@module("chaos.sift")
+def sift(rows: pa.Table, ctx: Context) -> pa.Table:
+    """The even ones; the others become dead letters."""
+    is_even = pc.equal(pc.bit_wise_and(rows["n"], 1), 0)
+    ctx.reject(rows.filter(pc.invert(is_even)), "it is odd")
+    return rows.filter(is_even)
+
+
 @module("chaos.refuse")
 def refuse(rows: pa.Table, *, stubborn: bool) -> pa.Table:
     """The same, unless it is told not to."""
