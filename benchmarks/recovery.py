@@ -17,7 +17,7 @@ from typing import Any
 from benchmarks.client import Client
 from benchmarks.crowd import Crowd
 from benchmarks.figures import Figure, figure
-from benchmarks.mesh import Start, children, place, up, wait
+from benchmarks.mesh import Start, children, cpu_us, place, up, wait
 from benchmarks.queued import HOLDING, queued
 
 UNFINISHED = 10_000
@@ -26,7 +26,7 @@ _PATIENCE_S = 60.0
 
 def recovery(*, quick: bool) -> list[Figure]:
     """All of it, and what a million queued steps cost; `--quick`: one round each, and a tenth of the queued steps."""
-    return [*_instances(quick), _server(quick), *queued(quick=quick)]
+    return [*_instances(quick), *_server(quick), *queued(quick=quick)]
 
 
 # -- instances ---------------------------------------------------------------------------------------------------------
@@ -142,9 +142,9 @@ def _mesh() -> Iterator[_Mesh]:
 # -- the server --------------------------------------------------------------------------------------------------------
 
 
-def _server(quick: bool) -> Figure:
+def _server(quick: bool) -> list[Figure]:
     """From the start of the next server to its first accepted run, after `kill -9` of one with 10,000 unfinished runs."""
-    times = []
+    times, cpu = [], []
     body = json.dumps({"flow": {"flow": "bench/one", "nodes": {"only": {"module": "bench.absent"}}}}).encode()
     with place() as (folder, port, start):
         server = up(folder, port, start, "--no-builtins")
@@ -159,5 +159,7 @@ def _server(quick: bool) -> Figure:
             client = Client(port)
             client.post("/api/v1/runs", body)
             times.append(time.perf_counter() - begin)
+            cpu.append(cpu_us(server.pid) / 1e6)
             client.close()
-    return figure("recovery", f"server-killed-{UNFINISHED}-unfinished", "wall", "s", times)
+    variant = f"server-killed-{UNFINISHED}-unfinished"
+    return [figure("recovery", variant, "wall", "s", times), figure("recovery", variant, "cpu-server", "s", cpu)]
