@@ -30,7 +30,6 @@ class Outside:
 
     failures: dict[tuple[str, str], int] = field(default_factory=dict)
     stuck: dict[tuple[str, str], int] = field(default_factory=dict)
-    breaks: dict[tuple[str, str], int] = field(default_factory=dict)
     effects: list[str] = field(default_factory=list)
     """Of sinks that apply an effect each time they run."""
     table: dict[str, str] = field(default_factory=dict)
@@ -163,9 +162,9 @@ class VirtualExecutor:
     def _error(self, message: Assign) -> StepError | None:
         if message.params.get("fatal"):
             return StepError(error_class=ErrorClass.FATAL, type="Broken", message="it can never work")
-        outside, root = self._house.outside, message.root or message.run
-        if outside.again(outside.breaks, (root, message.step), message.params.get("breaks", 0)):
-            return StepError(error_class=ErrorClass.FATAL, type="Broken", message="it does not work the first time")
+        outside = self._house.outside
+        if message.params.get("breaks") and message.root in {None, message.run}:
+            return StepError(error_class=ErrorClass.FATAL, type="Broken", message="it does not work in the first run")
         if not outside.again(outside.failures, (message.run, message.step), message.params.get("fails", 0)):
             return None
         return StepError(error_class=ErrorClass.TRANSIENT, type="Flaky", message="not yet")

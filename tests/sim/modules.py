@@ -17,7 +17,7 @@ _PARAMS: dict[str, Any] = {
         "label": {"type": "string"},
         "s": {"type": "number"},
         "fails": {"type": "integer"},
-        "breaks": {"type": "integer"},
+        "breaks": {"type": "boolean"},
         "fatal": {"type": "boolean"},
         "stuck": {"type": "integer"},
     },

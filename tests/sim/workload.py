@@ -108,12 +108,12 @@ def single(module: str, name: str, s: float = 0.0, **fields: Any) -> dict[str, A
 
 
 def broken_chain(s: float = 0.0) -> dict[str, Any]:
-    """A chain with a sink that breaks at its fourth step, the first time."""
+    """A chain with a sink that breaks at its fourth step, in the first run of a line."""
     nodes = {
         "n0": node("sim.work", "n0", s=s),
         "each": node("sim.work", "${item}", "n0", s=s, map=["a", "b", "c"]),
         "kept": node("sim.upsert", "kept", "each"),
-        "n3": node("sim.work", "n3", "kept", breaks=1),
+        "n3": node("sim.work", "n3", "kept", breaks=True),
         "n4": node("sim.work", "n4", "n3"),
     }
     return flow("broken-chain", nodes, "n4")

@@ -12,6 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from plugmesh.contracts.module import ModuleContract
+from plugmesh.errors import PlugmeshError
 from plugmesh.objects.port import ObjectStore
 from plugmesh.state import schema
 from scheduler.invariants.check import check
@@ -199,6 +200,10 @@ class World:
                 await asyncio.gather(*(self.client.carry_out(job) for job in self.jobs))
         except TimeoutError:
             self._violated("progress", f"not all runs have ended after {HORIZON_S:g} virtual seconds:\n{self._state()}")
+            self._check(())
+            return
+        except PlugmeshError as error:
+            self._violated("requests", f"what nobody should have to expect: {error!r}")
             self._check(())
             return
         finally:
