@@ -19,6 +19,7 @@ from module_sdk.executor.metered import MeteredStore
 from module_sdk.executor.outputs import Outputs, Written
 from module_sdk.executor.rejected_output import RejectedOutput
 from module_sdk.executor.runner import Runner
+from module_sdk.executor.stats import Used, attempt_stats
 from module_sdk.invoke import Caller, Prepared
 from module_sdk.limits import output_text
 from module_sdk.rejected import Rejected
@@ -39,7 +40,6 @@ MAP_FROM_BYTES = 16 * 1024
 """A smaller input is never mapped."""
 TIGHT_SPILL_BYTES = 1024
 """References longer than this leave a message that is too long with longer ones."""
-_LISTED_COLUMNS = 200
 _SHORT_GROUPS, _SHORT_COLUMNS = 4, 8
 _SHORT_CHARS = 1000
 _log = logging.getLogger("module_sdk")
@@ -73,7 +73,7 @@ class Attempt:
         self._workspace: Workspace | None = None
         self._context: Context | None = None
         self._reports: Reports | None = None
-        self._rejected = Rejected(lambda: runner.store, self._key, assign.rejects)
+        self._rejected: Rejected | None = None
         self._store: ObjectStore = runner.store
         self._given: Mapping[str, Sequence[Given]] = {}
         self._caller: Caller | None = None
@@ -112,8 +112,6 @@ class Attempt:
             self._runner.ceilings.set_files(limits, recount=mapped)
         workspace = self._workspace = Workspace(lambda: self._store, self._key)
         values = {port: [given.value for given in found] for port, found in self._given.items()}
-        tables = [one.ref.rows for found in self._given.values() for one in found if isinstance(one.ref, DataRef)]
-        self._rejected.rows_in = sum(tables) if tables else None
         if caller.module.signature.context is not None:
             self._context = self._make_context(workspace)
         return caller, caller.prepare(values, assign.params, workspace, self._context)
@@ -132,17 +130,25 @@ class Attempt:
             key=self._key,
             workspace=self._workspace,
             context=self._context,
-            rejected=self._rejected,
+            rejected=self._rejects,
             reports=self._reports,
         )
         return Calls(work, prepared)
+
+    def _rejects(self) -> Rejected:
+        """Made when it is first asked for: most attempts reject nothing, and are short."""
+        if self._rejected is None:
+            tables = [one.ref.rows for found in self._given.values() for one in found if isinstance(one.ref, DataRef)]
+            rows_in = sum(tables) if tables else None
+            self._rejected = Rejected(lambda: self._runner.store, self._key, self.assign.rejects, rows_in)
+        return self._rejected
 
     def _make_context(self, workspace: Workspace) -> Context:
         assign = self.assign
         tell = None if self._teller is None else self._teller()
         assert self._caller is not None
         same = self._caller.module.contract.traits.rows == "same"
-        self._reports = Reports(workspace, _step_log, tell, self._on_artifact, self._rejected, same_rows=same)
+        self._reports = Reports(workspace, _step_log, tell, self._on_artifact, self._rejects(), same_rows=same)
         return Context(
             workspace,
             run=assign.run,
@@ -163,21 +169,27 @@ class Attempt:
         collected = self._caller.collect(returned, prepared, self._workspace)
         outputs = Outputs(self._store, self._caller, self.assign, handed, self._key)
         written = outputs.write(collected)
-        self._rejected.check(written.rows)
-        rejected = RejectedOutput(self.assign, self._rejected).of_done(self._given)
-        if rejected is not None:
-            written.outputs[REJECTED] = rejected
-            written.bytes_written += self._rejected.bytes
+        if self._rejected is not None or self.assign.rejected:
+            self._add_rejected(written)
         if self._alone:
             self._runner.ceilings.lift()
         return self._done(written, self._stats(written))
+
+    def _add_rejected(self, written: Written) -> None:
+        """Raises `TooManyRejected`, `StoreFull`."""
+        rejected = self._rejects()
+        rejected.check(written.rows)
+        rows = RejectedOutput(self.assign, rejected).of_done(self._given)
+        if rows is not None:
+            written.outputs[REJECTED] = rows
+            written.bytes_written += rejected.bytes
 
     def fail(self, error: BaseException) -> Failed:
         """What to say of an exception. What the attempt wrote is deleted, but for the files it left for people."""
         assign = self.assign
         if self._alone:
             self._runner.ceilings.lift()
-        rejected = None if isinstance(error, Cancelled) else self._rejected_until_now()
+        rejected = None if isinstance(error, Cancelled) else self._rejected_rows()
         self._delete_written(rejected)
         file, line = self._place()
         told = step_error(error, self._ref, file, line)
@@ -195,8 +207,9 @@ class Attempt:
             stats=self._stats(None),
         )
 
-    def _rejected_until_now(self) -> Reference | None:
-        ref = RejectedOutput(self.assign, self._rejected).of_failed()
+    def _rejected_rows(self) -> Reference | None:
+        """What it had rejected when it failed."""
+        ref = None if self._rejected is None else RejectedOutput(self.assign, self._rejected).of_failed()
         try:
             return None if ref is None else self._spilled(REJECTED, ref)
         except PlugmeshError as error:
@@ -210,10 +223,10 @@ class Attempt:
         if self._workspace is not None:
             self._workspace.give_up()
         kept = {ref.key for ref in self._artifacts()}
-        if rejected is not None:
-            ref = self._rejected.finish()
-            kept |= referenced_keys(rejected) | (set() if ref is None else referenced_keys(ref))
-        else:
+        ref = None if rejected is None or self._rejected is None else self._rejected.finish()
+        if rejected is not None and ref is not None:
+            kept |= referenced_keys(rejected) | referenced_keys(ref)
+        elif self._rejected is not None:
             self._rejected.drop()
         for key in self._keys:
             if key not in kept:
@@ -292,34 +305,10 @@ class Attempt:
         return key
 
     def _stats(self, written: Written | None) -> AttemptStats:
-        """`peak_memory_bytes` is the most that the process had resident; of attempts that share one, since it was alone."""
-        read: dict[str, tuple[str, ...]] = {}
-        rows_in = bytes_read = 0
-        for port, found in self._given.items():
-            for one in found:
-                if one.columns is not None and isinstance(one.ref, DataRef):
-                    read[port] = one.columns
-                    rows_in += one.ref.rows
-                    bytes_read += one.bytes
-        made = written or Written()
-        listed = _are_few(read, made.written, made.passed)
         cpu_s, peak_bytes = self._runner.memory.used()
-        return AttemptStats(
-            wall_s=round(time.perf_counter() - self.began, 6),
-            cpu_s=round(cpu_s - self._cpu, 6),
-            peak_memory_bytes=peak_bytes,
-            rows_in=rows_in,
-            rows_out=made.rows,
-            rows_passed=made.rows_passed,
-            rows_failed=self._rejected.rows,
-            reasons=self._rejected.reasons or None,
-            bytes_read=bytes_read,
-            bytes_written=made.bytes_written,
-            bytes_passed=made.bytes_passed,
-            read=read if listed else None,
-            written=made.written if listed else None,
-            passed=made.passed if listed else None,
-        )
+        wall_s = round(time.perf_counter() - self.began, 6)
+        used = Used(wall_s, round(cpu_s - self._cpu, 6), peak_bytes)
+        return attempt_stats(self._given, written or Written(), self._rejected, used)
 
 
 def unreadable(payload: bytes, error: Exception) -> bytes:
@@ -342,12 +331,3 @@ def _is_short(ref: DataRef) -> bool:
         return False
     groups = ref.fragments[0].groups
     return len(groups) < _SHORT_GROUPS and all(len(group.columns) < _SHORT_COLUMNS for group in groups)
-
-
-def _are_few(*lists: Mapping[str, Sequence[str]]) -> bool:
-    """Whether columns are so few that a message can list them."""
-    count = 0
-    for ports in lists:
-        for names in ports.values():
-            count += len(names)
-    return count <= _LISTED_COLUMNS

@@ -49,7 +49,7 @@ class AttemptWork:
         key: Callable[[str], str],
         workspace: Workspace,
         context: Context | None,
-        rejected: Rejected,
+        rejected: Callable[[], Rejected],
         reports: Reports | None,
     ) -> None:
         self._assign, self._caller = assign, caller
@@ -80,7 +80,7 @@ class AttemptWork:
             port,
             given,
             key=self._key,
-            rejected=self._rejected,
+            rejected=self._rejected(),
             prepare=self._prepare,
         )
 
@@ -100,10 +100,10 @@ class AttemptWork:
                 deque(value, 0)  # what a generator yields is computed as it is read
 
     def mark(self) -> Mark:
-        return self._rejected.mark()
+        return self._rejected().mark()
 
     def back_to(self, mark: Mark | None) -> None:
-        self._rejected.back_to(mark)
+        self._rejected().back_to(mark)
         if self._reports is not None:
             self._reports.begin_again()
 

@@ -65,6 +65,10 @@ class Printer:
     def _show_reports(self, reported: Reported) -> None:
         if reported.rows_failed:
             self._console.print(Text(f"rejected: {rows_text(reported.rows_failed)}", style="yellow"))
+        if reported.rejected is not None:
+            print_rows(
+                self._console, reported.rejected.column_names, reported.rejected.slice(0, ROWS_SHOWN).to_pylist()
+            )
         for name, file in reported.artifacts.items():
             self._console.print(Text(one_line(f"artifact: {name}, {bytes_text(file.bytes)}")))
 
@@ -108,4 +112,5 @@ def _document(value: Any) -> Any:
 
 def _reports(reported: Reported) -> dict[str, Any]:
     artifacts = [{"name": name, "bytes": file.bytes} for name, file in reported.artifacts.items()]
-    return {"rows_failed": reported.rows_failed, "artifacts": artifacts}
+    rejected = None if reported.rejected is None else _document(reported.rejected)
+    return {"rows_failed": reported.rows_failed, "rejected": rejected, "artifacts": artifacts}
