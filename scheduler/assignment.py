@@ -22,7 +22,8 @@ from plugmesh.objects.keys import attempt_prefix
 from plugmesh.objects.port import ObjectStore
 from scheduler.plan import Bound, PlanNode
 from scheduler.retry import left_s
-from scheduler.runstate import RunState, Step
+from scheduler.runstate import RunState
+from scheduler.step import Step
 
 NO_LIMITS = Limits()
 

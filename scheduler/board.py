@@ -15,7 +15,8 @@ from scheduler.leases import Held, Leases
 from scheduler.placement import Line, Need, Placement
 from scheduler.queues import Queues
 from scheduler.roster import Departures
-from scheduler.runstate import LEAST_WINDOW, RunState, Step
+from scheduler.runstate import LEAST_WINDOW, RunState
+from scheduler.step import Step
 from scheduler.timers import Timers
 from scheduler.walk import ALONE_AFTER, advance, give_up
 from scheduler.work import Work

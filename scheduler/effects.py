@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from scheduler.changes import Change, Outputs
-from scheduler.runstate import Step
+from scheduler.step import Step
 
 
 @dataclass(slots=True)

@@ -16,7 +16,8 @@ from scheduler.changes import AttemptChange, Change, RunChange, StepChange
 from scheduler.effects import Convict, Discard, Effect, Ended, Ready
 from scheduler.events import AttemptDone, AttemptFailed
 from scheduler.plan import PlanNode
-from scheduler.runstate import RunState, Step
+from scheduler.runstate import RunState
+from scheduler.step import Step
 
 
 class Walk:

@@ -19,7 +19,8 @@ from scheduler.events import Assigned, ModuleFound, NoModule, Unassignable
 from scheduler.placement import Need, Placed
 from scheduler.retry import left_s
 from scheduler.roster import seat_of
-from scheduler.runstate import LEAST_WINDOW, RunState, Step
+from scheduler.runstate import LEAST_WINDOW, RunState
+from scheduler.step import Step
 
 _log = logging.getLogger(__name__)
 

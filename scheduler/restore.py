@@ -15,7 +15,8 @@ from plugmesh.contracts.run import STEP_GOOD, Permit, Progress, Rerun, StepError
 from plugmesh.contracts.run import RunState as State
 from plugmesh.state.records import StepRow, StoredRun, Unfinished
 from scheduler.plan import Plan, compile_plan
-from scheduler.runstate import RunState, Step
+from scheduler.runstate import RunState
+from scheduler.step import Step
 
 _NOTIFY: TypeAdapter[tuple[Notify, ...]] = TypeAdapter(tuple[Notify, ...])
 _REFERENCES: TypeAdapter[dict[str, Reference]] = TypeAdapter(dict[str, Reference])

@@ -21,7 +21,8 @@ from scheduler.board import Board, need_of
 from scheduler.events import AttemptLost, ModuleFound, asked
 from scheduler.placing import is_patient
 from scheduler.restore import restore
-from scheduler.runstate import RunState, Step
+from scheduler.runstate import RunState
+from scheduler.step import Step
 from scheduler.walk import ALONE_AFTER
 
 _log = logging.getLogger(__name__)

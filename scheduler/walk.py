@@ -35,7 +35,8 @@ from scheduler.events import (
     Unassignable,
 )
 from scheduler.graph import Walk
-from scheduler.runstate import RunState, Step
+from scheduler.runstate import RunState
+from scheduler.step import Step
 
 ALONE_AFTER = 2
 """A step that has lost so many instances gets the next one to itself: if it is what ends them, it ends no other work."""

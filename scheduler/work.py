@@ -24,7 +24,8 @@ from plugmesh.state.records import (
 )
 from scheduler.changes import AttemptChange, RunChange, changes_json, text
 from scheduler.effects import Convict, Discard
-from scheduler.runstate import RunState, Step
+from scheduler.runstate import RunState
+from scheduler.step import Step
 
 _OWN_END = frozenset({StepState.SUCCEEDED, StepState.FAILED})
 TRACE_CHARACTERS = 4000

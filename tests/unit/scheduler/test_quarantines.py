@@ -50,7 +50,7 @@ class Switches:
 
 async def started(sql):
     registry = Switches()
-    quarantines = Quarantines(sql, registry)  # type: ignore[arg-type]
+    quarantines = Quarantines(sql, registry, set())  # type: ignore[arg-type]
     await quarantines.start()
     return quarantines, registry
 

@@ -1,0 +1,74 @@
+"""One step in its run's owner's memory, and one mapped node: a cursor over its elements."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from plugmesh.contracts.data import FileRef
+from plugmesh.contracts.messages import AttemptStats, LogRef
+from plugmesh.contracts.run import Progress, StepError, StepState
+from scheduler.changes import Outputs
+
+_LIVE = frozenset({StepState.ASSIGNED, StepState.RUNNING})
+
+
+@dataclass(slots=True)
+class Step:
+    """A step that something happened to. `item` is the element of a mapped node, else -1. Times are Unix seconds."""
+
+    id: str
+    node: int
+    item: int = -1
+    state: StepState = StepState.PENDING
+    reason: str | None = None
+    epoch: int = 0
+    failures: int = 0
+    losses: int = 0
+    instance: str | None = None
+    version: str | None = None
+    outputs: Outputs | None = None
+    error: StepError | None = None
+    stats: AttemptStats | None = None
+    log: LogRef | None = None
+    ready_at: float | None = None
+    started_at: float | None = None
+    ended_at: float | None = None
+    wake_at: float | None = None
+    progress: Progress | None = None
+    artifacts: tuple[FileRef, ...] = ()
+
+    @property
+    def live(self) -> bool:
+        """An attempt of it is out there."""
+        return self.state in _LIVE
+
+
+@dataclass(slots=True)
+class MapState:
+    """A mapped node that is running: a cursor over its elements, and what came back. `wanted` (`None`: all) are those
+    that a rerun is about."""
+
+    items: list[Any]
+    wanted: frozenset[int] | None = None
+    cursor: int = 0
+    open: int = 0
+    failed: int = 0
+    outputs: dict[int, Outputs] = field(default_factory=dict)
+
+    @property
+    def exhausted(self) -> bool:
+        """Every element was issued."""
+        return self.cursor >= len(self.items)
+
+    @property
+    def total(self) -> int:
+        """How many elements the node has in this run."""
+        return len(self.items) if self.wanted is None else len(self.wanted)
+
+    def skip(self) -> None:
+        """Move the cursor past elements that have their outputs already, or that nobody wants."""
+        while self.cursor < len(self.items) and (
+            self.cursor in self.outputs or (self.wanted is not None and self.cursor not in self.wanted)
+        ):
+            self.cursor += 1
