@@ -24,6 +24,14 @@ def add(rows: pa.Table, *, n: int) -> pa.Table:
     return pa.table({"n": pc.add(rows["n"], n)})
 
 
+@module("crash.sift")
+def sift(rows: pa.Table, ctx: Context) -> pa.Table:
+    """The odd ones; the others are rejected."""
+    is_odd = pc.equal(pc.bit_wise_and(rows["n"], 1), 1)
+    ctx.reject(rows.filter(pc.invert(is_odd)), "it is even")
+    return rows.filter(is_odd)
+
+
 @module("crash.note", idempotent=True, kind="sink")
 def note(rows: pa.Table, ctx: Context, *, database: str, label: str) -> None:
     """Write down each number, once."""

@@ -22,6 +22,7 @@ WITHIN_S = 60
 RETRY = {"attempts": 20, "delay": "100ms", "max_delay": "500ms"}
 FLOW: dict[str, Any] = {
     "flow": "crash/all",
+    "concurrency": {"limit": 1},
     "params": {"label": {"type": "string"}, "database": {"type": "string"}},
     "nodes": {
         "one": {"module": "crash.start", "retry": RETRY},
@@ -39,6 +40,16 @@ FLOW: dict[str, Any] = {
 }
 """A chain, a map and a sink in one."""
 RESULT = [1111, 1112, 1113, 1211, 1212, 1213]
+SIFT: dict[str, Any] = {
+    "flow": "crash/sift",
+    "nodes": {
+        "one": {"module": "crash.start", "retry": RETRY},
+        "all": {"module": "crash.sift", "in": "one", "retry": RETRY},
+    },
+    "outputs": {"result": "all"},
+}
+"""One of its rows is rejected."""
+CORRECTED = b'{"n": 5}\n'
 NEVER = {"flow": "crash/never", "nodes": {"only": {"module": "nobody.serves.this"}}}
 FRESH = """
 from module_sdk import module
@@ -118,7 +129,7 @@ class TrappedMesh:
 
     # -- what is asked of it -------------------------------------------------------------------------------------------
 
-    def finish(self) -> None:
+    def finish(self) -> str:
         """Submit the flow, see it to its end, and compare result and effects; repeat each request until it is answered."""
         label = uuid.uuid4().hex
         body = {
@@ -126,11 +137,41 @@ class TrappedMesh:
             "params": {"label": label, "database": str(self._database)},
             "notify": [{"url": self._hook}],
         }
-        run = self._until("POST", "/api/v1/runs", body, label)["id"]
+        run = str(self._until("POST", "/api/v1/runs", body, label)["id"])
+        self._succeeds(run, RESULT)
+        self._noted(label)
+        return run
+
+    def rerun(self) -> None:
+        """Run the flow, and some of it again: the rest is taken over, and the effects are known."""
+        run = self.finish()
+        label = self._until("GET", f"/api/v1/runs/{run}")["params"]["label"]
+        again = self._until("POST", f"/api/v1/runs/{run}/rerun", {"from": ["all"]}, uuid.uuid4().hex)["id"]
+        self._succeeds(again, RESULT)
+        self._noted(label)
+        assert self.mesh.step(again, "two")["state"] == "recovered"
+
+    def redrive(self) -> None:
+        """Run the flow that rejects a row, correct the row, and give it to a new run."""
+        run = self._until("POST", "/api/v1/runs", {"flow": SIFT}, uuid.uuid4().hex)["id"]
+        self._succeeds(run, [1, 3])
+        [letter] = self._until("GET", f"/api/v1/dlq?run={run}")["letters"]
+        self._until("PUT", f"/api/v1/dlq/{letter['id']}/rows", CORRECTED)
+        again = self._until("POST", f"/api/v1/dlq/{letter['id']}/redrive", {})["run"]
+        self._succeeds(again, [5])
+
+    def switch(self) -> None:
+        """Disable a module, and enable it again."""
+        for what in ("disable", "enable"):
+            self._until("POST", f"/api/v1/modules/crash.note/{what}", {"reason": "to see"})
+
+    def _succeeds(self, run: str, numbers: list[int]) -> None:
         document = wait_until_sync(lambda: self._ended(run), WITHIN_S, message=self.mesh.said())
         assert document["state"] == "succeeded", f"{document}{self.mesh.said()}"
         rows = self._until("GET", f"/api/v1/runs/{run}/steps/all/outputs/out/rows")["rows"]
-        assert [row["n"] for row in rows] == RESULT
+        assert [row["n"] for row in rows] == numbers
+
+    def _noted(self, label: str) -> None:
         with closing(sqlite3.connect(self._database)) as connection:
             found = connection.execute("SELECT n FROM effect WHERE label = ? ORDER BY rowid", (label,))
             assert [number for (number,) in found] == RESULT
@@ -181,7 +222,7 @@ class TrappedMesh:
     def _ask(self, method: str, path: str, body: Any = None, key: str = "") -> tuple[int, Any]:
         """Status and document; status 0 when the connection broke: what became of the request is unknown then."""
         data = body if isinstance(body, bytes | None) else json.dumps(body).encode()
-        kind = "text/csv" if isinstance(body, bytes) else "application/json"
+        kind = {UPLOAD: "text/csv", CORRECTED: "application/x-ndjson"}.get(data or b"", "application/json")
         headers = {"Content-Type": kind} | ({"Idempotency-Key": key} if key else {})
         request = urllib.request.Request(f"{self.mesh.url}{path}", data=data, method=method, headers=headers)
         try:
@@ -193,4 +234,4 @@ class TrappedMesh:
             return 0, None
 
 
-Story = Callable[[TrappedMesh], None]
+Story = Callable[[TrappedMesh], object]
