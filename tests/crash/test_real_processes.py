@@ -39,7 +39,6 @@ Point = tuple[str, str, int, Story]
 """Role, name, at which time it is passed, and what is done so that it is passed."""
 QUICK: list[Point] = [
     ("server", "state.commit.before_commit", 1, TrappedMesh.finish),
-    ("server", "engine.effects.between", 1, TrappedMesh.finish),
     ("supervisor", "supervisor.after-publish", 1, TrappedMesh.finish),
     ("executor", "objects.commit.after_rename", 1, TrappedMesh.finish),
 ]
