@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import sqlalchemy as sa
 
@@ -35,7 +37,7 @@ async def state(tmp_path):
 
 
 def of(run, step="a", flow="f", rows=2):
-    values = {
+    values: dict[str, Any] = {
         "epoch": 1,
         "module": "x.y@1.0.0",
         "outcome": "succeeded",
