@@ -189,7 +189,7 @@ FLOWS = (
         "A limit of runs that cannot be",
         "`concurrency:` of a flow cannot be used.",
         "The limit is no number of runs, the key has no `${params.…}`, or `when_full` is misspelt.",
-        "Write `concurrency: 1`, or `{limit: 1, key: \"${params.customer}\", when_full: queue}`.",
+        'Write `concurrency: 1`, or `{limit: 1, key: "${params.customer}", when_full: queue}`.',
     ),
     _flow(
         "bad-priority",
