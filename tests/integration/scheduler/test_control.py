@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from functools import partial
 
 import pytest
 
@@ -243,9 +244,9 @@ async def test_a_step_that_lost_two_instances_gets_the_next_one_to_itself(mesh):
     poison = await mesh.submit(chain(1))
     for number in range(2):
         instance = await mesh.instance(f"victim-{number}", answer="accept")
-        await wait_until(lambda found=instance: len(found.assigned) == 1)
+        await wait_until(partial(_assigned, instance))
         await mesh.directory.deregister(instance.name)
-        await wait_until(lambda losses=number + 1: _losses(mesh, poison, losses))
+        await wait_until(partial(_losses, mesh, poison, number + 1))
     survivor = await mesh.instance("survivor", slots=4, answer="accept")
     await wait_until(lambda: [message.run for message in survivor.assigned] == [poison])
     other = await mesh.submit(chain(1))
@@ -254,6 +255,10 @@ async def test_a_step_that_lost_two_instances_gets_the_next_one_to_itself(mesh):
     survivor.done(survivor.assigned[0])
     assert (await mesh.ended(poison)).state == "succeeded"
     assert (await mesh.ended(other)).state == "succeeded"
+
+
+def _assigned(instance):
+    return len(instance.assigned) == 1
 
 
 async def _losses(mesh, run, losses):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
+from functools import partial
 
 import pytest
 
@@ -258,7 +259,7 @@ async def test_a_run_that_loses_the_instances_it_has_to_itself_is_one_that_speak
     run = await mesh.submit(flow())
     for number in range(ALONE_AFTER + 1):
         instance = await mesh.instance(f"victim-{number}", contracts=(NEWER,), answer="accept")
-        await wait_until(lambda found=instance: found.assigned)
+        await wait_until(partial(getattr, instance, "assigned"))
         await mesh.directory.deregister(instance.name)
     await wait_until(lambda: mesh.engine.quarantines.convictions == 1)
     (found,) = await mesh.state.read(convictions)

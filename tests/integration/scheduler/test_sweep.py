@@ -535,7 +535,7 @@ async def test_a_file_version_that_is_being_read_stays(house):
 # -- reruns ------------------------------------------------------------------------------------------------------------
 
 
-async def borrowed(house, run: str, *lenders: str) -> frozenset[str]:
+async def borrowed(house, run, *lenders):
     return await house.state.write(borrow, run, lenders, house.machine.wall())
 
 

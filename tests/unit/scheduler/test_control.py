@@ -11,7 +11,7 @@ from plugmesh.contracts.flow import Flow, RetryPolicy
 from plugmesh.contracts.run import STEP_GOOD, Permit, Recovered, Rerun, RunState, StepError, StepState
 from plugmesh.errors import ErrorClass
 from scheduler import retry
-from scheduler.changes import StepChange, changes_json, read_changes
+from scheduler.changes import RunChange, StepChange, changes_json, read_changes
 from scheduler.effects import Convict, Outcome, Queued, Ready, TakeBack, Wake
 from scheduler.events import (
     Assigned,
@@ -157,7 +157,7 @@ def test_nothing_is_assigned_while_a_run_is_paused(flow: Flow, seed: int) -> Non
     for change in driver.changes:
         if isinstance(change, StepChange):
             assert not (paused and change.state is StepState.ASSIGNED)
-        elif hasattr(change, "outputs"):
+        elif isinstance(change, RunChange):
             paused = change.state is RunState.PAUSED
 
 
@@ -250,8 +250,8 @@ def test_recovering_replays_from_its_events(flow: Flow, seed: int) -> None:
 # -- tries -------------------------------------------------------------------------------------------------------------
 
 
-def failed(run: Run, error: StepError, at: float = 3.0, **fields: bool) -> Outcome:
-    return advance(run, AttemptFailed(at, "a", run.steps["a"].epoch, "i", error, 0.5, **fields))
+def failed(run: Run, error: StepError, at: float = 3.0, *, convicting: bool = False) -> Outcome:
+    return advance(run, AttemptFailed(at, "a", run.steps["a"].epoch, "i", error, 0.5, convicting=convicting))
 
 
 def trying(policy: RetryPolicy) -> Run:
