@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.chaos.wire import PASSING, ask
-from tests.chaos.workload import Order
+from tests.chaos.workload import REDRIVE, Order
 
 THREADS = 5
 _RUNS = "/api/v1/runs"
@@ -157,22 +157,36 @@ class Clients:
         return pause
 
     def _rerun(self, receipt: Receipt, path: str) -> Deed:
-        job = receipt.order.job
-        body = {"from": receipt.order.rerun} | ({"params": job.mended} if job.mended else {})
-
         def rerun() -> float | None:
             _, run = ask(self._port, "GET", path)
             if not isinstance(run, dict) or run.get("state") not in _ENDED:
                 return _EVERY_S
-            if run["state"] != job.ends:
+            if run["state"] != receipt.order.job.ends:
                 return None  # which is wrong, and seen later
-            answer = self._post(receipt, f"{path}/rerun", body, f"{job.label}-again")
-            if answer is None:
+            make = self._redriven if receipt.order.rerun == REDRIVE else self._run_again
+            made = make(receipt, path)
+            if made is None:
                 return self._patience()
-            receipt.rerun = str(answer.get("id", ""))
+            receipt.rerun = made
             return None
 
         return rerun
+
+    def _run_again(self, receipt: Receipt, path: str) -> str | None:
+        job = receipt.order.job
+        body = {"from": receipt.order.rerun} | ({"params": job.mended} if job.mended else {})
+        answer = self._post(receipt, f"{path}/rerun", body, f"{job.label}-again")
+        return None if answer is None else str(answer.get("id", ""))
+
+    def _redriven(self, receipt: Receipt, path: str) -> str | None:
+        _, page = ask(self._port, "GET", f"/api/v1/dlq?run={receipt.run}")
+        if not isinstance(page, dict) or "letters" not in page:
+            return None
+        if len(page["letters"]) != 1:
+            receipt.problems.append(f"run {receipt.run} left {len(page['letters'])} dead letters, not 1")
+            return ""
+        answer = self._post(receipt, f"/api/v1/dlq/{page['letters'][0]['id']}/redrive", {})
+        return None if answer is None else str(answer.get("run", ""))
 
     def _post(
         self, receipt: Receipt, path: str, body: dict[str, Any], key: str = "", ended: int = 0

@@ -18,7 +18,8 @@ class Job:
     """One flow as it is submitted, and what is right for its run.
 
     `rows` are the numbers that its output holds once it has succeeded, `effects` the numbers that its sinks have written
-    down then, by label. `mended` are the params with which a run that has failed succeeds as a rerun.
+    down then, by label. `mended` are the params with which a run that has failed succeeds as a rerun, `redriven` the numbers
+    that a run answers which gets the rejected rows.
     """
 
     label: str
@@ -29,6 +30,7 @@ class Job:
     effects: dict[str, tuple[int, ...]] = field(default_factory=dict)
     ends: str = SUCCEEDED
     mended: dict[str, Any] = field(default_factory=dict)
+    redriven: tuple[int, ...] = ()
 
 
 Shape = Callable[[str, int, str, float], Job]
@@ -151,7 +153,8 @@ def sifting(label: str, first: int, database: str, s: float) -> Job:
         "bad": _node("table.select", "sift.rejected", params={"columns": ["n"]}),
         "all": _node("chaos.join", ["sift", "bad"]),
     }
-    return Job(label, "sifting", _flow("sifting", nodes, "all"), {"first": first}, (first, first + 2, first + 1))
+    rows = (first, first + 2, first + 1)
+    return Job(label, "sifting", _flow("sifting", nodes, "all"), {"first": first}, rows, redriven=(first + 1,))
 
 
 def limited(label: str, first: int, database: str, s: float) -> Job:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.chaos.plan import KILLS, LEASE_S, Deed, Fault, Role, draw
 from tests.chaos.shapes import SHAPES
-from tests.chaos.workload import FROM_FAILED, FROM_START, orders
+from tests.chaos.workload import FROM_FAILED, FROM_START, REDRIVE, orders
 
 SEEDS = st.integers(0, 2**31)
 
@@ -74,7 +74,7 @@ def test_orders_are_of_every_shape_and_wish() -> None:
     assert {order.job.shape for order in found} == {shape("x", 0, "db", 1.0).shape for shape in SHAPES}
     wishes = Counter((order.cancel_after_s is not None, order.pause_after_s is not None) for order in found)
     assert set(wishes) == {(False, False), (True, False), (False, True)}
-    assert {order.rerun for order in found} == {"", FROM_FAILED, FROM_START}
+    assert {order.rerun for order in found} == {"", FROM_FAILED, FROM_START, REDRIVE}
     assert {order.again for order in found} == {True, False}
 
 

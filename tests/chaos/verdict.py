@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from tests.chaos.clients import Receipt
 from tests.chaos.evidence import Seen
 from tests.chaos.shapes import CANCELLED, SUCCEEDED
-from tests.chaos.workload import FROM_FAILED
+from tests.chaos.workload import FROM_START, REDRIVE
 
 _CANCELLING = frozenset({"cancelling", CANCELLED})
 
@@ -39,7 +39,7 @@ def _order(receipt: Receipt, there: Mapping[str, Seen]) -> Iterator[str]:
     may = _may_end(receipt)
     if run.state not in may:
         yield f"run {run.id} is {run.state} ({run.reason}), not {' or '.join(sorted(may))}"
-    yield from _answer(receipt, run)
+    yield from _answer(run, receipt.order.job.rows)
     if receipt.order.rerun:
         yield from _rerun(receipt, there)
 
@@ -53,9 +53,9 @@ def _may_end(receipt: Receipt) -> frozenset[str]:
     return frozenset({receipt.order.job.ends})
 
 
-def _answer(receipt: Receipt, run: Seen) -> Iterator[str]:
-    if run.state == SUCCEEDED and run.rows != receipt.order.job.rows:
-        yield f"run {run.id} answers {run.rows}, not {receipt.order.job.rows}"
+def _answer(run: Seen, rows: tuple[int, ...]) -> Iterator[str]:
+    if run.state == SUCCEEDED and run.rows != rows:
+        yield f"run {run.id} answers {run.rows}, not {rows}"
 
 
 def _rerun(receipt: Receipt, there: Mapping[str, Seen]) -> Iterator[str]:
@@ -65,10 +65,11 @@ def _rerun(receipt: Receipt, there: Mapping[str, Seen]) -> Iterator[str]:
         return
     if run.state != SUCCEEDED or run.origin != receipt.run:
         yield f"its rerun {run.id} of {run.origin} is {run.state} ({run.reason})"
-    wanted = "recovered" if receipt.order.rerun == FROM_FAILED else SUCCEEDED
+    wanted = SUCCEEDED if receipt.order.rerun == FROM_START else "recovered"
     if run.steps.get("one") != wanted:
         yield f"in its rerun {run.id} the first step is {run.steps.get('one')}, not {wanted}"
-    yield from _answer(receipt, run)
+    job = receipt.order.job
+    yield from _answer(run, job.redriven if receipt.order.rerun == REDRIVE else job.rows)
 
 
 def _strangers(receipts: Sequence[Receipt], runs: Sequence[Seen]) -> Iterator[str]:

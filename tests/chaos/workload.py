@@ -6,11 +6,12 @@ import random
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from tests.chaos.shapes import SHAPES, SPACING, Job, Shape, broken, sink
+from tests.chaos.shapes import SHAPES, SPACING, Job, Shape, broken, sifting, sink
 
 SLOW_S = (1.5, 5.0)
 FROM_FAILED: Literal["failed"] = "failed"
 FROM_START: Literal["start"] = "start"
+REDRIVE: Literal["redrive"] = "redrive"
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +20,7 @@ class Order:
 
     `again`: it submits a second time, with the same key. `cancel_after_s` counts from the receipt, `pause_after_s` too;
     a pause is lifted `resume_after_s` later. `rerun`: where the run is run again from when it has ended, if it is: what
-    has failed succeeds then, and what had effects has no others.
+    has failed succeeds then, what had effects has no others, and rejected rows are given to the step once more.
     """
 
     at_s: float
@@ -29,7 +30,7 @@ class Order:
     cancel_after_s: float | None = None
     pause_after_s: float | None = None
     resume_after_s: float = 0.0
-    rerun: Literal["", "failed", "start"] = ""
+    rerun: Literal["", "failed", "start", "redrive"] = ""
 
 
 def orders(seed: int, runs: int, seconds: float, database: str) -> tuple[Order, ...]:
@@ -51,6 +52,8 @@ def _order(dice: random.Random, at_s: float, job: Job, shape: Shape) -> Order:
         return replace(plain, rerun=FROM_FAILED)
     if shape is sink and wish < 0.2:
         return replace(plain, rerun=FROM_START)
+    if shape is sifting and wish < 0.5:
+        return replace(plain, rerun=REDRIVE)
     if wish < 0.7:
         return plain
     if wish < 0.85:
