@@ -162,12 +162,13 @@ class Attempt:
             reports=self._reports,
         )
 
-    def _finish(self, returned: Any, prepared: Prepared, handed: Handed) -> Done:
-        """Check and write what the function returned."""
+    def _finish(self, returned: Any, prepared: Prepared, handed: Handed, again: int) -> Done:
+        """Check and write what the function returned; `again`: how often that was begun before."""
         assert self._caller is not None
         assert self._workspace is not None
         collected = self._caller.collect(returned, prepared, self._workspace)
-        outputs = Outputs(self._store, self._caller, self.assign, handed, self._key)
+        key = partial(self._key_again, again) if again else self._key
+        outputs = Outputs(self._store, self._caller, self.assign, handed, key)
         written = outputs.write(collected)
         if self._rejected is not None or self.assign.rejected:
             self._add_rejected(written)
@@ -303,6 +304,9 @@ class Attempt:
         key = f"{self.assign.prefix}/{self.nonce}-{word}"
         self._keys.append(key)
         return key
+
+    def _key_again(self, again: int, word: str) -> str:
+        return self._key(f"{word}-{again}")
 
     def _stats(self, written: Written | None) -> AttemptStats:
         cpu_s, peak_bytes = self._runner.memory.used()

@@ -43,6 +43,16 @@ def streamed(rows: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         yield batch
 
 
+@module("r.late", outputs={"all": True, "some": True})
+def late(rows: pa.Table) -> dict[str, object]:
+    def some() -> Iterator[pa.Table]:
+        yield rows.slice(0, 1)
+        if bad := [number for number, value in enumerate(rows["x"].to_pylist()) if value < 0]:
+            raise DataError("below zero", rows=bad)
+
+    return {"all": pa.table({"x": pc.add(rows["x"], 0)}), "some": some()}
+
+
 @module("r.rowwise", rowwise=True)
 def rowwise(rows: pa.Table, *, ctx: Context) -> pa.Table:
     print("called with", rows.num_rows)

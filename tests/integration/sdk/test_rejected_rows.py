@@ -87,6 +87,14 @@ async def test_a_stream_is_read_again_without_the_rows(house: House) -> None:
     assert house.read(done.outputs[REJECTED])["x"].to_pylist() == [-2, -4]
 
 
+async def test_what_was_written_before_rows_were_named_is_written_again(house: House) -> None:
+    ref = house.table({"x": pa.array([1, -2, 3]), "y": ["a", "b", "c"]})
+    done = await house.done(await house.assign("r.late", {"rows": [ref]}))
+    assert house.read(done.outputs["all"])["x"].to_pylist() == [1, 3]
+    assert house.read(done.outputs["some"]).num_rows == 1
+    assert house.read(done.outputs[REJECTED])["y"].to_pylist() == ["b"]
+
+
 async def test_an_async_function_is_called_again_too(house: House) -> None:
     done = await house.done(await house.assign("r.async_halved", {"rows": [house.table()]}))
     assert house.read(done.outputs["out"])["x"].to_pylist() == [2]
