@@ -7,7 +7,6 @@ All points share one mesh: it has to survive them one after another.
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,32 +14,18 @@ import pytest
 
 from plugmesh.runtime_loader import VARIABLE as RUNTIME
 from tests.conftest import _is_free
+from tests.crash import stories
 from tests.crash.killing_runtime import VARIABLE as TRAP
-from tests.crash.trapped import WITHIN_S, Story, TrappedMesh
+from tests.crash.stories import Story
+from tests.crash.trapped import WITHIN_S, TrappedMesh
 from tests.waiting import wait_until_sync
-
-
-def restart_server(trapped: TrappedMesh) -> None:
-    """Its start passes points, too."""
-    trapped.end("server", signal.SIGKILL)
-
-
-def restart_module(trapped: TrappedMesh) -> None:
-    """So does a supervisor's."""
-    trapped.end("supervisor", signal.SIGKILL)
-
-
-def stop_server(trapped: TrappedMesh) -> None:
-    """And an end in order; the process may die of that, too."""
-    trapped.end("server", signal.SIGTERM)
-
 
 Point = tuple[str, str, int, Story]
 """Role, name, at which time it is passed, and what is done so that it is passed."""
 QUICK: list[Point] = [
-    ("server", "state.commit.before_commit", 1, TrappedMesh.finish),
-    ("supervisor", "supervisor.after-publish", 1, TrappedMesh.finish),
-    ("executor", "objects.commit.after_rename", 1, TrappedMesh.finish),
+    ("server", "state.commit.before_commit", 1, stories.finish),
+    ("supervisor", "supervisor.after-publish", 1, stories.finish),
+    ("executor", "objects.commit.after_rename", 1, stories.finish),
 ]
 _OFTEN = {
     "server": (
@@ -52,54 +37,54 @@ _OFTEN = {
 }  # fmt: skip
 _ONCE: dict[str, dict[str, Story]] = {
     "server": {
-        "state.renew.before_commit": TrappedMesh.finish,
-        "state.renew.after_commit": TrappedMesh.finish,
-        "notify.called": TrappedMesh.finish,
-        "state.permits.before_commit": TrappedMesh.finish,
-        "state.permits.after_commit": TrappedMesh.finish,
-        "state.borrow.before_commit": TrappedMesh.rerun,
-        "state.borrow.after_commit": TrappedMesh.rerun,
-        "state.give_back.before_commit": TrappedMesh.redrive,
-        "state.give_back.after_commit": TrappedMesh.redrive,
-        "state.letter_edit.before_commit": TrappedMesh.redrive,
-        "state.letter_edit.after_commit": TrappedMesh.redrive,
-        "state.letter_redrive.before_commit": TrappedMesh.redrive,
-        "state.letter_redrive.after_commit": TrappedMesh.redrive,
-        "state.letter_redriven.before_commit": TrappedMesh.redrive,
-        "state.letter_redriven.after_commit": TrappedMesh.redrive,
-        "state.module_switch.before_commit": TrappedMesh.switch,
-        "state.module_switch.after_commit": TrappedMesh.switch,
-        "state.notification.before_commit": TrappedMesh.finish,
-        "state.notification.after_commit": TrappedMesh.finish,
-        "gateway.upload.before_commit": TrappedMesh.upload,
-        "gateway.upload.after_commit": TrappedMesh.upload,
-        "objects.commit.before_rename": TrappedMesh.upload,
-        "objects.commit.after_rename": TrappedMesh.upload,
-        "state.file.before_commit": TrappedMesh.upload,
-        "state.file.after_commit": TrappedMesh.upload,
-        "state.contract.before_commit": TrappedMesh.plug_in,
-        "state.contract.after_commit": TrappedMesh.plug_in,
-        "state.mesh.before_commit": restart_server,
-        "state.mesh.after_commit": restart_server,
-        "state.acquire.before_commit": restart_server,
-        "state.acquire.after_commit": restart_server,
-        "state.release.before_commit": stop_server,
-        "state.release.after_commit": stop_server,
+        "state.renew.before_commit": stories.finish,
+        "state.renew.after_commit": stories.finish,
+        "notify.called": stories.finish,
+        "state.permits.before_commit": stories.finish,
+        "state.permits.after_commit": stories.finish,
+        "state.borrow.before_commit": stories.rerun,
+        "state.borrow.after_commit": stories.rerun,
+        "state.give_back.before_commit": stories.redrive,
+        "state.give_back.after_commit": stories.redrive,
+        "state.letter_edit.before_commit": stories.redrive,
+        "state.letter_edit.after_commit": stories.redrive,
+        "state.letter_redrive.before_commit": stories.redrive,
+        "state.letter_redrive.after_commit": stories.redrive,
+        "state.letter_redriven.before_commit": stories.redrive,
+        "state.letter_redriven.after_commit": stories.redrive,
+        "state.module_switch.before_commit": stories.switch,
+        "state.module_switch.after_commit": stories.switch,
+        "state.notification.before_commit": stories.finish,
+        "state.notification.after_commit": stories.finish,
+        "gateway.upload.before_commit": stories.upload,
+        "gateway.upload.after_commit": stories.upload,
+        "objects.commit.before_rename": stories.upload,
+        "objects.commit.after_rename": stories.upload,
+        "state.file.before_commit": stories.upload,
+        "state.file.after_commit": stories.upload,
+        "state.contract.before_commit": stories.plug_in,
+        "state.contract.after_commit": stories.plug_in,
+        "state.mesh.before_commit": stories.restart_server,
+        "state.mesh.after_commit": stories.restart_server,
+        "state.acquire.before_commit": stories.restart_server,
+        "state.acquire.after_commit": stories.restart_server,
+        "state.release.before_commit": stories.stop_server,
+        "state.release.after_commit": stories.stop_server,
     },
     "supervisor": {
-        "supervisor.registered": restart_module,
-        "objects.commit.before_rename": TrappedMesh.plug_in,
-        "objects.commit.after_rename": TrappedMesh.plug_in,
+        "supervisor.registered": stories.restart_module,
+        "objects.commit.before_rename": stories.plug_in,
+        "objects.commit.after_rename": stories.plug_in,
     },
 }
 FULL: list[Point] = [
-    *((role, point, nth, TrappedMesh.finish) for role, points in _OFTEN.items() for point in points for nth in (1, 3)),
+    *((role, point, nth, stories.finish) for role, points in _OFTEN.items() for point in points for nth in (1, 3)),
     *((role, point, 1, story) for role, points in _ONCE.items() for point, story in points.items()),
 ]
 
 STORIES: list[Story] = [
-    TrappedMesh.rerun, TrappedMesh.cancel, TrappedMesh.redrive, TrappedMesh.switch, TrappedMesh.upload, TrappedMesh.plug_in,
-    stop_server, restart_module,
+    stories.rerun, stories.cancel, stories.redrive, stories.switch, stories.upload, stories.plug_in,
+    stories.stop_server, stories.restart_module,
 ]  # fmt: skip
 
 
@@ -112,7 +97,7 @@ def trapped(tmp_path_factory: pytest.TempPathFactory, _ports: Iterator[int]) -> 
         trapped = TrappedMesh(folder, next(port for port in _ports if _is_free(port)))
     trapped.up()
     yield trapped
-    trapped.finish()
+    stories.finish(trapped)
     trapped.mesh.close()  # checks the invariants
 
 
@@ -127,8 +112,8 @@ def test_all_ends_right_although_a_process_kills_itself(
     trapped.arm(role, point, nth)
     story(trapped)
     wait_until_sync(trapped.sprung, WITHIN_S, message=f"nobody passed {point}{trapped.mesh.said()}")
-    if story is not TrappedMesh.finish:
-        trapped.finish()
+    if story is not stories.finish:
+        stories.finish(trapped)
 
 
 @pytest.mark.full
@@ -136,7 +121,7 @@ def test_no_point_that_this_work_passes_is_forgotten(trapped: TrappedMesh) -> No
     for story in STORIES:
         story(trapped)
         trapped.look_after()
-    trapped.finish()
+    stories.finish(trapped)
     forgotten = trapped.passed() - {(role, point) for role, point, _, _ in FULL}
     forgotten = {
         one for one in forgotten if not one[1].startswith("sweep.")
