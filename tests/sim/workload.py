@@ -142,6 +142,7 @@ def jobs_of(dice: random.Random, *, long: float) -> list[Job]:
 
 def _plain(dice: random.Random, long: float) -> list[Job]:
     good, timeout = frozenset({SUCCEEDED}), dice.uniform(1.0, 8.0)
+    ended_badly = frozenset({FAILED, SUCCEEDED})  # what failed may have been lost with its instance
     exact = {**RETRY, "backoff": dice.choice(("fixed", "exponential")), "delay": 0.5, "jitter": False}
     return [
         Job("chain", chain(dice.randint(2, 5), long), good, priority=dice.randint(-100, 100)),
@@ -151,6 +152,8 @@ def _plain(dice: random.Random, long: float) -> list[Job]:
         Job("wide", mapped(dice.choice((20, 300)), 0.0), good),
         Job("flaky", single("sim.work", "flaky", 0.05, fails=dice.randint(1, 4)), good),
         Job("exact", single("sim.work", "exact", 0.05, fails=dice.randint(1, 5), retry=exact), good),
+        Job("in-all", single("sim.work", "in-all", 0.05, fails=90, retry={**exact, "total": 6.0}), frozenset({FAILED})),
+        Job("once", single("sim.work", "once", 0.05, fails=1, retry={**exact, "on": ["data"]}), ended_badly),
         Job("broken", single("sim.work", "broken", 0.05, fatal=True), frozenset({FAILED})),
         Job("sinks", sinks(long), good),
         Job("stuck", single("sim.work", "stuck", 0.1, stuck=dice.randint(1, 2), timeout=timeout), good),
