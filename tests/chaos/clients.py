@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import heapq
-import itertools
 import random
-import threading
-import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.chaos.agenda import Agenda, Deed
 from tests.chaos.wire import PASSING, ask
 from tests.chaos.workload import REDRIVE, Order
 
@@ -33,76 +29,20 @@ class Receipt:
     problems: list[str] = field(default_factory=list)
 
 
-Deed = Callable[[], float | None]
-"""Something to do: `None` when it is done, else after how many seconds it is to be tried again."""
-
-
 class Clients:
     """Some threads with one agenda."""
 
     def __init__(self, port: int, orders: tuple[Order, ...], seed: int) -> None:
         self.receipts = [Receipt(order) for order in orders]
-        self.broken: list[str] = []
+        self.agenda = Agenda(THREADS)
         self._port = port
         self._dice = random.Random(f"{seed} clients")
-        self._agenda: list[tuple[float, int, Deed]] = []
-        self._numbers = itertools.count()
-        self._changed = threading.Condition()
-        self._at_work = 0
-        self._closed = False
-        self._threads = [threading.Thread(target=self._work, name=f"client-{n}", daemon=True) for n in range(THREADS)]
 
     def start(self) -> None:
         """Begin now; returns at once."""
         for receipt in self.receipts:
-            self._later(receipt.order.at_s, self._submission(receipt))
-        for thread in self._threads:
-            thread.start()
-
-    @property
-    def idle(self) -> bool:
-        """All that was wanted has been answered."""
-        with self._changed:
-            return not self._agenda and not self._at_work
-
-    def close(self) -> None:
-        """Forget what is left to do, and end the threads."""
-        with self._changed:
-            self._closed = True
-            self._changed.notify_all()
-        for thread in self._threads:
-            thread.join()
-
-    # -- the agenda ----------------------------------------------------------------------------------------------------
-
-    def _later(self, seconds: float, deed: Deed) -> None:
-        with self._changed:
-            heapq.heappush(self._agenda, (time.monotonic() + seconds, next(self._numbers), deed))
-            self._changed.notify()
-
-    def _work(self) -> None:
-        while (deed := self._next()) is not None:
-            try:
-                again = deed()
-                if again is not None:
-                    self._later(again, deed)
-            except Exception as error:  # noqa: BLE001  nobody may believe that its order was carried out
-                self.broken.append(f"a client broke: {type(error).__name__}: {error}")
-            finally:
-                with self._changed:
-                    self._at_work -= 1
-
-    def _next(self) -> Deed | None:
-        with self._changed:
-            while not self._closed:
-                wait_s = self._agenda[0][0] - time.monotonic() if self._agenda else None
-                if wait_s is not None and wait_s <= 0:
-                    self._at_work += 1
-                    return heapq.heappop(self._agenda)[2]
-                self._changed.wait(wait_s)
-        return None
-
-    # -- what clients do -----------------------------------------------------------------------------------------------
+            self.agenda.later(receipt.order.at_s, self._submission(receipt))
+        self.agenda.start()
 
     def _submission(self, receipt: Receipt) -> Deed:
         job, order = receipt.order.job, receipt.order
@@ -125,11 +65,11 @@ class Clients:
     def _follow_up(self, receipt: Receipt) -> None:
         order, path = receipt.order, f"{_RUNS}/{receipt.run}"
         if order.cancel_after_s is not None:
-            self._later(order.cancel_after_s, self._cancel(receipt, path))
+            self.agenda.later(order.cancel_after_s, self._cancel(receipt, path))
         if order.pause_after_s is not None:
-            self._later(order.pause_after_s, self._pause(receipt, path))
+            self.agenda.later(order.pause_after_s, self._pause(receipt, path))
         if order.rerun:
-            self._later(_EVERY_S, self._rerun(receipt, path))
+            self.agenda.later(_EVERY_S, self._rerun(receipt, path))
 
     def _cancel(self, receipt: Receipt, path: str) -> Deed:
         def cancel() -> float | None:
@@ -145,7 +85,7 @@ class Clients:
         def pause() -> float | None:
             if self._post(receipt, f"{path}/pause", {"reason": "chaos"}, ended=409) is None:
                 return self._patience()
-            self._later(receipt.order.resume_after_s, resume)
+            self.agenda.later(receipt.order.resume_after_s, resume)
             return None
 
         def resume() -> float | None:

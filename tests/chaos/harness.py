@@ -5,27 +5,23 @@ from __future__ import annotations
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-
-import pytest
 
 from scheduler.invariants.folder import check_folder
 from tests.chaos import evidence, recovery
 from tests.chaos.clients import Clients
+from tests.chaos.disk import disk_for
 from tests.chaos.faults import Event, Hands
 from tests.chaos.mesh import ChaosMesh
-from tests.chaos.plan import MIB, draw
+from tests.chaos.plan import draw
 from tests.chaos.verdict import judge
 from tests.chaos.watcher import Watcher
 from tests.chaos.workload import orders
-from tests.e2e.tmpfs import SmallDisk, small_disk
+from tests.e2e.tmpfs import SmallDisk
 
-DISK_BYTES = 160 * MIB
-RUN_BYTES = MIB // 8
-"""The small disk: what the store keeps free and the database's log needs, and what each run may leave."""
 TICK_S = 0.02
 STUCK_S = 120.0
 """When nothing has come any nearer to its end for so long after all was healed, it never will."""
@@ -71,7 +67,7 @@ def run(options: Options) -> Outcome:
     outcome = Outcome(options)
     begun = time.monotonic()
     mesh = ChaosMesh(folder, options.seed)
-    with _disk(mesh.mesh.data, DISK_BYTES + options.runs * RUN_BYTES) as disk:
+    with disk_for(mesh.mesh.data, options.runs) as disk:
         outcome.small_disk = disk is not None
         try:
             _Run(options, outcome, mesh, disk, folder / "effects.db").go()
@@ -88,21 +84,6 @@ def run(options: Options) -> Outcome:
     else:
         shutil.rmtree(folder)
     return outcome
-
-
-@contextmanager
-def _disk(path: Path, size_bytes: int) -> Iterator[SmallDisk | None]:
-    """A small disk at `path`; `None`, and no disk, where this user may not mount one."""
-    manager = small_disk(path, size_bytes)
-    try:
-        disk = manager.__enter__()
-    except pytest.skip.Exception:
-        yield None
-        return
-    try:
-        yield disk
-    finally:
-        manager.__exit__(None, None, None)
 
 
 class _Run:
@@ -134,7 +115,7 @@ class _Run:
             self._outcome.healed_s = time.monotonic() - healed
             self._look()
         finally:
-            self._clients.close()
+            self._clients.agenda.close()
             self._watcher.close()
             self._add_up()
         self._stop()
@@ -165,7 +146,7 @@ class _Run:
     def _wait(self) -> None:
         """Until all orders are carried out and all runs have ended, or nothing moves any more."""
         last, since, asked = -1, time.monotonic(), 0.0
-        while last or not self._clients.idle:
+        while last or not self._clients.agenda.idle:
             self._tick()
             if time.monotonic() - asked < 1.0:
                 continue
@@ -174,7 +155,9 @@ class _Run:
             if left is not None and left != last:
                 last, since = left, asked
             if asked - since > STUCK_S:
-                self._outcome.violations.append(f"{left} runs do not end, orders are left: {not self._clients.idle}")
+                self._outcome.violations.append(
+                    f"{left} runs do not end, orders are left: {not self._clients.agenda.idle}"
+                )
                 return
 
     def _look(self) -> None:
@@ -183,7 +166,7 @@ class _Run:
         self._outcome.effects = len(effects)
         for one in runs:
             self._outcome.states[one.state] = self._outcome.states.get(one.state, 0) + 1
-        self._outcome.violations += self._clients.broken + judge(self._clients.receipts, runs, effects)
+        self._outcome.violations += self._clients.agenda.broken + judge(self._clients.receipts, runs, effects)
 
     def _stop(self) -> None:
         """End the processes in order; what is on the disk then must keep the invariants."""
