@@ -15,6 +15,8 @@ from plugmesh.cli.steps import duration, error_line, output_text, reason_text, s
 from plugmesh.cli.terminal_text import brief, one_line, plain
 
 _COLUMNS_SHOWN = 12
+REJECTED = "rejected"
+"""The output of rejected rows, as `plugmesh.contracts.module` calls it."""
 
 
 def step_view(step: Mapping[str, Any]) -> RenderableType:
@@ -67,6 +69,8 @@ def _facts(step: Mapping[str, Any]) -> list[tuple[str, str]]:
         ]
     outputs = step.get("outputs") or {}
     found.append(("outputs", "; ".join(f"{name}: {output_text('out', one)}" for name, one in outputs.items())))
+    if (outputs.get(REJECTED) or {}).get("rows") and step.get("run"):
+        found.append(("rejected", f"plugmesh dlq show {step['run']}.{step['id']}"))
     found += [("artifact", _artifact(artifact)) for artifact in step.get("artifacts") or ()]
     return found
 
