@@ -31,7 +31,9 @@ LetterId = Annotated[
 ]
 Original = Annotated[bool, Query(description="As they were rejected, also if they were corrected since")]
 _TYPES = {"jsonl": "application/x-ndjson", "csv": "text/csv; charset=utf-8; header=present"}
-_MAY_FAIL = problems("object-missing", "object-corrupt", "unreadable-data", "busy")
+_READING = (
+    "object-missing", "object-corrupt", "limit-exceeded", "data", "data-mismatch", "unreadable-data", "busy",
+)  # fmt: skip
 _SHOWN = {"application/x-ndjson": '{"order":7,"qty":1}\n', "text/csv": "order,qty\n7,1\n"}
 
 
@@ -47,9 +49,9 @@ class DeadLetterRoutes:
         add, tags = app.add_api_route, ["dlq"]
         add(many, self.list_letters, methods=["GET"], tags=[*tags], responses=answers(DeadLetterList))
         add(one, self.get, methods=["GET"], tags=[*tags], responses=answers(OneDeadLetter))
-        shown = {**answers(TableRows), **_MAY_FAIL}
+        shown = {**answers(TableRows), **problems(*_READING)}
         add(f"{one}/rows", self.rows, methods=["GET"], tags=[*tags], responses=shown)
-        whole = {**stream_of(_SHOWN, "The rows"), **_MAY_FAIL}
+        whole = {**stream_of(_SHOWN, "The rows"), **problems(*_READING)}
         add(f"{one}/download", self.download, methods=["GET"], tags=[*tags], responses=whole)
         content = {kind: {"schema": {"type": "string"}, "example": text} for kind, text in _SHOWN.items()}
         add(
@@ -57,7 +59,7 @@ class DeadLetterRoutes:
             self.edit,
             methods=["PUT"],
             tags=[*tags],
-            responses={**answers(DeadLetter), **problems("conflict", "request-invalid"), **_MAY_FAIL},
+            responses={**answers(DeadLetter), **problems("conflict", "request-invalid", "store-full", *_READING)},
             openapi_extra={"requestBody": {"required": True, "content": content}},
         )
         add(
@@ -68,8 +70,7 @@ class DeadLetterRoutes:
             tags=[*tags],
             responses={
                 **answers(Redriven, 202, "The run has them"),
-                **problems("conflict", "flow-invalid"),
-                **_MAY_FAIL,
+                **problems("conflict", "flow-invalid", "store-full", *_READING),
             },
             openapi_extra=json_body(RedriveRequest, required=False),
         )
