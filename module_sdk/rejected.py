@@ -11,13 +11,14 @@ from module_sdk.errors import TooManyRejected
 from module_sdk.rejected_rows import Row, aligned, common_schema, frames_of, table_of, text_of, weight
 from plugmesh.contracts.data import DataRef, Fragment
 from plugmesh.contracts.flow import Rejects
+from plugmesh.data.schema import make_schema_ipc
 from plugmesh.errors import ContractError, LimitExceeded, PlugmeshError
 from plugmesh.objects.port import ObjectStore
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from plugmesh.data.columns import ColumnFile
+    from plugmesh.data.columns import ColumnFile  # takes pyarrow along
 
 HELD_BYTES = 4 * 1024 * 1024
 """So much is held in memory; then it is written."""
@@ -166,7 +167,7 @@ class Rejected:
             self._write(table)
 
     def _write(self, table: pa.Table) -> None:
-        from plugmesh.data.columns import ColumnFile
+        from plugmesh.data.columns import ColumnFile  # takes pyarrow along
 
         known = table.schema.serialize().to_pybytes()
         if known not in self._files and len(self._files) >= _APART:
@@ -188,7 +189,6 @@ class Rejected:
             )
 
     def _joined(self) -> DataRef:
-        from plugmesh.data.schema import make_schema_ipc
 
         used = {known for known, _ in self._pieces}
         for known, (_, file) in self._files.items():
@@ -205,8 +205,7 @@ class Rejected:
 
     def _with_all_columns(self, schemas: list[pa.Schema]) -> DataRef:
         """Pieces with different columns as one table: what a row lacks is null."""
-        from plugmesh.data.schema import make_schema_ipc
-        from plugmesh.data.table import read_table, write_table
+        from plugmesh.data.table import read_table, write_table  # takes pyarrow along
 
         schema, store = common_schema(schemas), self._store()
 

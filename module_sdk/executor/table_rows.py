@@ -52,7 +52,7 @@ class TableRows:
 
     def only(self, mask: pa.BooleanArray) -> Prepared:
         """Writes them, and hands them over as another input would be."""
-        from plugmesh.data.table import write_table
+        from plugmesh.data.table import write_table  # takes pyarrow along
 
         self._written += 1
         key = self._key(f"left-{self._written}")
@@ -74,7 +74,7 @@ class TableRows:
         return rename(ref, back) if back else ref
 
     def _pieces(self, mask: pa.BooleanArray) -> Iterator[pa.Table]:
-        from plugmesh.data.table import read_table
+        from plugmesh.data.table import read_table  # takes pyarrow along
 
         start = 0
         for fragment in self._ref.fragments:
