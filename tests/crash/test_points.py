@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.sim.chaos import Plan, Trap
+from tests.sim.chaos import Fault, Plan, Trap
 from tests.sim.workload import SUCCEEDED, Job, chain, diamond, mapped, single, sinks, steps_of
 from tests.sim.world import LATE_AT, World
 
@@ -38,6 +38,8 @@ POINTS = (
     "supervisor.registered", "supervisor.before-publish", "supervisor.after-publish", "executor.before_write",
     "objects.commit",
 )  # fmt: skip
+STRIDE = 3
+"""Of the steps of a loop one in so many is walked."""
 SAMPLE = 7
 """The quick suite walks every so manieth of them."""
 
@@ -100,6 +102,18 @@ def test_a_process_may_die_at_every_point_of_its_start(wire: str) -> None:
 @pytest.mark.parametrize(("shape", "wire"), BOTH)
 def test_every_transaction_may_fail_with_an_unknown_outcome(shape: str, wire: str) -> None:
     _walk(shape, wire, SUBMIT_AT, fails=True)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("wire", ["hub", "log"])
+@pytest.mark.parametrize(("kind", "last"), [("server-step", 240), ("instance-step", 120)])
+def test_a_process_may_die_at_any_step_of_its_loop(kind: str, last: int, wire: str) -> None:
+    """At every await, that is; named points are where it is known to hurt."""
+    executions = steps_of(SHAPES["sink"]()[0].flow) if kind == "server-step" else None
+    for number in range(1, last, STRIDE):
+        fault = Fault(SUBMIT_AT, kind, 0, float(number))
+        world = _world("sink", wire, executions=executions, faults=[fault])
+        assert world.run() == [], f"{world.report()}\nfault: {fault}"
 
 
 @pytest.mark.parametrize("fails", [False, True], ids=["dies", "fails"])

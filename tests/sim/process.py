@@ -72,6 +72,10 @@ class SimProcess:
         """Let it die when, counted from now, it is to take its `steps`-th step: at an await, wherever that is."""
         self._steps_left = max(1, steps)
 
+    def spare(self) -> None:
+        """Let it live, whatever it was doomed to."""
+        self._steps_left = None
+
     def check(self) -> None:
         """Raise if this process is dead: nothing that it still tries has an effect."""
         if not self.alive:

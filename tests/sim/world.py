@@ -245,6 +245,8 @@ class World:
         self._healed = True
         self.broker.quiet = True
         self.beyond.die = 0.0
+        for process in self._processes:
+            process.spare()
 
     # -- at the end --------------------------------------------------------------------------------------------------
 
