@@ -290,6 +290,22 @@ async def test_a_run_that_goes_on_keeps_its_letters_until_its_end(shop: Shop) ->
     await shop.mesh.ended(run)
 
 
+async def test_a_letter_is_open_again_if_no_run_could_be_made(shop: Shop) -> None:
+    run = await shop.run()
+    numbers = dict.fromkeys(("objects", "bytes", "log_objects", "log_bytes"), 0)
+    times = {"ended_at": 1.0, "measured_at": 1.0, "data_marked_at": 2.0}
+    marked = {"run": run, "namespace": "default", "flow": "shop", **numbers, **times}
+
+    def sweep(writer: Any) -> None:
+        writer.transaction("test", lambda: writer.connection.execute(sa.insert(schema.run_data).values(**marked)))
+
+    await shop.mesh.state.write(sweep)
+    answer = await shop.post(f"{DLQ}/{run}.clean/redrive")
+    assert (answer.status_code, answer.json()["code"]) == (409, "conflict")
+    letter = await shop.get(f"{DLQ}/{run}.clean")
+    assert (letter["state"], letter["redrive"], letter["reason"]) == ("open", None, None)
+
+
 async def test_a_letter_whose_rows_are_gone_says_so(shop: Shop) -> None:
     run = await shop.run()
 
