@@ -72,7 +72,6 @@ MUTANTS = (
         "attempt-in-sink-key",
         ("test_an_idempotent_sink_that_is_tried_again_applies_each_effect_once[hub]",),
         frozenset({"effects"}),
-        in_quick=True,
     ),
     Mutant(
         "retry-without-backoff",
