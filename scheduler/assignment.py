@@ -20,8 +20,8 @@ from plugmesh.flows.feeding import fed, port_of
 from plugmesh.flows.substitute import fill_params
 from plugmesh.objects.keys import attempt_prefix
 from plugmesh.objects.port import ObjectStore
+from scheduler import retry
 from scheduler.plan import Bound, PlanNode
-from scheduler.retry import left_s
 from scheduler.runstate import RunState
 from scheduler.step import Step
 
@@ -49,9 +49,11 @@ def make_assign(
     epoch: int,
     term: int,
     at: float,
+    left_s: float | None = None,
     defaults: AttemptDefaults = AttemptDefaults(),
 ) -> Assign:
-    """The message for one attempt. The same run, step, version, epoch, time and defaults give the same message.
+    """The message for one attempt, sent at the Unix time `at`, when the run has `left_s` left of its time. The same run, step,
+    version, epoch, times and defaults give the same message.
 
     Raises `Misfit`, or `PlugmeshError` when params or inputs cannot be filled in.
     """
@@ -78,7 +80,7 @@ def make_assign(
         prefix=attempt_prefix(run.namespace, run.id, step.id, epoch),
         timeout_s=_timeout_s(node.node, step, at, defaults),
         limits=None if limits is NO_LIMITS or limits == NO_LIMITS else limits,
-        deadline=run.deadline,
+        left_s=left_s,
         root=None if run.rerun is None else run.rerun.root,
         rejects=node.node.rejects,
         rejected=node.shows_rejected,
@@ -87,7 +89,7 @@ def make_assign(
 
 def _timeout_s(node: Node, step: Step, at: float, defaults: AttemptDefaults) -> float | None:
     """What the node allows, and no longer than all tries together may still take."""
-    own, left = node.timeout_s or defaults.timeout_s, left_s(node.retry, step.ready_at, at)
+    own, left = node.timeout_s or defaults.timeout_s, retry.left_s(node.retry, step.ready_at, at)
     return own if left is None else left if own is None else min(own, left)
 
 

@@ -118,14 +118,18 @@ class Board:
         """A run that is new in memory."""
         self.runs[run.id] = run
         if run.deadline is not None:
-            self.wake(run.id, "", run.deadline)
+            run.ends_at = self.wake(run.id, "", run.deadline)
 
     def begin(self, run: RunState) -> None:
         """Let a queued run start."""
         known = run.deadline
         self.happen(run, Begin(self._runtime.wall()))
         if run.deadline is not None and run.deadline != known:
-            self.wake(run.id, "", run.deadline)
+            run.ends_at = self.wake(run.id, "", run.deadline)
+
+    def left_s(self, run: RunState) -> float | None:
+        """What a run has left of its time; `None`: there is no end to it."""
+        return None if run.ends_at is None else max(0.0, run.ends_at - self._runtime.now())
 
     def forget(self, run: RunState) -> None:
         """A run has ended or its shard was lost; its last changes are still committed."""
@@ -162,9 +166,11 @@ class Board:
         if steps is not None and steps.pop(step, None) is not None and not steps:
             del self.parked[run]
 
-    def wake(self, run: str, step: str, at: float) -> None:
-        """Look at a step again at the Unix time `at`; an empty name stands for the run."""
-        self.timers.set(self._runtime.now() + max(0.0, at - self._runtime.wall()), run, step, at)
+    def wake(self, run: str, step: str, at: float) -> float:
+        """Look at a step again at the Unix time `at` (an empty name stands for the run); returns the monotonic time."""
+        when = self._runtime.now() + max(0.0, at - self._runtime.wall())
+        self.timers.set(when, run, step, at)
+        return when
 
     def is_ready(self, run_id: str, step_id: str) -> bool:
         """The step is still in line."""

@@ -84,6 +84,7 @@ class Placing:
                 epoch=step.epoch + 1,
                 term=board.terms[run.shard],
                 at=at,
+                left_s=board.left_s(run),
                 defaults=self._defaults(),
             )
         except Misfit as error:

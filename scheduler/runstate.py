@@ -74,6 +74,8 @@ class RunState:
         self.key, self.seq = key, seq
         self.deadline, self.timeout_s, self.priority = deadline, timeout_s, priority
         self.permit, self.rerun = permit, rerun
+        self.ends_at: float | None = None
+        """Its `deadline` by its owner's monotonic clock, which nobody sets."""
         self.notify = notify
         self.inputs: Mapping[str, Reference] = inputs or {}
         self.params: Mapping[str, Any] = params or {}

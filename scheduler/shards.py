@@ -127,7 +127,16 @@ class Shards:
                 raise Misfit(f"the contract of {module}@{step.version} is gone from the catalogue")
             term = self._board.terms[run.shard]
             at = self._runtime.wall()
-            message = make_assign(run, step, contract, instance=step.instance or "", epoch=step.epoch, term=term, at=at)
+            message = make_assign(
+                run,
+                step,
+                contract,
+                instance=step.instance or "",
+                epoch=step.epoch,
+                term=term,
+                at=at,
+                left_s=self._board.left_s(run),
+            )
         except (Misfit, PlugmeshError) as error:
             self._board.happen(run, AttemptLost(self._runtime.wall(), step.id, step.epoch, str(error)))
             return

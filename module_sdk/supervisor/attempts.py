@@ -39,7 +39,7 @@ class Head(BaseModel):
     prefix: str = ""
     timeout_s: float | None = None
     limits: Limits | None = None
-    deadline: float | None = None
+    left_s: float | None = None
 
 
 class Ending(Enum):
@@ -101,7 +101,7 @@ class Held:
         head = self.head
         return (
             head.timeout_s is not None
-            or head.deadline is not None
+            or head.left_s is not None
             or self.kill_at is not None
             or self.lease_until is not None
         )
@@ -114,9 +114,9 @@ class Held:
             limits.memory_bytes is not None or limits.cpu_s is not None or limits.silent_s is not None
         )
 
-    def is_late(self, wall: float) -> bool:
-        """Whether its deadline has passed, in Unix time: its result is useless."""
-        return self.head.deadline is not None and wall >= self.head.deadline
+    def is_late(self, now: float) -> bool:
+        """Whether its run's time is over: its result is useless."""
+        return self.head.left_s is not None and now >= self.received_at + self.head.left_s
 
     @property
     def id(self) -> str:

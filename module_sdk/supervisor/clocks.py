@@ -9,7 +9,6 @@ from module_sdk.supervisor import answers
 from module_sdk.supervisor.attempts import Ending, Held
 from module_sdk.supervisor.settings import Settings
 from plugmesh.runtime import Runtime
-from plugmesh.steady_clock import SteadyClock
 
 
 class Hand(Protocol):
@@ -34,7 +33,6 @@ class Clocks:
 
     def __init__(self, runtime: Runtime, settings: Settings, hand: Hand, send: Callable[[int, bytes], None]) -> None:
         self._runtime, self._settings, self._hand, self._send = runtime, settings, hand, send
-        self._clock = SteadyClock(runtime)
         self._unsettled: dict[int, Held] = {}
         self._limited: dict[int, Held] = {}
         self._settling = self._limiting = False
@@ -82,14 +80,14 @@ class Clocks:
         """End what is over its time."""
         while self._limited:
             await self._runtime.sleep(self._settings.limits_s)
-            now, wall = self._runtime.now(), self._clock.now()
+            now = self._runtime.now()
             for attempt in list(self._limited.values()):
                 if attempt.number in self._limited:  # not ended together with another one just now
-                    self._check(attempt, now, wall)
+                    self._check(attempt, now)
         self._limiting = False
 
-    def _check(self, attempt: Held, now: float, wall: float) -> None:
-        if attempt.is_late(wall):
+    def _check(self, attempt: Held, now: float) -> None:
+        if attempt.is_late(now):
             self._hand.forget(attempt)
         elif attempt.kill_at is not None and now >= attempt.kill_at:
             attempt.kill_at = None

@@ -24,7 +24,6 @@ from plugmesh.contracts.data import FileRef
 from plugmesh.contracts.module import ModuleContract, ModuleKind
 from plugmesh.objects.port import ObjectStore
 from plugmesh.runtime import Runtime
-from plugmesh.steady_clock import SteadyClock
 
 _ASKED_WHERE = frozenset({Ending.TIMED_OUT, Ending.CPU, Ending.STUCK})
 """An executor that ends for these reasons is first asked where its code is."""
@@ -51,7 +50,6 @@ class Work:
         self.changed = asyncio.Event()
         self._draining = False
         self._pool = Pool(executors, self)
-        self._clock = SteadyClock(runtime)
         self._clocks = Clocks(runtime, settings, self, outbox.send)
         self._logs = LiveLogs(runtime, objects)
         self._watch = Watch(runtime, settings, self, self._logs, outbox.send)
@@ -78,7 +76,7 @@ class Work:
         queue, running = self.attempts.queue, self.attempts.running
         while queue and len(running) < self.slots:
             attempt = queue.popleft()
-            if attempt.is_late(self._clock.now()):
+            if attempt.is_late(self._runtime.now()):
                 self.attempts.forget(attempt)
                 self._drop(attempt)
                 continue

@@ -53,10 +53,10 @@ class Assign(Versioned):
     """Run one attempt.
 
     `inputs` has a tuple of references per port (one, unless the port is variadic). `columns`, per table port, are
-    the columns to hand over (`None`: all). `prefix` starts every object key that the attempt may write. `deadline`
-    is Unix time: past it the result is useless. `root` is the first run of a line of reruns, by which sinks know effects
-    again (`None`: the run itself). `rejects` is how many rows the module may reject; `rejected`: an edge reads them, so
-    that there is to be a table also if there are none.
+    the columns to hand over (`None`: all). `prefix` starts every object key that the attempt may write. `left_s`
+    is what the run had left of its time when this was sent: past it the result is useless. `root` is the first run of a
+    line of reruns, by which sinks know effects again (`None`: the run itself). `rejects` is how many rows the
+    module may reject; `rejected`: an edge reads them, so that there is to be a table also if there are none.
     """
 
     type: Literal["assign"] = "assign"
@@ -77,7 +77,7 @@ class Assign(Versioned):
     prefix: str
     timeout_s: float | None = None
     limits: Limits | None = None
-    deadline: float | None = None
+    left_s: float | None = None
     root: str | None = None
     rejects: Rejects | None = None
     rejected: bool = False

@@ -35,7 +35,6 @@ class Verdict:
 def main(arguments: Sequence[str]) -> int:
     """The command; 0: nothing was violated."""
     options = _parser().parse_args(arguments)
-    logging.disable(logging.CRITICAL)
     folder = Path(options.out)
     if options.case is not None:
         return _replay(read_case(Path(options.case)), trace=options.trace)
@@ -169,4 +168,5 @@ def _shrink(seed: int, folder: Path) -> None:
 
 
 if __name__ == "__main__":
+    _quiet()
     sys.exit(main(sys.argv[1:]))

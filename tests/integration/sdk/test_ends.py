@@ -110,11 +110,11 @@ async def test_a_newer_epoch_ends_the_older_attempt_and_an_older_one_is_ignored(
     assert house.results(first) == []
 
 
-async def test_what_is_past_its_deadline_is_ended_silently(house: House, tmp_path: Path) -> None:
-    marker, wall = tmp_path / "m", house.runtime.wall()
+async def test_what_is_past_its_runs_time_is_ended_silently(house: House, tmp_path: Path) -> None:
+    marker = tmp_path / "m"
     rows = {"rows": [house.table()]}
-    running = await house.assign("t.spins", rows, params={"marker": str(marker)}, deadline=wall + 0.8)
-    waiting = await house.assign("t.same", rows, deadline=wall - 1)
+    running = await house.assign("t.spins", rows, params={"marker": str(marker)}, left_s=0.8)
+    waiting = await house.assign("t.same", rows, left_s=0.0)
     await house.done(await house.assign("t.same", rows))
     assert house.results(running) == []
     assert house.results(waiting) == []
