@@ -20,7 +20,13 @@ def test_every_attempt_and_every_rerun_has_the_same_key(tmp_path: Any) -> None:
 
 
 def test_another_run_step_or_input_has_another_key(tmp_path: Any) -> None:
-    others = ({}, {"run": "r2"}, {"step": "s.1"}, {"fingerprint": lambda: "g"}, {"run": "r2", "root": "r3"})
+    others: tuple[dict[str, Any], ...] = (
+        {},
+        {"run": "r2"},
+        {"step": "s.1"},
+        {"fingerprint": lambda: "g"},
+        {"run": "r2", "root": "r3"},
+    )
     assert len({key(tmp_path, **names) for names in others}) == len(others)
 
 
