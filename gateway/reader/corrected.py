@@ -47,7 +47,8 @@ class Checked:
     def wrong(self, line: int, column: str, message: str) -> None:
         """Note a problem."""
         if len(self.problems) < MOST_PROBLEMS:
-            self.problems.append({"where": f"{line}:{column}" if column else str(line), "message": message})
+            where = f"{line}:{column}" if column else str(line)
+            self.problems.append({"where": _sayable(where), "message": _sayable(message)})
 
     def add(self, line: int, row: Row, convert: Callable[[pa.DataType, Any], Any]) -> None:
         """One row."""
@@ -62,11 +63,19 @@ class Checked:
             except WrongValue as error:
                 self.wrong(line, name, str(error))
 
-    def table(self) -> pa.Table:
-        """The rows; only if nothing is wrong."""
+    def table(self) -> pa.Table | None:
+        """The rows; `None` if something is wrong."""
         fields = [one.with_nullable(True) for one in self.schema]
-        arrays = [array_of(self.columns[one.name], one.type) for one in fields]
-        return pa.table(arrays, schema=pa.schema(fields))
+        arrays = [] if self.problems else [self._array(one) for one in fields]
+        return None if self.problems else pa.table(arrays, schema=pa.schema(fields))
+
+    def _array(self, column: pa.Field) -> pa.Array | None:
+        try:
+            return array_of(self.columns[column.name], column.type)
+        except (pa.ArrowException, OverflowError, ValueError, TypeError) as error:  # of all values together
+            said = str(error).partition("\n")[0]
+            self.wrong(1, column.name, f"its values do not fit a column of {column.type}: {said}")
+            return None
 
 
 def correct(store: ObjectStore, reference: DataRef | FileRef | ValueRef, request: dict[str, Any]) -> bytes:
@@ -83,9 +92,10 @@ def correct(store: ObjectStore, reference: DataRef | FileRef | ValueRef, request
                 break
     if not checked.problems and not checked.rows:
         checked.wrong(1, "", "there are no rows: to give the letter up, discard it")
-    if checked.problems:
+    table = checked.table()
+    if table is None:
         return to_json({"problems": checked.problems})
-    found = write_table(store, request["key"], checked.table())
+    found = write_table(store, request["key"], table)
     kept = spill(store, f"{request['key']}-ref", found)
     return to_json({"reference": kept, "rows": found.rows})
 
@@ -96,6 +106,11 @@ def feed(store: ObjectStore, reference: DataRef | FileRef | ValueRef, request: d
     names = schema_of(table).names
     found = drop(table, [REASON]) if REASON in names and len(names) > 1 else table
     return to_json(spill(store, request["key"], found))
+
+
+def _sayable(text: str) -> str:
+    """Text without halves of characters, which JSON may name and no message can carry."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _table(reference: DataRef | FileRef | ValueRef) -> DataRef:
@@ -123,6 +138,9 @@ def _json_rows(text: str, checked: Checked) -> Iterator[Numbered]:
             continue
         except RecursionError:
             checked.wrong(number, "", "this is nested too deep")
+            continue
+        except ValueError:
+            checked.wrong(number, "", "a number in it has too many digits")
             continue
         if isinstance(row, dict):
             yield number, row

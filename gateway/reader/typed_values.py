@@ -5,15 +5,19 @@ from __future__ import annotations
 import base64
 import datetime as dt
 import json
+import re
 import uuid
 from collections.abc import Callable, Sequence
 from decimal import Decimal, InvalidOperation
+from math import isfinite
 from typing import Any
 
 import pyarrow as pa
 
 _ODD_FLOATS = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
 _TICKS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
+_NUMBER = re.compile(r"-?[0-9]{1,20}")
+_DIGITS = re.compile(r"[0-9]+")
 _SHOWN = 60
 
 
@@ -48,6 +52,8 @@ def cell_value(kind: pa.DataType, cell: str) -> Any:
     if pa.types.is_boolean(plain):
         return value_of(kind, {"true": True, "false": False}.get(cell.strip().lower(), cell))
     if pa.types.is_integer(plain) or pa.types.is_floating(plain) or pa.types.is_duration(plain):
+        if "_" in cell:  # Python would take it
+            raise _wrong(plain, cell, "a number")
         try:
             return value_of(kind, int(cell) if not pa.types.is_floating(plain) else float(cell))
         except ValueError:
@@ -86,14 +92,21 @@ def _float(kind: pa.DataType, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise _wrong(kind, value, "a number")
     try:
-        return float(value)
+        found = float(value)
     except OverflowError:
         raise _wrong(kind, value, "a number that fits") from None
+    if isfinite(found) and kind.bit_width < 64 and not isfinite(pa.scalar(found, kind).as_py()):
+        raise _wrong(kind, value, "a number that fits")
+    return found
 
 
 def _text(kind: pa.DataType, value: Any) -> str:
     if not isinstance(value, str):
         raise _wrong(kind, value, "a text")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise _wrong(kind, value, "a text of whole characters") from None
     return value
 
 
@@ -111,10 +124,10 @@ def _decimal(kind: pa.DataType, value: Any) -> Decimal:
 def _time(kind: pa.DataType, value: Any) -> int:
     """Arrow's own number of a time: ISO 8601, or that number itself where ISO has no form for it."""
     if isinstance(value, int) and not isinstance(value, bool):
-        return value
+        return int(_held(kind, value, value))
     text = _text(kind, value)
-    if text.lstrip("-").isdecimal() and (text.startswith("-") or len(text) > 4):
-        return int(text)
+    if _NUMBER.fullmatch(text) and (text.startswith("-") or len(text) > 4):
+        return int(_held(kind, int(text), value))
     try:
         if pa.types.is_time(kind):
             return _clock(kind, text)
@@ -129,8 +142,10 @@ def _clock(kind: pa.DataType, text: str) -> int:
     told, _, fraction = text.partition(".")
     clock = dt.time.fromisoformat(told)
     ticks = _TICKS[kind.unit]
+    if clock.tzinfo is not None or (fraction and not _DIGITS.fullmatch(fraction)):
+        raise ValueError(text)
     rest = int(fraction.ljust(9, "0")[:9]) * ticks if fraction else 0
-    if clock.tzinfo is not None or rest % 10**9:
+    if rest % 10**9:
         raise ValueError(text)
     return ((clock.hour * 60 + clock.minute) * 60 + clock.second) * ticks + rest // 10**9
 
@@ -138,13 +153,13 @@ def _clock(kind: pa.DataType, text: str) -> int:
 def _duration(kind: pa.DataType, value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
         raise _wrong(kind, value, f"a whole number of {kind.unit}")
-    return value
+    return int(_held(kind, value, value))
 
 
 def _interval(kind: pa.DataType, value: Any) -> Any:
     if not isinstance(value, list) or len(value) != 3 or not all(type(one) is int for one in value):
         raise _wrong(kind, value, "a list of months, days and nanoseconds")
-    return pa.MonthDayNano(value)
+    return _held(kind, pa.MonthDayNano(value), value)
 
 
 def _bytes(kind: pa.DataType, value: Any) -> bytes:
@@ -181,6 +196,8 @@ def _struct(kind: pa.DataType, value: Any) -> dict[str, Any]:
 def _map(kind: pa.DataType, value: Any) -> list[tuple[Any, Any]]:
     if not isinstance(value, list) or not all(isinstance(one, dict) and {*one} == {"key", "value"} for one in value):
         raise _wrong(kind, value, "a list of objects with key and value")
+    if any(one["key"] is None for one in value):
+        raise _wrong(kind, value, "a map without null among its keys")
     return [(value_of(kind.key_type, one["key"]), value_of(kind.item_type, one["value"])) for one in value]
 
 

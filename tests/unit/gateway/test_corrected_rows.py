@@ -140,3 +140,34 @@ def test_a_step_is_handed_the_rows_without_their_reasons(store: LocalStore) -> N
     assert read_table(store, found).to_pydict() == {"a": [1]}
     only = letter(store, pa.table({"_reason": ["odd"]}))
     assert DataRef.model_validate(from_json(feed(store, only, {"key": "data/out/feed"}))) == only
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "said"),
+    [
+        (pa.int64(), '{"x": ' + "1" * 5000 + "}", "too many digits"),
+        (pa.string(), r'{"x": "\ud800"}', "whole characters"),
+        (pa.int64(), r'{"x": "\ud800"}', "not a whole number"),
+        (pa.int64(), r'{"\ud800": 1}', "no column"),
+        (pa.time32("s"), '{"x": 99999999999}', "that fits"),
+        (pa.timestamp("us"), '{"x": 99999999999999999999999}', "that fits"),
+        (pa.timestamp("us"), '{"x": "--55555"}', "ISO 8601"),
+        (pa.timestamp("us"), '{"x": "' + "9" * 5000 + '"}', "ISO 8601"),
+        (pa.time64("us"), '{"x": "10:00:00.-1"}', "ISO 8601"),
+        (pa.duration("us"), '{"x": 99999999999999999999999}', "that fits"),
+        (pa.month_day_nano_interval(), '{"x": [99999999999999, 1, 1]}', "that fits"),
+        (pa.float32(), '{"x": 1e300}', "that fits"),
+        (pa.map_(pa.string(), pa.int64()), '{"x": [{"key": null, "value": 1}]}', "null among its keys"),
+        (pa.dictionary(pa.int8(), pa.string()), "\n".join(f'{{"x": "{n}"}}' for n in range(200)), "do not fit"),
+    ],
+)
+def test_what_no_column_can_hold_is_a_mistake_like_any_other(
+    store: LocalStore, kind: pa.DataType, body: str, said: str
+) -> None:
+    reference = letter(store, pa.table({"x": pa.nulls(1, kind), "_reason": ["odd"]}))
+    assert said in corrected(store, reference, body)["problems"][0]["message"]
+
+
+def test_python_s_own_ways_to_write_numbers_are_none(store: LocalStore) -> None:
+    reference = letter(store, pa.table({"x": [1], "_reason": ["odd"]}))
+    assert corrected(store, reference, "x\n1_000\n", "csv")["problems"][0]["where"] == "2:x"
