@@ -33,7 +33,7 @@ _COMMANDS = {
     "PUT /api/v1/files/NAME": "files put PATH",
 }
 _ROUTE = re.compile("|".join(f"{re.escape(route)}(?![/\\w])" for route in _COMMANDS))
-_SAID_TWICE = re.compile(r" or GET /api/v1/runs\b(?= lists)")
+_SAID_TWICE = re.compile(r"(`plugmesh [a-z ]+`) or \1")
 _TRIES = 3
 _PAGE = 1000
 
@@ -209,7 +209,7 @@ def _refusal(answer: httpx2.Response) -> Refusal:
 
 def as_commands(text: str) -> str:
     """What the mesh says in terms of HTTP, in those of the command line."""
-    return _ROUTE.sub(lambda found: f"`plugmesh {_COMMANDS[found[0]]}`", _SAID_TWICE.sub("", text))
+    return _SAID_TWICE.sub(r"\1", _ROUTE.sub(lambda found: f"`plugmesh {_COMMANDS[found[0]]}`", text))
 
 
 def _line(line: str, url: str) -> Any:

@@ -55,5 +55,6 @@ def _ask(url: str, as_json: bool, runs: Sequence[str], wish: str, reason: str) -
 
 
 def _said(answer: dict[str, Any], wish: str) -> str:
-    over = "had already ended: it " if wish == "cancel" and answer["state"] in ENDED else ""
-    return f"{answer['id']} {over}is {answer['state']}"
+    # A run that had not begun is cancelled at once; one that was cancelled before says the same, for nothing is lost.
+    over = wish == "cancel" and answer["state"] in ENDED - {"cancelled"}
+    return f"{answer['id']} {'had already ended: it ' if over else ''}is {answer['state']}"

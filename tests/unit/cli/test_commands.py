@@ -209,6 +209,11 @@ def test_one_run_answers_as_the_mesh_does(mesh: Mesh) -> None:
     assert mesh.cli("cancel", "run-2").stdout == "run-2 had already ended: it is succeeded\n"
 
 
+def test_a_run_that_is_cancelled_before_it_began_is_not_told_to_have_ended_before(mesh: Mesh) -> None:
+    mesh.answers = {"POST /runs/run-2/cancel": {"id": "run-2", "state": "cancelled"}}
+    assert mesh.cli("cancel", "run-2").stdout == "run-2 is cancelled\n"
+
+
 def test_a_paused_run_shows_why_and_until_when_it_stays(mesh: Mesh) -> None:
     reason = "paused by ann: the source is down"
     waits = [

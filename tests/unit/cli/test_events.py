@@ -55,6 +55,10 @@ def test_what_the_mesh_says_of_routes_is_said_of_commands() -> None:
         as_commands("no run 'x': `plugmesh runs` or GET /api/v1/runs lists them")
         == "no run 'x': `plugmesh runs` lists them"
     )
+    assert (
+        as_commands("no letter 'x': `plugmesh dlq ls` or GET /api/v1/dlq lists them")
+        == "no letter 'x': `plugmesh dlq ls` lists them"
+    )
     assert as_commands("none (GET /api/v1/flows lists them)") == "none (`plugmesh flows ls` lists them)"
     assert as_commands("PUT /api/v1/files/NAME uploads one") == "`plugmesh files put PATH` uploads one"
     assert as_commands("GET /api/v1/runs/x/steps lists them") == "GET /api/v1/runs/x/steps lists them"
