@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
+from plugmesh.contracts.run import Permit
 from plugmesh.contracts.run import RunState as State
 from plugmesh.runtime import Runtime
 from plugmesh.state.permits import Given, take_permits
 from plugmesh.state.store import State as Store
 from scheduler.board import Board
 from scheduler.events import CancelAsked
-from scheduler.queues import LineName
 from scheduler.runstate import RunState
 
 _log = logging.getLogger(__name__)
@@ -33,8 +33,13 @@ class Admission:
 
     def wake(self) -> None:
         """A run may have come into a line, or a permit may be free again."""
-        if len(self._board.queues):
+        if self._board.queues.due:
             self._woken.set()
+
+    def look_again(self) -> None:
+        """Another scheduler may have given a permit back."""
+        self._board.queues.ask_again()
+        self.wake()
 
     async def run(self) -> None:
         """Ask whenever there may be an answer."""
@@ -47,10 +52,15 @@ class Admission:
                 _log.warning("no permits could be asked for; trying again", exc_info=True)
 
     async def _ask(self) -> None:
-        wanted = [one for one in self._board.queues.wanted() if one.shard in self._board.terms]
+        queues, terms = self._board.queues, dict(self._board.terms)
+        wanted = [one for one in queues.wanted() if one.shard in terms]
         if wanted:
-            terms = dict(self._board.terms)
-            self._give(await self._store.write(take_permits, self._owner, terms, wanted, self._runtime.wall()))
+            try:
+                self._give(await self._store.write(take_permits, self._owner, terms, wanted, self._runtime.wall()))
+            except BaseException:
+                queues.ask_again((one.namespace, one.name) for one in wanted)
+                raise
+        self.wake()  # there may be more lines than are asked for at a time
 
     def carry_out(self, given: Given) -> None:
         """Begin the runs that have a permit; where there was none, do as their flows say."""
@@ -61,16 +71,20 @@ class Admission:
             if run is not None and run.state is State.QUEUED:
                 board.begin(run)
                 board.queues.remove(run)
-        lines = board.queues.lines()
-        for name, holders in given.holders.items():
-            self._full(name, lines.get(name, []), holders)
+        for name, holding in given.holders.items():
+            self._full(board.queues.hasty(name), holding)
 
-    def _full(self, name: LineName, line: list[RunState], holders: list[str]) -> None:
-        for run in _with(line, "cancel-new"):
-            self._cancel(run, f"{run.turn.removeprefix('waits for its turn: ')}, and {', '.join(holders)} came first")
-        replacing = list(_with(line, "cancel-running"))
-        newest = replacing[-_limit(line) :]
-        for run in replacing[: -len(newest)]:
+    def _full(self, hasty: list[tuple[RunState, Permit]], holders: list[str]) -> None:
+        """There is no room for those in line who do not want to wait: some leave, others take the holders' places."""
+        for run, permit in hasty:
+            if permit.when_full == "cancel-new":
+                self._cancel(
+                    run, f"{run.turn.removeprefix('waits for its turn: ')}, and {', '.join(holders)} came first"
+                )
+        replacing = [(run, permit) for run, permit in hasty if permit.when_full == "cancel-running"]
+        limit = max((permit.limit for _, permit in replacing), default=1)
+        newest = [run for run, _ in replacing[-limit:]]
+        for run, _ in replacing[:-limit]:
             self._cancel(run, f"replaced by {newest[-1].id}")
         running = [run for run in (self._board.runs.get(holder) for holder in holders) if run is not None]
         for old, new in zip(running, newest, strict=False):
@@ -79,13 +93,3 @@ class Admission:
     def _cancel(self, run: RunState, reason: str) -> None:
         if not run.ended:
             self._board.happen(run, CancelAsked(self._runtime.wall(), MESH, reason))
-
-
-def _with(line: list[RunState], when_full: str) -> Iterator[RunState]:
-    """Those that want this to happen where there is no room, in the order in which they came."""
-    wanting = (run for run in line if run.permit is not None and run.permit.when_full == when_full)
-    return iter(sorted(wanting, key=lambda run: run.key))
-
-
-def _limit(line: list[RunState]) -> int:
-    return max((run.permit.limit for run in line if run.permit is not None), default=1)

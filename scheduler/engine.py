@@ -231,8 +231,7 @@ class Engine:
                 self._judge.stood_still(self._runtime.now() - begun)
                 if not committed:
                     return
-                if commit.released or commit.inserts or commit.commands:
-                    self._admission.wake()
+                self._admission.wake()
         await self._outbound.send(work)
 
     def _take(self, item: _Item) -> None:
@@ -351,7 +350,7 @@ class Engine:
                 self.trouble = f"the database cannot be written: {error}"
                 _log_failure("the leases of the shards could not be renewed; trying again", error)
             self._wake.set()
-            self._admission.wake()  # another scheduler may have given a permit back
+            self._admission.look_again()
 
     # -- commit and effects ------------------------------------------------------------------------------------------
 
@@ -371,11 +370,13 @@ class Engine:
             except Exception as again:  # noqa: BLE001  what broke the commit; it is tried again every few seconds
                 _log_failure("the shards could not be read again yet", again)
             self._wake.set()
+            self._admission.wake()
             return False
         self.commits += 1
         self.trouble = None
         for run, _ in work.announced:
             run.key = keys.get(run.id, run.key)
+            self.board.queues.changed(run)
         self.quarantines.acquit(commit.acquitted)
         self.quarantines.count(commit.convictions)
         if commit.notifications:

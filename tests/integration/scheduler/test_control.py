@@ -10,7 +10,7 @@ from plugmesh.contracts.data import ValueRef
 from plugmesh.contracts.flow import Flow, Node, RetryPolicy
 from plugmesh.contracts.messages import Done, Returned
 from plugmesh.contracts.run import Permit, Recovered, Rerun
-from plugmesh.state.permits import Wanted, take_permits
+from plugmesh.state.permits import Given, Wanted, take_permits
 from plugmesh.state.schema import permit
 from tests.integration.scheduler.mesh import OUT, STEP, Mesh
 from tests.integration.scheduler.test_engine import chain, wide
@@ -197,6 +197,22 @@ async def test_a_new_run_takes_the_place_of_the_one_under_way_and_of_those_that_
     await wait_until(lambda: instance.assigned[-1].run == third)
     instance.done(instance.assigned[-1])
     assert (await mesh.ended(third)).state == "succeeded"
+
+
+async def test_the_newest_run_takes_the_place_although_others_were_asked_for_before_it_was_written(mesh):
+    limit = Permit(name="nightly", limit=1, when_full="cancel-running")
+    first = await mesh.submit(chain(1), permit=limit)
+    await wait_until(lambda: first in under_way(mesh))
+    mesh.engine._admission.wake = lambda: None  # its answers come when this test says so
+    second = await mesh.submit(chain(1), permit=limit)
+    third = asyncio.ensure_future(mesh.submit(chain(1), permit=limit))
+    await asyncio.sleep(0)  # its submission lies in the inbox, and right behind it the answer for those before it
+    mesh.engine._put(Given(holders={("default", "nightly"): [first]}))
+    newest = await third
+    del mesh.engine._admission.wake
+    mesh.engine._admission.look_again()
+    await wait_until(lambda: under_way(mesh) == {newest})
+    assert (await mesh.ended(second)).reason == f"cancelled by the mesh: replaced by {newest}"
 
 
 async def test_a_run_in_line_that_is_cancelled_leaves_no_permit(mesh):
