@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from string import ascii_lowercase, ascii_uppercase
 from typing import TYPE_CHECKING, Any
 
 from module_sdk import DataError, FatalError, TransientError
 from modules.names import listing
 from modules.sql_target import Destination, Effect
-from modules.sql_values import Kind, kind_of, rows_of
+from modules.sql_values import Kind, columns_of, kind_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -39,6 +40,7 @@ _TYPES = {
     Kind.TEXT: "TEXT",
     Kind.BYTES: "BLOB",
 }
+_LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
 _BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 _OF_DATA = frozenset({sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH, sqlite3.SQLITE_TOOBIG})
 _WHY = {
@@ -88,10 +90,10 @@ class SqliteTarget:
         self._insert = insert(self._to, schema.names)
 
     def _columns(self) -> dict[str, sqlite3.Row]:
-        """The table's columns by their names in lower case: SQLite does not tell cases apart."""
+        """The table's columns by their folded names."""
         cursor = self._execute(f"PRAGMA table_info({quoted(self._to.table)})")
         cursor.row_factory = sqlite3.Row
-        return {str(row["name"]).lower(): row for row in cursor}
+        return {folded(str(row["name"])): row for row in cursor}
 
     def _create(self, fields: dict[str, Kind]) -> None:
         parts = [f"{quoted(name)} {_TYPES[kind]}" for name, kind in fields.items()]
@@ -100,9 +102,9 @@ class SqliteTarget:
         self._execute(f"CREATE TABLE {quoted(self._to.table)} ({', '.join(parts)})")
 
     def _check_fits(self, fields: Iterable[str], there: dict[str, sqlite3.Row]) -> None:
-        table, ours = f"the table {self._to.table!r} in {self._path}", {name.lower() for name in fields}
+        table, ours = f"the table {self._to.table!r} in {self._path}", {folded(name) for name in fields}
         for name in fields:
-            if name.lower() not in there:
+            if folded(name) not in there:
                 known = listing([str(row["name"]) for row in there.values()])
                 raise DataError(f"{table} has no column {name!r}: add it, or do not write it; it has {known}")
         for name, row in there.items():
@@ -116,12 +118,12 @@ class SqliteTarget:
             )
 
     def _is_unique(self, there: dict[str, sqlite3.Row]) -> bool:
-        wanted = {name.lower() for name in self._to.key}
+        wanted = {folded(name) for name in self._to.key}
         if wanted == {name for name, row in there.items() if row["pk"]}:
             return True
         indexes = self._execute(f"PRAGMA index_list({quoted(self._to.table)})").fetchall()
         for _, name, unique, _, partial in indexes:
-            found = {str(row[2]).lower() for row in self._execute(f"PRAGMA index_info({quoted(name)})")}
+            found = {folded(str(row[2])) for row in self._execute(f"PRAGMA index_info({quoted(name)})")}
             if unique and not partial and found == wanted:
                 return True
         return False
@@ -134,9 +136,10 @@ class SqliteTarget:
             if done >= last:
                 return 0
             fresh = batch.slice(max(0, done - first))
-            _check_key(fresh, self._to.key)
+            columns = columns_of(fresh)
+            _check_key(columns, self._to.key)
             with self._plainly():
-                self._connection.executemany(self._insert, rows_of(fresh))
+                self._connection.executemany(self._insert, zip(*columns.values(), strict=True))
             at = datetime.now(UTC).isoformat()
             self._execute(_NOTE_EFFECT, (effect.key, effect.run, effect.step, self._to.table, last, at))
             return int(fresh.num_rows)
@@ -203,8 +206,8 @@ def insert(to: Destination, columns: Sequence[str]) -> str:
     statement = f"INSERT INTO {quoted(to.table)} ({names}) VALUES ({marks})"  # noqa: S608  names are quoted
     if not to.key:
         return statement
-    keys = {name.lower() for name in to.key}
-    changed = [quoted(name) for name in columns if name.lower() not in keys]
+    keys = {folded(name) for name in to.key}
+    changed = [quoted(name) for name in columns if folded(name) not in keys]
     then = "UPDATE SET " + ", ".join(f"{name} = excluded.{name}" for name in changed) if changed else "NOTHING"
     return f"{statement} ON CONFLICT ({', '.join(map(quoted, to.key))}) DO {then}"
 
@@ -212,6 +215,11 @@ def insert(to: Destination, columns: Sequence[str]) -> str:
 def quoted(name: str) -> str:
     """A name as SQL has it, whatever is in it."""
     return '"' + name.replace('"', '""') + '"'
+
+
+def folded(name: str) -> str:
+    """A name as SQLite compares it: it does not tell cases apart, but only of the letters A to Z."""
+    return name.translate(_LOWER)
 
 
 def _check_place(path: Path) -> None:
@@ -232,18 +240,18 @@ def _check_columns(names: Sequence[str], key: Sequence[str]) -> None:
     for name in names:
         if "\x00" in name or not name:
             raise DataError(f"the column {name!r} has a name that a database cannot have: rename it")
-        if name.lower() in seen:
-            raise DataError(f"the columns {seen[name.lower()]!r} and {name!r} are one for SQLite: rename one of them")
-        seen[name.lower()] = name
+        if folded(name) in seen:
+            raise DataError(f"the columns {seen[folded(name)]!r} and {name!r} are one for SQLite: rename one of them")
+        seen[folded(name)] = name
     for name in key:
         if name not in names:
             raise DataError(f"key: the input 'rows' has no column {name!r}; it has {listing(names)}")
 
 
-def _check_key(batch: pa.RecordBatch, key: Sequence[str]) -> None:
-    """SQLite takes nulls for different from each other: rows with them would never be replaced."""
+def _check_key(columns: Mapping[str, Sequence[Any]], key: Sequence[str]) -> None:
+    """SQLite takes nulls for different from each other, and NaN for null: rows with them would never be replaced."""
     for name in key:
-        if batch.column(name).null_count:
+        if any(value is None or value != value for value in columns[name]):  # noqa: PLR0124  only NaN is unlike itself
             raise DataError(f"key: the column {name!r} has nulls, and a row is known again by its value")
 
 

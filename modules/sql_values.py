@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
-from collections.abc import Iterator
 from enum import StrEnum
 from math import isfinite
 from typing import TYPE_CHECKING, Any
@@ -45,10 +44,9 @@ def kind_of(field: pa.Field) -> Kind:
     return Kind.BYTES if str(kind) == "binary_view" else Kind.TEXT
 
 
-def rows_of(batch: pa.RecordBatch) -> Iterator[tuple[Any, ...]]:
-    """The rows of a batch, as Python values of the columns' kinds. Raises `DataError`, which names the column."""
-    columns = [_values(batch.column(index), field) for index, field in enumerate(batch.schema)]
-    return zip(*columns, strict=True)
+def columns_of(batch: pa.RecordBatch) -> dict[str, list[Any]]:
+    """The columns of a batch, as Python values of their kinds. Raises `DataError`, which names the column."""
+    return {field.name: _values(batch.column(index), field) for index, field in enumerate(batch.schema)}
 
 
 def _plain(kind: pa.DataType) -> pa.DataType:
@@ -76,6 +74,7 @@ def _values(column: pa.Array, field: pa.Field) -> list[Any]:
 
 def _python(column: pa.Array, field: pa.Field) -> list[Any]:
     import pyarrow as pa
+    import pyarrow.compute as pc
 
     types = pa.types
     if isinstance(column, pa.ExtensionArray):
@@ -83,7 +82,7 @@ def _python(column: pa.Array, field: pa.Field) -> list[Any]:
     if types.is_dictionary(column.type):
         column = column.dictionary_decode()
     if types.is_run_end_encoded(column.type):
-        column = column.cast(column.type.value_type)
+        column = pc.run_end_decode(column)
     kind = column.type
     if types.is_nested(kind):
         return [None if value is None else _json(value) for value in column.to_pylist()]
@@ -92,7 +91,7 @@ def _python(column: pa.Array, field: pa.Field) -> list[Any]:
     if types.is_duration(kind):
         return list(column.cast(pa.int64()).to_pylist())
     if types.is_decimal(kind) or types.is_temporal(kind):
-        return list(column.cast(pa.string()).to_pylist())
+        return _texts(column)
     if types.is_float16(kind):
         column = column.cast(pa.float32())
     found: list[Any] = column.to_pylist()
@@ -108,9 +107,17 @@ def _moments(column: pa.Array) -> list[str | None]:
     zoned = column.type.tz is not None
     naive = column.cast(pa.int64()).cast(pa.timestamp(column.type.unit))
     ending = "+00:00" if zoned else ""
-    return [
-        None if text is None else text.replace(" ", "T", 1) + ending for text in naive.cast(pa.string()).to_pylist()
-    ]
+    return [None if text is None else text.replace(" ", "T", 1) + ending for text in _texts(naive)]
+
+
+def _texts(column: pa.Array) -> list[str | None]:
+    """As Arrow writes them. It has words, and no error, for days and moments that are out of its range."""
+    import pyarrow as pa
+
+    found: list[str | None] = column.cast(pa.string()).to_pylist()
+    if any(text is not None and text.startswith("<") for text in found):
+        raise OverflowError("it has a moment that no calendar knows: leave the row out")
+    return found
 
 
 def _json(value: Any) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from module_sdk import Columns, Context, FatalError, module
-from modules.sql_sqlite import SqliteTarget
+from modules.sql_sqlite import SqliteTarget, folded
 from modules.sql_target import OURS, Destination, Effect, Target
 from modules.tables import NO_COLUMNS
 
@@ -22,6 +22,8 @@ FOLDERS = "PLUGMESH_SQL_FOLDERS"
 """Environment variable with the folders in which SQLite files may lie; the server sets it for the built-in modules."""
 _BATCH_ROWS, _BATCH_BYTES = 10_000, 4 * 2**20
 _SQLITE = "sqlite:///"
+_BESIDE = ("-journal", "-wal", "-shm")
+"""How files end that belong to a database: SQLite deletes them, or takes them for its own."""
 
 
 @module(
@@ -61,7 +63,7 @@ def sql_write(
     if (mode == "upsert") != bool(key):
         raise FatalError("key names the columns by which upsert knows a row again: give both, or none of them")
     to = Destination(table, key if mode == "upsert" else (), create)
-    effect = Effect(ctx.sink_key("sql.write", table.lower()), ctx.run, ctx.step)
+    effect = Effect(ctx.sink_key("sql.write", folded(table)), ctx.run, ctx.step)
     with closing(_open(url, to)) as target:
         target.prepare(rows.schema)
         return _write(target, effect, rows, ctx)
@@ -111,10 +113,15 @@ def _allowed(name: str, folders: Sequence[Path]) -> Path:
         raise FatalError(f"url: {name[:100]!r} is no name of a file: write sqlite:///orders.db")
     try:
         path = (folders[0] / name).resolve()
-        if any(path.is_relative_to(folder.resolve()) for folder in folders):
-            return path
+        inside = any(path.is_relative_to(folder.resolve()) for folder in folders)
     except (OSError, RuntimeError) as error:  # too long, or links in a circle
         raise FatalError(f"url: {name[:100]!r} cannot be used: {error}") from None
+    if path.name.endswith(_BESIDE):
+        raise FatalError(
+            f"url: {path.name[:100]!r} is a name that SQLite itself uses beside a database: take another one"
+        )
+    if inside:
+        return path
     raise FatalError(
         f"url: {path} is in none of the folders that sql.write may write to "
         f"({', '.join(map(str, folders))}): name the file alone, or add its folder to the setting sql_folders"

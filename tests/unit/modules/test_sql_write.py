@@ -194,6 +194,25 @@ def test_upsert_needs_a_unique_index_and_a_key_without_nulls(write: Write, folde
         write({"n": [1, None], "s": ["a", "b"]}, **key)
 
 
+@pytest.mark.parametrize(
+    "column",
+    [
+        pa.array([1.0, float("nan")]),
+        pa.DictionaryArray.from_arrays(pa.array([0, 1]), pa.array(["a", None])),
+        pa.RunEndEncodedArray.from_arrays(pa.array([1, 2], pa.int32()), pa.array(["a", None])),
+    ],
+)
+def test_a_key_that_becomes_null_in_the_database_is_refused_as_null_is(write: Write, column: pa.Array) -> None:
+    with pytest.raises(DataError, match="'n' has nulls"):
+        write(pa.table({"n": column, "s": [1, 2]}), mode="upsert", key=Columns(("n",)))
+
+
+def test_letters_other_than_a_to_z_have_a_case_as_in_sqlite(write: Write, folder: Path) -> None:
+    write({"Ä": [1], "ä": [2]})
+    assert ask(folder, "SELECT * FROM t") == [(1, 2)]
+    assert write(ROWS, table="Ö")["written"] == write(ROWS, table="ö")["written"] == 25
+
+
 # -- values ----------------------------------------------------------------------------------------------------------
 
 BERLIN = "Europe/Berlin"
@@ -235,11 +254,16 @@ def test_every_type_has_its_place(
 
 
 @pytest.mark.parametrize(
-    "column", [pa.array([2**63], pa.uint64()), pa.array([(1, 2, 3)], pa.month_day_nano_interval())]
+    "column",
+    [
+        pa.array([2**63], pa.uint64()),
+        pa.array([(1, 2, 3)], pa.month_day_nano_interval()),
+        pa.array([2**62], pa.timestamp("s")),
+    ],
 )
 def test_what_no_database_can_hold_names_its_column(write: Write, column: pa.Array) -> None:
     with pytest.raises(DataError, match="'odd'"):
-        write(pa.table({"odd": column}))
+        write(pa.table({"odd": column}), who={"fingerprint": lambda: "f"})
 
 
 NASTY = ['a"b', "select", "x; DROP TABLE t;--", "ä ö", "`", "[x]", "'", "%s", "?"]
@@ -315,6 +339,8 @@ def test_an_empty_table_makes_a_table(write: Write, folder: Path) -> None:
         ("sqlite:///../t.db", "in none of the folders"),
         ("sqlite:////etc/t.db", "in none of the folders"),
         ("sqlite:///no/such/t.db", "there is no folder"),
+        ("sqlite:///t.db-journal", "SQLite itself uses"),
+        ("sqlite:///t.db-wal", "SQLite itself uses"),
         ("sqlite:///" + "x" * 500, "cannot be used"),
     ],
 )
