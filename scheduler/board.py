@@ -76,9 +76,7 @@ class Board:
                 if run.ended:
                     self.leases.end(attempt)
             case TakeBack(step_id, epoch, instance):
-                attempt = attempt_id(run.id, step_id, epoch)
-                if self.leases.get(attempt) is not None:
-                    self.work.outgoing.append(Recall(instance=instance, attempt=attempt, **self.address(run)))
+                self._take_back(run, step_id, epoch, instance)
             case Supersede(step_id, epoch, instance):
                 attempt = attempt_id(run.id, step_id, epoch)
                 self.leases.end(attempt)
@@ -92,6 +90,11 @@ class Board:
             case Ended():
                 self.forget(run)
 
+    def _take_back(self, run: RunState, step: str, epoch: int, instance: str) -> None:
+        attempt = attempt_id(run.id, step, epoch)
+        if self.leases.get(attempt) is not None:
+            self.work.outgoing.append(Recall(instance=instance, attempt=attempt, **self.address(run)))
+
     def address(self, run: RunState) -> dict[str, int]:
         """Shard and term, as every message to an instance carries them."""
         return {"shard": run.shard, "term": self.terms[run.shard]}
@@ -102,7 +105,8 @@ class Board:
         self.work.outgoing.append(message)
 
     def remind(self, held: Held) -> None:
-        """Say again what the instance of an attempt may have missed: the assignment, or that it is to stop."""
+        """Say again what the instance of an attempt may have missed: the assignment, or that it is to stop, or not to
+        begin."""
         run = self.runs.get(held.message.run)
         if run is None:
             return
@@ -110,7 +114,11 @@ class Board:
             attempt, address = held.message.attempt, self.address(run)
             self.work.outgoing.append(Cancel(instance=held.instance, attempt=attempt, reason="cancelled", **address))
         elif held.accept_by is not None:
-            self.work.outgoing.append(held.message)
+            step = run.steps.get(held.message.step)
+            if run.state is State.PAUSED and step is not None and step.state is StepState.ASSIGNED:
+                self._take_back(run, step.id, step.epoch, held.instance)
+            else:
+                self.work.outgoing.append(held.message)
 
     # -- runs ----------------------------------------------------------------------------------------------------------
 

@@ -52,13 +52,14 @@ class Quarantines:
             self._watch.close()
 
     def count(self, found: Iterable[Conviction]) -> None:
-        """These convictions are in SQL, or may be: whatever became of the commit, the deaths were seen."""
+        """These convictions are in SQL, or may be: whatever became of the commit, the deaths were seen. Called after each
+        commit: a version whose acquittal was not written is a suspect again, for the next step that works."""
         for conviction in found:
             self.convictions += 1
             quarantine = self._ledger.convict(conviction)
             if quarantine is not None:
                 self._impose(quarantine)
-            self._suspect()
+        self._suspect()
 
     def acquit(self, versions: Iterable[tuple[str, str]]) -> None:
         """These versions have worked: their convictions are gone from SQL."""

@@ -94,6 +94,24 @@ async def test_a_paused_run_is_still_paused_after_a_restart(tmp_path):
     await second.stop()
 
 
+async def test_a_restart_does_not_send_again_what_a_pause_took_back(tmp_path):
+    first = await Mesh(tmp_path).start()
+    instance = await first.instance(answer="silent")
+    run = await first.submit(chain(1))
+    await wait_until(lambda: len(instance.assigned) == 1)
+    await first.command(run, "pause")
+    await first.stop()
+    second = await Mesh(tmp_path).start()
+    again = await second.instance()
+    await wait_until(lambda: again.recalled == [instance.assigned[0].attempt])
+    assert again.assigned == []
+    again.send(instance.assigned[0], Returned(**again.who(instance.assigned[0]), reason="recalled"))
+    await wait_until(lambda: _step_is(second, run, "n0", "ready"))
+    await second.command(run, "resume")
+    assert (await second.ended(run)).state == "succeeded"
+    await second.stop()
+
+
 async def test_a_paused_run_can_be_cancelled(mesh):
     run = await mesh.submit(chain(1))
     await mesh.command(run, "pause")

@@ -88,3 +88,17 @@ async def test_what_is_lifted_while_it_is_read_does_not_come_back():
     assert registry.quarantined == []
     quarantines.count([death(RUNS)])
     assert registry.quarantined == []
+
+
+async def test_a_version_whose_acquittal_was_not_written_is_acquitted_by_the_next_success():
+    suspects: set[tuple[str, str]] = set()
+    quarantines = Quarantines(Sql(), Switches(), suspects)  # type: ignore[arg-type]
+    await quarantines.start()
+    quarantines.count([death(0)])
+    suspects.remove(KEY)  # a step of it has worked, and the commit that was to say so failed
+    quarantines.count([])
+    assert suspects == {KEY}
+    suspects.remove(KEY)
+    quarantines.acquit([KEY])
+    quarantines.count([])
+    assert suspects == set()
