@@ -52,12 +52,19 @@ class Rule:
 
 def error_class_of(error: BaseException) -> ErrorClass:
     """The class of any exception that a module raised: its own, or that of the first rule that fits, else `fatal`."""
+    try:
+        return _class_of(error)
+    except Exception:  # noqa: BLE001  an author's attributes may be broken, in every way
+        return ErrorClass.FATAL
+
+
+def _class_of(error: BaseException) -> ErrorClass:
     if isinstance(error, PlugmeshError):
         return error.error_class
     if isinstance(error, BaseExceptionGroup):
         return _of_group(error)
     if (inner := _wrapped(error)) is not None:
-        return error_class_of(inner)
+        return _class_of(inner)
     names = frozenset(_names(type(error)))
     for rule in RULES:
         if not names.isdisjoint(rule.names) and (rule.applies is None or rule.applies(error)):
@@ -73,7 +80,7 @@ def _names(kind: type) -> Iterator[str]:
 
 def _of_group(group: BaseExceptionGroup[BaseException]) -> ErrorClass:
     """Several errors are worth another try only if each of them is."""
-    found = {error_class_of(one) for one in group.exceptions[:_CHAIN]}
+    found = {_class_of(one) for one in group.exceptions[:_CHAIN]}
     if len(found) == 1:
         return found.pop()
     return ErrorClass.CONNECTION if found == {ErrorClass.CONNECTION, ErrorClass.TRANSIENT} else ErrorClass.FATAL

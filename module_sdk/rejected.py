@@ -32,7 +32,7 @@ REASONS = 10
 """Reasons that are told with the result."""
 _REASONS_COUNTED = 1000
 
-Mark = tuple[int, int, Counter[str]]
+Mark = tuple[int, int, int, Counter[str]]
 
 
 class Rejected:
@@ -118,13 +118,13 @@ class Rejected:
         """Where it stands now, for `back_to`."""
         with self._lock:
             self._flush()
-            return self.rows, len(self._pieces), self._counted.copy()
+            return self.rows, len(self._pieces), self._bytes, self._counted.copy()
 
     def back_to(self, mark: Mark | None) -> None:
         """Forget what was rejected since (`None`: all of it): the call that did it counts for nothing."""
-        mark = mark or (0, 0, Counter())
         with self._lock:
-            self.rows, pieces, self._counted = mark[0], mark[1], mark[2].copy()
+            self.rows, pieces, self._bytes, counted = mark or (0, 0, 0, Counter())
+            self._counted = counted.copy()
             self._held, self._held_bytes = [], 0
             del self._pieces[pieces:]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
+from operator import index
 from typing import TYPE_CHECKING, Any
 
 from module_sdk.adapters import from_native
@@ -23,6 +24,16 @@ def text_of(reason: Any) -> str:
     """A reason as it is kept."""
     text = str(reason) or "no reason was given"
     return text if len(text) <= REASON_CHARS else text[: REASON_CHARS - 1] + "…"
+
+
+def as_number(value: Any) -> Any:
+    """A whole number of any library, such as the sum of a mask, as Python's; anything else as it is."""
+    if isinstance(value, bool) or not hasattr(value, "__index__") or getattr(value, "shape", ()):
+        return value
+    try:
+        return index(value)
+    except TypeError:  # an array without dimensions, of something else
+        return value
 
 
 def is_row(value: Any) -> bool:

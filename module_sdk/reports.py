@@ -12,6 +12,7 @@ from typing import Any
 
 from module_sdk.files import CHUNK_BYTES
 from module_sdk.rejected import Rejected
+from module_sdk.rejected_rows import as_number
 from module_sdk.workspace import OCTETS, Workspace
 from plugmesh.contracts.data import FileRef
 from plugmesh.errors import ContractError, LimitExceeded
@@ -81,6 +82,7 @@ class Reports:
         Raises `TypeError` or `ValueError` for what is neither rows nor a number of them, `TooManyRejected`,
         `LimitExceeded`, `StoreFull`.
         """
+        rows = as_number(rows)
         if rows is None or isinstance(rows, bool) or (isinstance(rows, int) and rows < 0):
             raise ValueError(
                 f"ctx.reject was told of {rows!r} rows: it takes a whole number from 0, or the rows themselves"

@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
-from module_sdk.errors import TooManyRejected
+from module_sdk.errors import TooManyRejected, error_class_of
 from module_sdk.invoke import Prepared
-from plugmesh.errors import ContractError, DataError
+from module_sdk.rejected_rows import as_number
+from plugmesh.errors import ContractError, DataError, ErrorClass
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -19,6 +20,8 @@ RECALLS = 5
 """So often a function may say anew which rows it cannot use."""
 NARROWED = 100
 """Most bad rows that are looked for by halving."""
+
+_PASSING = frozenset({ErrorClass.TRANSIENT, ErrorClass.CONNECTION})
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -101,8 +104,10 @@ class Calls(Generic[T]):
             self.asked = None
             self._result = [end.value]
 
-    def failed(self, error: DataError) -> None:
+    def failed(self, error: Exception) -> None:
         """Raises `error`, if there is nothing else to be done about it."""
+        if isinstance(error, StopIteration):  # a generator cannot be told of one
+            raise error
         self.asked = self._calls.throw(error)
 
 
@@ -115,12 +120,13 @@ def _calls(work: Work[T], prepared: Prepared) -> Generator[Prepared, Any, T]:
             return work.finish(returned, prepared)
         except DataError as error:
             given = None if isinstance(error, TooManyRejected) or again == RECALLS else work.row_input()
-            narrowing = work.narrowing() if error.rows is None and given is not None and left is None else None
-            if given is None or (error.rows is None and narrowing is None):
+            named = getattr(error, "rows", None)  # an author's class may not have called its base
+            narrowing = work.narrowing() if named is None and given is not None and left is None else None
+            if given is None or (named is None and narrowing is None):
                 raise
             left = left or _Left(given.rows)
             if narrowing is None:
-                found = {str(error): left.named(error.rows, error)}
+                found = {str(error): left.named(named, error)}
                 work.back_to(mark)
             else:
                 found = yield from _narrowed(work, narrowing, error)
@@ -142,12 +148,12 @@ def _narrowed(
     import pyarrow as pa
 
     bad: dict[int, str] = {}
-    if given.rows < 2 or (yield from _fails(work, given, 0, 0)) is not None:
+    if given.rows < 2 or (yield from _fails(work, given, 0, 0, error)) is not None:
         raise error
     ranges = [(given.rows // 2, given.rows), (0, given.rows // 2)]
     while ranges:
         start, end = ranges.pop()
-        found = yield from _fails(work, given, start, end - start)
+        found = yield from _fails(work, given, start, end - start, error)
         if found is None:
             continue
         if end - start == 1:
@@ -165,8 +171,14 @@ def _narrowed(
     }
 
 
-def _fails(work: Work[T], given: Narrowing, start: int, rows: int) -> Generator[Prepared, Any, DataError | None]:
-    """Call the function with some rows, to see whether it works with them."""
+def _fails(
+    work: Work[T], given: Narrowing, start: int, rows: int, searched: DataError
+) -> Generator[Prepared, Any, DataError | None]:
+    """Call the function with some rows, to see whether it works with them.
+
+    Raises `searched` when it fails in another way: it cannot be called with any rows, so that the search says nothing.
+    What is worth another try is raised itself.
+    """
     mark = work.mark()
     prepared = given.part(start, rows)
     try:
@@ -177,6 +189,11 @@ def _fails(work: Work[T], given: Narrowing, start: int, rows: int) -> Generator[
     except DataError as error:
         work.back_to(mark)
         return error
+    except Exception as error:
+        work.back_to(mark)
+        if error_class_of(error) in _PASSING:
+            raise
+        raise searched from None
     work.back_to(mark)
     return None
 
@@ -230,6 +247,7 @@ def row_mask(rows: Any, count: int, error: DataError | None = None) -> pa.Boolea
 def _as_array(rows: Any, error: DataError | None) -> pa.Array:
     import pyarrow as pa
 
+    rows = as_number(rows)
     if isinstance(rows, int) and not isinstance(rows, bool):
         rows = [rows]
     elif isinstance(rows, set | frozenset | range):

@@ -27,7 +27,7 @@ from module_sdk.logchunks import LogChunks, pause_s
 from module_sdk.steplog import StepLog
 from module_sdk.testing import gather
 from plugmesh.contracts.messages import Assign, Done, Failed, LogRef
-from plugmesh.errors import DataError, PlugmeshError
+from plugmesh.errors import PlugmeshError
 
 READ_BYTES = 256 * 1024
 _log = logging.getLogger("module_sdk")
@@ -151,7 +151,7 @@ class ConcurrentExecutor:
         while (asked := calls.asked) is not None:
             try:
                 returned = await _returned(caller.module.function(*asked.args, **asked.kwargs))
-            except DataError as error:
+            except Exception as error:  # noqa: BLE001  raised again, if it is not about rows
                 calls.failed(error)
             else:
                 calls.returned(returned)

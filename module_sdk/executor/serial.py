@@ -31,7 +31,7 @@ from module_sdk.logchunks import LONG_S
 from module_sdk.row_calls import Calls
 from plugmesh.contracts.data import FileRef
 from plugmesh.contracts.messages import Assign, Done, Failed
-from plugmesh.errors import DataError, PlugmeshError
+from plugmesh.errors import PlugmeshError
 
 READ_BYTES = 256 * 1024
 
@@ -172,7 +172,7 @@ class SerialExecutor:
         while (asked := calls.asked) is not None:
             try:
                 returned = function(*asked.args, **asked.kwargs)
-            except DataError as error:
+            except Exception as error:  # noqa: BLE001  raised again, if it is not about rows
                 calls.failed(error)
             else:
                 calls.returned(returned)

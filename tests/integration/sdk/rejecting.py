@@ -62,6 +62,15 @@ def rowwise(rows: pa.Table, *, ctx: Context) -> pa.Table:
     return rows
 
 
+@module("r.brittle", rowwise=True)
+def brittle(rows: pa.Table, *, how: str = "fatal") -> pa.Table:
+    if not rows.num_rows:
+        raise ValueError("no rows at all") if how == "fatal" else TransientError("busy just now")
+    if min(rows["x"].to_pylist()) < 0:
+        raise DataError("one is below zero")
+    return rows
+
+
 @module("r.never", rowwise=True)
 def never(rows: pa.Table) -> pa.Table:
     raise DataError("it is not about rows")

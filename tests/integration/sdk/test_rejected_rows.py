@@ -128,6 +128,14 @@ async def test_what_is_wrong_with_all_rows_is_no_matter_of_rows(house: House, va
     assert (failed.error.message, failed.rejected) == ("it is not about rows", None)
 
 
+@pytest.mark.parametrize(("how", "said"), [("fatal", "one is below zero"), ("transient", "busy just now")])
+async def test_a_search_that_fails_for_another_reason_is_given_up(house: House, how: str, said: str) -> None:
+    ref = house.table({"x": [1, -2, 3]})
+    assign = await house.assign("r.brittle", {"rows": [ref]}, rejects=Rejects(rows=10), params={"how": how})
+    failed = await house.failed(assign)
+    assert failed.error.message == said
+
+
 async def test_more_than_the_flow_allows_fails_and_keeps_what_was_rejected(house: House) -> None:
     ref = house.table({"x": [1, 3, 4, 6]})
     assign = await house.assign("r.clean", {"rows": [ref]}, rejects=Rejects(percent=25))

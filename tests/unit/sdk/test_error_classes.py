@@ -149,6 +149,19 @@ def test_the_last_try_of_tenacity_counts() -> None:
     assert error_class_of(_raised(refused)) is CONNECTION
 
 
+def test_an_error_that_cannot_be_looked_at_is_fatal() -> None:
+    class Broken(OSError):
+        @property
+        def errno(self) -> int:  # type: ignore[override]
+            raise RuntimeError("broken")
+
+    assert error_class_of(foreign("psycopg", "Error", PSYCOPG, args=({},))) is FATAL
+    assert error_class_of(Broken()) is FATAL
+    one, two = foreign("sqlalchemy.exc", "DBAPIError"), foreign("sqlalchemy.exc", "DBAPIError")
+    vars(one)["orig"], vars(two)["orig"] = two, one
+    assert error_class_of(one) is FATAL
+
+
 def test_the_page_shows_the_table_as_it_is() -> None:
     assert table_text() in PAGE.read_text()
 

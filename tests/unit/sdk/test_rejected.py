@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from module_sdk import Context, DataError, module, rejected_rows
 from module_sdk.errors import TooManyRejected
 from module_sdk.rejected import Rejected
-from module_sdk.rejected_rows import REASON, joined
+from module_sdk.rejected_rows import REASON, as_number, joined
 from module_sdk.row_calls import RECALLS, row_mask
 from module_sdk.testing import Reported, run
 from plugmesh.contracts.flow import Rejects
@@ -117,10 +118,12 @@ def test_what_was_rejected_since_a_mark_can_be_forgotten(store: LocalStore) -> N
     rejected = rejected_of(store)
     rejected.keep({"a": 1}, "stays")
     mark = rejected.mark()
+    size = rejected.bytes
     rejected.keep([{"a": 2}, {"a": 3}], "goes")
     rejected.count(5, "goes")
+    rejected.mark()
     rejected.back_to(mark)
-    assert (rejected.rows, rejected.reasons) == (1, {"stays": 1})
+    assert (rejected.rows, rejected.reasons, rejected.bytes) == (1, {"stays": 1}, size)
     assert table_of(store, rejected)["a"].to_pylist() == [1]
 
 
@@ -263,6 +266,19 @@ def test_whoever_names_rows_again_and_again_fails_in_the_end() -> None:
     assert said.rows_failed == RECALLS + 1  # and what the last call rejected itself
 
 
+def test_an_error_that_does_not_call_its_base_is_about_no_rows() -> None:
+    class Odd(DataError):
+        def __init__(self, number: int) -> None:
+            self.number = number
+
+    @module("t.odd")
+    def odd(rows: pa.Table) -> pa.Table:
+        raise Odd(1)
+
+    with pytest.raises(Odd):
+        run(odd, {"a": [1, 2]})
+
+
 def test_rows_cannot_be_rejected_where_all_are_promised() -> None:
     @module("t.promises", rows="same")
     def promises(rows: pa.Table, *, ctx: Context) -> pa.Table:
@@ -288,3 +304,19 @@ def test_no_output_may_be_called_as_the_dead_letters_are() -> None:
         @module("t.taken", outputs={"rejected": True})
         def taken(rows: pa.Table) -> pa.Table:
             return rows
+
+
+def test_numbers_of_other_libraries_are_numbers() -> None:
+    @module("t.counted")
+    def counted(rows: pa.Table, *, ctx: Context) -> pa.Table:
+        bad = rows["a"].to_numpy() < 0
+        ctx.reject(bad.sum(), "below zero")
+        if bad.any():
+            raise DataError("the first one", rows=np.int64(bad.argmax()))
+        return rows
+
+    said = Reported()
+    assert run(counted, {"a": [1, -1, 2, -2]}, said)["a"].to_pylist() == [1, 2]
+    assert said.rejected["a"].to_pylist() == [-1, -2]
+    assert as_number(np.array(0.5)) == 0.5
+    assert as_number(True) is True
