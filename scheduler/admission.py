@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from plugmesh.contracts.run import Permit
+from plugmesh.contracts.run import Permit, shard_of
 from plugmesh.contracts.run import RunState as State
 from plugmesh.runtime import Runtime
 from plugmesh.state.permits import Given, take_permits
@@ -86,9 +86,11 @@ class Admission:
         newest = [run for run, _ in replacing[-limit:]]
         for run, _ in replacing[:-limit]:
             self._cancel(run, f"replaced by {newest[-1].id}")
-        running = [run for run in (self._board.runs.get(holder) for holder in holders) if run is not None]
-        for old, new in zip(running, newest, strict=False):
-            self._cancel(old, f"replaced by {new.id}")
+        mine = [holder for holder in holders if shard_of(holder) in self._board.terms]
+        for holder, new in zip(mine, newest, strict=False):
+            old = self._board.runs.get(holder)
+            if old is not None:  # else it has ended meanwhile, and its place is as good as free
+                self._cancel(old, f"replaced by {new.id}")
 
     def _cancel(self, run: RunState, reason: str) -> None:
         if not run.ended:

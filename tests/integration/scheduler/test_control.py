@@ -233,6 +233,22 @@ async def test_the_newest_run_takes_the_place_although_others_were_asked_for_bef
     assert (await mesh.ended(second)).reason == f"cancelled by the mesh: replaced by {newest}"
 
 
+async def test_a_holder_that_has_ended_meanwhile_is_not_replaced_by_cancelling_another_one(mesh):
+    instance = await mesh.instance(slots=4, answer="accept")
+    limit = Permit(name="nightly", limit=2, when_full="cancel-running")
+    first, second = [await mesh.submit(chain(1), permit=limit) for _ in range(2)]
+    await wait_until(lambda: len(instance.assigned) == 2)
+    mesh.engine._admission.wake = lambda: None  # its answers come when this test says so
+    third = await mesh.submit(chain(1), permit=limit)
+    instance.done(next(message for message in instance.assigned if message.run == first))
+    assert (await mesh.ended(first)).state == "succeeded"
+    mesh.engine._put(Given(holders={("default", "nightly"): [first, second]}))
+    await wait_until(lambda: not mesh.engine.inbox)
+    del mesh.engine._admission.wake
+    mesh.engine._admission.look_again()
+    await wait_until(lambda: under_way(mesh) == {second, third})
+
+
 async def test_a_run_in_line_that_is_cancelled_leaves_no_permit(mesh):
     first = await mesh.submit(chain(1), permit=ONE_AT_A_TIME)
     await wait_until(lambda: first in under_way(mesh))
