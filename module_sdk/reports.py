@@ -30,8 +30,8 @@ Tell = Callable[[float, float | None, str], None]
 
 
 class Reports:
-    """The reports of one attempt. `tell` is given its progress, `on_artifact` each file that it leaves. `same_rows`: its
-    module promises to return every row."""
+    """The reports of one attempt. `tell` is given its progress, `on_artifact` each file that it leaves. `rejected` makes the
+    place for rows that cannot be used, when there are any. `same_rows`: its module promises to return every row."""
 
     def __init__(
         self,
@@ -39,12 +39,13 @@ class Reports:
         log: logging.Logger,
         tell: Tell | None = None,
         on_artifact: Callable[[FileRef], None] | None = None,
-        rejected: Rejected | None = None,
+        rejected: Callable[[], Rejected] | None = None,
         *,
         same_rows: bool = False,
     ) -> None:
         self._workspace, self._log = workspace, log
-        self.rejected = rejected or workspace.rejected()
+        self._make_rejected = rejected or workspace.rejected
+        self._rejected: Rejected | None = None
         self._same_rows = same_rows
         self.tell: Tell = tell or _to_nobody
         self._on_artifact = on_artifact
@@ -72,9 +73,16 @@ class Reports:
         return target.ref
 
     @property
-    def rows_failed(self) -> int:
+    def rejected(self) -> Rejected:
         """Rows that could not be used."""
-        return self.rejected.rows
+        if self._rejected is None:
+            self._rejected = self._make_rejected()
+        return self._rejected
+
+    @property
+    def rows_failed(self) -> int:
+        """How many rows could not be used."""
+        return 0 if self._rejected is None else self._rejected.rows
 
     def reject(self, rows: Any, reason: Any, sample: Any = None) -> None:
         """Count rows that could not be used, or keep them, and log why.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -11,6 +10,7 @@ from functools import partial
 from typing import Any
 
 from module_sdk.context import Context
+from module_sdk.executor.answer import kept_log, shortened, spilled
 from module_sdk.executor.attempt_work import AttemptWork, Handed
 from module_sdk.executor.failure import limit_error, step_error
 from module_sdk.executor.fingerprint import fingerprint
@@ -26,22 +26,15 @@ from module_sdk.rejected import Rejected
 from module_sdk.reports import Reports, Tell
 from module_sdk.row_calls import Calls
 from module_sdk.steplog import StepLog
-from module_sdk.storing import put
 from module_sdk.workspace import Workspace
 from plugmesh.contracts.data import MESSAGE_LIMIT_BYTES, DataRef, FileRef, Reference, referenced_keys
 from plugmesh.contracts.messages import Assign, AttemptStats, Done, Failed, LogRef
 from plugmesh.contracts.module import REJECTED, Limits
-from plugmesh.contracts.run import StepError
-from plugmesh.data.reference import spill
 from plugmesh.errors import Cancelled, PlugmeshError
 from plugmesh.objects.port import ObjectStore
 
 MAP_FROM_BYTES = 16 * 1024
 """A smaller input is never mapped."""
-TIGHT_SPILL_BYTES = 1024
-"""References longer than this leave a message that is too long with longer ones."""
-_SHORT_GROUPS, _SHORT_COLUMNS = 4, 8
-_SHORT_CHARS = 1000
 _log = logging.getLogger("module_sdk")
 _step_log = logging.getLogger("step")
 NO_LIMITS = Limits()
@@ -148,7 +141,7 @@ class Attempt:
         tell = None if self._teller is None else self._teller()
         assert self._caller is not None
         same = self._caller.module.contract.traits.rows == "same"
-        self._reports = Reports(workspace, _step_log, tell, self._on_artifact, self._rejects(), same_rows=same)
+        self._reports = Reports(workspace, _step_log, tell, self._on_artifact, self._rejects, same_rows=same)
         return Context(
             workspace,
             run=assign.run,
@@ -212,7 +205,7 @@ class Attempt:
         """What it had rejected when it failed."""
         ref = None if self._rejected is None else RejectedOutput(self.assign, self._rejected).of_failed()
         try:
-            return None if ref is None else self._spilled(REJECTED, ref)
+            return None if ref is None else spilled(self._runner.store, self._key, REJECTED, ref)
         except PlugmeshError as error:
             _log.warning("the rejected rows of %s could not be kept: %s", self.assign.attempt, error)
             return None
@@ -251,27 +244,17 @@ class Attempt:
 
     def encode(self, result: Done | Failed, log: StepLog | LogRef | None) -> bytes:
         """The message, with the log beside it; references that make it too long go to the object store."""
+        if isinstance(log, StepLog):
+            log = kept_log(self._runner.store, self._key, log, self.assign.attempt)
         if log is not None:
-            result = result.model_copy(update={"log": self._keep(log) if isinstance(log, StepLog) else log})
+            result = result.model_copy(update={"log": log})
         text = result.encode()
         if len(text) <= MESSAGE_LIMIT_BYTES:
             return text
         try:
-            return self._shortened(result).encode()
+            return shortened(self._runner.store, self._key, result).encode()
         except PlugmeshError as error:  # the store is full
             return self.fail(error).encode()
-
-    def _shortened(self, result: Done | Failed) -> Done | Failed:
-        if isinstance(result, Failed):
-            error = result.error.model_copy(update={"traceback": "", "message": result.error.message[:_SHORT_CHARS]})
-            return result.model_copy(update={"error": error, "rejected": self._tight(REJECTED, result.rejected)})
-        outputs = {port: self._tight(port, ref) for port, ref in result.outputs.items()}
-        return result.model_copy(update={"outputs": outputs})
-
-    def _tight(self, port: str, ref: Reference | None) -> Reference | None:
-        if ref is None:
-            return None
-        return spill(self._runner.store, self._key(f"{port}-tight-ref"), ref, limit_bytes=TIGHT_SPILL_BYTES)
 
     def _done(self, written: Written, stats: AttemptStats) -> Done:
         assign = self.assign
@@ -280,24 +263,10 @@ class Attempt:
             run=assign.run,
             step=assign.step,
             epoch=assign.epoch,
-            outputs={port: self._spilled(port, ref) for port, ref in written.outputs.items()},
+            outputs={port: spilled(self._runner.store, self._key, port, ref) for port, ref in written.outputs.items()},
             artifacts=self._artifacts(),
             stats=stats,
         )
-
-    def _spilled(self, port: str, ref: Reference) -> Reference:
-        if not isinstance(ref, DataRef) or _is_short(ref):
-            return ref
-        return spill(self._runner.store, self._key(f"{port}-ref"), ref)
-
-    def _keep(self, log: StepLog) -> LogRef | None:
-        key = self._key("log") + ".jsonl"
-        try:
-            put(self._runner.store, key, log.data)
-        except PlugmeshError as error:
-            _log.warning("the log of %s could not be kept: %s", self.assign.attempt, error)
-            return None
-        return LogRef(key=key, bytes=len(log.data), lines=log.lines, truncated=log.cut)
 
     def _key(self, word: str) -> str:
         """A new object key of this execution."""
@@ -313,25 +282,3 @@ class Attempt:
         wall_s = round(time.perf_counter() - self.began, 6)
         used = Used(wall_s, round(cpu_s - self._cpu, 6), peak_bytes)
         return attempt_stats(self._given, written or Written(), self._rejected, used)
-
-
-def unreadable(payload: bytes, error: Exception) -> bytes:
-    """The answer to an assignment of which only the ids can be read."""
-    ids = json.loads(payload)
-    return Failed(
-        instance=ids["instance"],
-        run=ids["run"],
-        step=ids["step"],
-        epoch=ids["epoch"],
-        error=StepError(
-            type="InvalidMessage", code="invalid-message", message=f"the assignment cannot be read: {error}"
-        ),
-    ).encode()
-
-
-def _is_short(ref: DataRef) -> bool:
-    """Certainly shorter than what is spilled, without writing it out."""
-    if len(ref.schema_ipc) >= 4096 or len(ref.fragments) != 1:
-        return False
-    groups = ref.fragments[0].groups
-    return len(groups) < _SHORT_GROUPS and all(len(group.columns) < _SHORT_COLUMNS for group in groups)

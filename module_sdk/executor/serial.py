@@ -17,7 +17,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from module_sdk.errors import Cancelled
-from module_sdk.executor.attempt import Attempt, unreadable
+from module_sdk.executor.answer import unreadable
+from module_sdk.executor.attempt import Attempt
 from module_sdk.executor.ceilings import NoRoom
 from module_sdk.executor.descriptors import Descriptors
 from module_sdk.executor.leaving import Leaving
