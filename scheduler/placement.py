@@ -63,6 +63,10 @@ class Waiting(NamedTuple):
     step: str
 
 
+_Turn = tuple[bool, int, Waiting]
+"""Who goes first: who waits to be alone, whose namespace has the fewest attempts out, and who is first in its line."""
+
+
 class Placed(NamedTuple):
     """A step, its seat, the version to run, and whether it is to be alone there."""
 
@@ -96,6 +100,7 @@ class Placement:
     def __init__(self, durations: Durations) -> None:
         self._durations = durations
         self._lines: dict[Line, list[Waiting]] = {}
+        self._joined: set[Line] = set()
         self._candidates: dict[Need, tuple[str, tuple[Seat, ...]]] = {}
         self._seats: tuple[Seat, ...] = ()
         self._quarantined: Collection[tuple[str, str]] = frozenset()
@@ -118,6 +123,7 @@ class Placement:
         """Put a ready step in line."""
         self._order += 1
         heapq.heappush(self._lines.setdefault(line, []), Waiting(-priority, -depth, self._order, run, step))
+        self._joined.add(line)
 
     def served(self, need: Need) -> bool:
         """Some instance that takes work offers what `need` asks for."""
@@ -154,7 +160,9 @@ class Placement:
         """
         blocked: set[Line] = set()
         closed = {*resting, *load.taken}
-        while (line := self._next_line(blocked, load)) is not None:
+        self._joined.update(self._lines)
+        turns: list[tuple[_Turn, Line]] = []
+        while (line := self._next_line(turns, blocked, load)) is not None:
             head = self._lines[line][0]
             if not still_ready(head.run, head.step):
                 self._pop(line)
@@ -172,14 +180,28 @@ class Placement:
         waiting = heapq.heappop(queue)
         if not queue:
             del self._lines[line]
+        self._joined.add(line)
         return waiting
 
-    def _next_line(self, blocked: set[Line], load: Load) -> Line | None:
-        open_lines = [line for line in self._lines if line not in blocked]
-        if len(open_lines) < 2:
-            return open_lines[0] if open_lines else None
-        loads = {line.namespace: load.load_of_namespace(line.namespace) for line in open_lines}
-        return min(open_lines, key=lambda line: (not line.alone, loads[line.namespace], self._lines[line][0]))
+    def _next_line(self, turns: list[tuple[_Turn, Line]], blocked: set[Line], load: Load) -> Line | None:
+        """Whose turn it is. What stands in `turns` may be out of date: it is looked at when it comes up."""
+        while turns or self._joined:
+            for joined in self._joined:
+                if joined in self._lines and joined not in blocked:
+                    heapq.heappush(turns, (self._turn(joined, load), joined))
+            self._joined.clear()
+            if not turns:
+                break
+            turn, line = heapq.heappop(turns)
+            if line in blocked or line not in self._lines:
+                continue
+            if turn == self._turn(line, load):
+                return line
+            self._joined.add(line)
+        return None
+
+    def _turn(self, line: Line, load: Load) -> _Turn:
+        return (not line.alone, load.load_of_namespace(line.namespace), self._lines[line][0])
 
     def _best(self, need: Need, seats: tuple[Seat, ...], load: Load, closed: set[str]) -> Seat | None:
         ahead = self._durations.ahead(need.name)

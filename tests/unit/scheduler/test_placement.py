@@ -215,3 +215,19 @@ def test_work_is_spread_by_slots_and_no_credit_is_exceeded(slots: list[int], ste
     assert all(load[one.instance] <= one.slots for one in seats)
     shares = [load[one.instance] / one.slots for one in seats]
     assert max(shares) - min(shares) <= 1
+
+
+def test_a_round_looks_at_each_line_a_few_times_however_many_lines_there_are() -> None:
+    class Counting(Out):
+        asked = 0
+
+        def load_of_namespace(self, namespace: str) -> int:
+            self.asked += 1
+            return super().load_of_namespace(namespace)
+
+    names, out = [f"m{number}" for number in range(300)], Counting()
+    made = placement(seat(offers=dict.fromkeys(names, ("1.0.0",))))
+    for name in names:
+        add(made, 2, Need(name))
+    assert len(place(made, out=out)) == 1
+    assert out.asked < 5 * len(names)
