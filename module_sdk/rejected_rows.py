@@ -9,7 +9,7 @@ from operator import index
 from typing import TYPE_CHECKING, Any
 
 from module_sdk.adapters import from_native
-from plugmesh.errors import DataMismatch
+from plugmesh.errors import ContractError, DataMismatch
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -58,7 +58,8 @@ def weight(row: Mapping[str, Any]) -> int:
 
 
 def frames_of(rows: Any, reason: str) -> Iterator[Row | pa.Table]:
-    """The rows with their reason, as dicts or as tables. Raises `TypeError` for what is no rows."""
+    """The rows with their reason, as dicts or as tables. Raises `TypeError` for what is no rows, `ContractError` for two
+    columns of one name."""
     if is_row(rows):
         yield as_row(rows, reason)
         return
@@ -98,7 +99,11 @@ def _pieces(frame: Any) -> Iterator[pa.Table]:
 def _with_reason(table: pa.Table, reason: str) -> pa.Table:
     import pyarrow as pa
 
-    if REASON in table.column_names:
+    names = table.column_names
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ContractError(f"ctx.reject was given a table with two columns called {twice!r}: rename one of them")
+    if REASON in names:
         table = table.drop_columns([REASON])
     reasons = pa.repeat(pa.scalar(reason, pa.string()), table.num_rows)
     return table.append_column(REASON, reasons).replace_schema_metadata(None)

@@ -114,6 +114,11 @@ def test_rows_of_ever_new_columns_are_refused(store: LocalStore, monkeypatch: py
         rejected.keep([{f"c{number}": number} for number in range(100)], "r")
 
 
+def test_columns_of_one_name_are_refused_in_words(store: LocalStore) -> None:
+    with pytest.raises(ContractError, match="two columns called 'a'"):
+        rejected_of(store).keep(pa.table([[1], [2]], names=["a", "a"]), "r")
+
+
 def test_what_was_rejected_since_a_mark_can_be_forgotten(store: LocalStore) -> None:
     rejected = rejected_of(store)
     rejected.keep({"a": 1}, "stays")
