@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from module_sdk import Columns, Context, DataError, File, module
+from module_sdk.errors import TooManyRejected
 from modules.bad_rows import to_dead_letters
 from modules.csv_reader import CsvOptions, read_csv
 from modules.formats import Format, FormatChoice, Kind, kind_of, unpacked
@@ -81,6 +82,8 @@ def _read(file: File, kind: Kind, reader: Callable[[Reopen], Table]) -> Table:
     with ExitStack() as opened:
         try:
             return reader(lambda: unpacked(opened.enter_context(file.open()), kind.compression, file.name))
+        except TooManyRejected:
+            raise
         except DataError as error:
             raise DataError(_named(str(error), file.name)) from None
         except ConnectionError:  # of the store: it may work next time

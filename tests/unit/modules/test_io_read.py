@@ -14,7 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from module_sdk import DataError
+from module_sdk import Context, DataError
+from module_sdk.errors import TooManyRejected
 from module_sdk.testing import Reported, run
 from modules import csv_lines, csv_reader, jsonl_reader
 from modules.io_read import read
@@ -369,6 +370,18 @@ def test_a_line_that_does_not_end_is_left_out(put: Put, monkeypatch: pytest.Monk
 def test_a_header_that_cannot_be_read_is_an_error_all_the_same(put: Put) -> None:
     with pytest.raises(DataError, match="the header line cannot be read: its byte 3 is NUL"):
         rejected(put, b"a,\0\n" + FINE)
+
+
+@pytest.mark.parametrize(("name", "content"), [("t.csv", b"a,b\n" + FINE + RAGGED), ("t.jsonl", b'{"a": 1}\nno\n')])
+def test_more_than_the_flow_allows_is_told_as_that(
+    put: Put, monkeypatch: pytest.MonkeyPatch, name: str, content: bytes
+) -> None:
+    def reject(*_: Any) -> None:
+        raise TooManyRejected("1 row was rejected, and the flow allows 0")
+
+    monkeypatch.setattr(Context, "reject", reject)
+    with pytest.raises(TooManyRejected, match="the flow allows 0"):
+        run(read, None, file=put(name, content), bad_rows="reject")
 
 
 def test_rows_of_other_formats_are_not_rejected(put: Put) -> None:
