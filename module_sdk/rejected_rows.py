@@ -52,9 +52,19 @@ def as_row(value: Any, reason: str) -> Row:
     return {**{str(name): one for name, one in found.items() if name != REASON}, REASON: reason}
 
 
-def weight(row: Mapping[str, Any]) -> int:
+def weight(row: Mapping[Any, Any]) -> int:
     """About how many bytes of memory a row takes."""
-    return 100 + sum(len(value) if isinstance(value, str | bytes) else 50 for value in row.values())
+    return 100 + sum(_weight_of(value) for value in row.values())
+
+
+def _weight_of(value: Any) -> int:
+    if isinstance(value, str | bytes):
+        return len(value)
+    if isinstance(value, Mapping):
+        return weight(value)
+    if isinstance(value, list | tuple | set | frozenset):
+        return 50 + sum(map(_weight_of, value))
+    return 50 + int(getattr(value, "nbytes", 0))
 
 
 def frames_of(rows: Any, reason: str) -> Iterator[Row | pa.Table]:

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from module_sdk import Context, DataError, module, rejected_rows
+from module_sdk import rejected as rejected_module
 from module_sdk.errors import TooManyRejected
 from module_sdk.rejected import Rejected
 from module_sdk.rejected_rows import REASON, as_number, joined
@@ -93,6 +94,15 @@ def test_rows_are_written_as_they_come_and_pieces_of_other_columns_are_put_toget
     assert table.column_names == ["a", "b", REASON]
     assert [row["a"] if row["b"] is None else int(row["b"]) for row in table.to_pylist()] == list(range(9))
     assert [found.key for found in store.list("data/")] == ["data/d/r/s/1/x-rejected"]
+
+
+@pytest.mark.parametrize("large", [["x" * 1000] * 1000, {"a": {"b": "x" * 1_000_000}}, np.zeros(125_000)])
+def test_large_values_are_not_held_for_long_wherever_they_lie(store: LocalStore, large: Any) -> None:
+    rejected = rejected_of(store)
+    for number in range(5):
+        rejected.keep({"n": number, "large": large}, "r")
+    assert rejected.bytes > rejected_module.HELD_BYTES // 2
+    assert table_of(store, rejected)["n"].to_pylist() == list(range(5))
 
 
 def test_many_shapes_share_their_columns_in_the_end(store: LocalStore, monkeypatch: pytest.MonkeyPatch) -> None:
