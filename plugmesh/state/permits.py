@@ -41,9 +41,14 @@ def take_permits(writer: Writer, owner: str, terms: Mapping[int, int], wanted: S
     def body() -> Given:
         for number in sorted({one.shard for one in wanted}):  # in order: two schedulers must not wait for each other
             _own(writer, owner, number, terms.get(number, 0))
-        given = Given()
+        given, lines = Given(), dict[tuple[str, str], _Line]()
         for one in wanted:
-            _give(writer, one, given, at)
+            line = (one.namespace, one.name)
+            if line not in lines:  # read once: it may have thousands of places, and as many runs want one
+                lines[line] = _line(writer, *line)
+            if lines[line].serve(writer, one, at):
+                given.runs.append(one.run)
+        given.holders = {line: list(found.holders) for line, found in lines.items() if found.full}
         return given
 
     return writer.transaction("permits", body)
@@ -57,20 +62,35 @@ def _own(writer: Writer, owner: str, number: int, term: int) -> None:
         raise OwnershipLost(f"shard {number} is no longer owned by {owner} with term {term}")
 
 
-def _give(writer: Writer, one: Wanted, given: Given, at: float) -> None:
-    execute = writer.connection.execute
-    line = (one.namespace, one.name)
-    query = sa.select(permit.c.place, permit.c.run).where(permit.c.namespace == line[0], permit.c.name == line[1])
-    held = {int(row.place): str(row.run) for row in execute(query.order_by(permit.c.at, permit.c.place))}
-    if one.run in held.values():
-        given.runs.append(one.run)
-        return
-    place = next((number for number in range(one.limit) if number not in held), None)
-    if place is None or len(held) >= one.limit:
-        given.holders[line] = list(held.values())
-        return
-    if execute(sa.select(run.c.key).where(run.c.id == one.run, run.c.ended_at.is_(None))).first() is None:
-        return
-    values = {"namespace": one.namespace, "name": one.name, "place": place, "run": one.run, "at": at}
-    execute(sa.insert(permit).values(**values))
-    given.runs.append(one.run)
+def _line(writer: Writer, namespace: str, name: str) -> _Line:
+    query = sa.select(permit.c.place, permit.c.run).where(permit.c.namespace == namespace, permit.c.name == name)
+    rows = writer.connection.execute(query.order_by(permit.c.at, permit.c.place)).all()
+    return _Line({str(run): None for _, run in rows}, {int(place) for place, _ in rows})
+
+
+@dataclass(slots=True)
+class _Line:
+    """The runs that hold a place, the first one first, and the places that are taken. `full`: somebody found none."""
+
+    holders: dict[str, None]
+    taken: set[int]
+    lowest: int = 0
+    full: bool = False
+
+    def serve(self, writer: Writer, one: Wanted, at: float) -> bool:
+        """Whether the run has a permit now."""
+        if one.run in self.holders:
+            return True
+        while self.lowest in self.taken:
+            self.lowest += 1
+        if self.lowest >= one.limit or len(self.taken) >= one.limit:
+            self.full = True
+            return False
+        execute = writer.connection.execute
+        if execute(sa.select(run.c.key).where(run.c.id == one.run, run.c.ended_at.is_(None))).first() is None:
+            return False
+        values = {"namespace": one.namespace, "name": one.name, "place": self.lowest, "run": one.run, "at": at}
+        execute(sa.insert(permit).values(**values))
+        self.holders[one.run] = None
+        self.taken.add(self.lowest)
+        return True
