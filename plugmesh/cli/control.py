@@ -13,6 +13,7 @@ from plugmesh.cli.exits import ExitCode
 from plugmesh.cli.routes import at
 from plugmesh.cli.session import Session, exit_code
 from plugmesh.cli.steps import ENDED
+from plugmesh.errors import NotFound
 
 RunIds = Annotated[list[str], typer.Argument(metavar="RUN", help="The ids of one or more runs.")]
 Reason = Annotated[str, typer.Option(help="Why, for whoever looks at the run later.")]
@@ -42,7 +43,7 @@ def _ask(url: str, as_json: bool, runs: Sequence[str], wish: str, reason: str) -
             try:
                 answer = session.client.send("POST", at("runs", run, wish), {"reason": reason})
                 session.say(_said(answer, wish))
-            except Refusal as error:
+            except (Refusal, NotFound) as error:
                 if len(runs) == 1:
                     raise
                 answer = {"id": run, "error": {"code": error.code, "message": str(error)}}

@@ -11,7 +11,16 @@ from rich.text import Text
 
 from plugmesh.cli.routes import step_at
 from plugmesh.cli.session import Session
-from plugmesh.cli.steps import ENDED, attempt_line, duration, result, run_line, steps_table, waiting_lines
+from plugmesh.cli.steps import (
+    ENDED,
+    attempt_line,
+    duration,
+    lasting_waits,
+    result,
+    run_line,
+    steps_table,
+    waiting_lines,
+)
 from plugmesh.cli.terminal_text import brief, one_line, plain
 from plugmesh.errors import NotReachable, PlugmeshError
 
@@ -110,14 +119,14 @@ class _Lines(_Silent):
 
     def show(self, run: dict[str, Any]) -> None:
         self._is_away = False
-        for line in self._tries.lines(run["steps"]):
-            self._session.say(line)
+        told_below = {(one["step"], one["state"]) for one in lasting_waits(run)}
         for step in run["steps"]:
+            for line in self._tries.lines([step]):
+                self._session.say(line)
             if step["state"] != self._seen.get(step["id"], "pending"):
                 self._seen[step["id"]] = step["state"]
-                took = duration(step.get("started_at") or step.get("ready_at"), step.get("ended_at"))
-                parts = [step["id"], step["state"], f"({took})" if took else "", result(step)]
-                self._session.say(one_line(" ".join(part for part in parts if part)))
+                if (step["id"], step["state"]) not in told_below:
+                    self._session.say(_change(step))
         for line in waiting_lines(run):
             if line not in self._waits:
                 self._waits.add(line)
@@ -127,6 +136,12 @@ class _Lines(_Silent):
         if not self._is_away:
             self._is_away = True
             self._session.warn(f"{error}; waiting for it, the run is not lost")
+
+
+def _change(step: dict[str, Any]) -> str:
+    took = duration(step.get("started_at") or step.get("ready_at"), step.get("ended_at"))
+    parts = [step["id"], step["state"], f"({took})" if took else "", result(step)]
+    return one_line(" ".join(part for part in parts if part))
 
 
 def _watch(session: Session, run: str, shown: _Silent) -> Any:

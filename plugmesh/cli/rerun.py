@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from plugmesh.cli.arguments import HERE, AsJson, Deadline, Priority, RunId, Url
+from plugmesh.cli.arguments import HERE, AsJson, Deadline, RunId, Url
 from plugmesh.cli.flowfile import hand_in, pairs, params_like
 from plugmesh.cli.moments import later
 from plugmesh.cli.routes import at
@@ -49,8 +49,13 @@ def rerun(
     notify: Annotated[
         list[str] | None, typer.Option(metavar="URL", help="Call this address at its end, not those named for the run.")
     ] = None,
-    timeout_s: Annotated[float | None, typer.Option(min=0.001, help="The longest time that it may take.")] = None,
-    priority: Priority = None,
+    timeout_s: Annotated[
+        float | None, typer.Option(min=0.001, help="Its longest time; the old run's otherwise.")
+    ] = None,
+    priority: Annotated[
+        int | None,
+        typer.Option(min=-100, max=100, help="Steps of runs with a higher one go first; the old run's otherwise."),
+    ] = None,
     deadline: Deadline = None,
     key: Annotated[
         str | None,

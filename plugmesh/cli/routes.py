@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from plugmesh.errors import ConfigurationError
+from plugmesh.errors import ConfigurationError, NotFound
+
+_IDS = {"runs": ("run", "runs"), "dlq": ("dead letter", "dlq ls"), "instances": ("instance", "instances")}
+"""What has an id in which no slash can be, and the command that lists it."""
 
 
 def at(*words: str) -> str:
-    """A path below the API's root."""
+    """A path below the API's root. Raises `NotFound` for what can be no id, such as the name of a flow or a file."""
+    for kind, name in pairwise(words[:2]):
+        if kind in _IDS and (name in {"", ".", ".."} or "/" in name):
+            raise NotFound(f"there is no {_IDS[kind][0]} {name[:120]!r}: `plugmesh {_IDS[kind][1]}` lists them")
     return "".join(f"/{quote(word, safe='', errors='surrogateescape')}" for word in words)
 
 

@@ -126,7 +126,8 @@ def finish(session: Session, run: str, out: Path | None, format: str) -> None:
 
 
 def _accepted(session: Session, accepted: dict[str, Any]) -> None:
-    session.say(f"{accepted['id']} is {accepted['state']}")
+    is_in = "was made before, it is" if accepted.get("repeated") else "is"
+    session.say(f"{accepted['id']} {is_in} {accepted['state']}")
     session.say(f"watch it: plugmesh show {accepted['id']} --follow")
 
 

@@ -52,9 +52,11 @@ def header(run: Mapping[str, Any], now: float | None = None) -> RenderableType:
     queued = duration(run.get("submitted_at"), run.get("started_at"))
     words += [f"queued for {queued}"] if queued and run["started_at"] - run["submitted_at"] >= 1 else []
     words += [f"priority {run['priority']}"] if run.get("priority") else []
+    words += [f"timeout {seconds_text(run['timeout_s'])}"] if run.get("timeout_s") is not None else []
     words += [f"deadline {clock(run['deadline'])}"] if run.get("deadline") is not None else []
     lines = [Text(run_line(dict(run), now=now), style="bold"), Text(one_line(", ".join(words)))]
     lines += [Text(line, style="magenta") for line in _waits_of_the_run(run)]
+    lines += [Text(one_line(f"let it go on: plugmesh resume {run['id']}"))] if run["state"] == "paused" else []
     labels = ", ".join(f"{name}={value}" for name, value in (run.get("labels") or {}).items())
     lines += [Text(one_line(f"labels {labels}"))] if labels else []
     lines += [Text(one_line(line)) for line in _line_of_reruns(run)]

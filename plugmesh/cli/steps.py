@@ -120,7 +120,12 @@ def failed_steps(run: dict[str, Any]) -> list[str]:
 
 def waiting_lines(run: dict[str, Any]) -> list[str]:
     """What an open run waits for, and until when; not what only lasts a moment if all is well."""
-    return [wait_line(run, one) for one in run.get("waits_for") or () if _lasts(run, one)]
+    return [wait_line(run, one) for one in lasting_waits(run)]
+
+
+def lasting_waits(run: dict[str, Any]) -> list[dict[str, Any]]:
+    """What an open run waits for, without what only lasts a moment if all is well."""
+    return [one for one in run.get("waits_for") or () if _lasts(run, one)]
 
 
 def wait_line(run: dict[str, Any], one: dict[str, Any]) -> str:

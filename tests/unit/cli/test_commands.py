@@ -201,6 +201,16 @@ def test_a_run_that_cannot_be_paused_does_not_keep_the_others_from_it(mesh: Mesh
     assert [answer.get("state", answer.get("error", {}).get("code")) for answer in answers] == ["not-found", "paused"]
 
 
+def test_what_can_be_no_id_is_told_in_words_of_the_command(mesh: Mesh) -> None:
+    mesh.answers = {"POST /runs/run-2/cancel": {"id": "run-2", "state": "cancelled"}}
+    done = mesh.cli("cancel", "shop/totals", "run-2", code=4)
+    assert done.stdout == "run-2 is cancelled\n"
+    assert done.stderr == "plugmesh: there is no run 'shop/totals': `plugmesh runs` lists them\n"
+    assert "there is no run 'totals/flow.yaml'" in mesh.cli("rerun", "totals/flow.yaml", code=4).stderr
+    assert "`plugmesh dlq ls` lists them" in mesh.cli("dlq", "show", "a/b", code=4).stderr
+    assert "there is no run '..'" in mesh.cli("show", "..", code=4).stderr
+
+
 def test_one_run_answers_as_the_mesh_does(mesh: Mesh) -> None:
     mesh.answers = {"POST /runs/run-2/resume": {"id": "run-2", "state": "running"}}
     assert json.loads(mesh.cli("resume", "run-2", "--json").stdout) == {"id": "run-2", "state": "running"}
@@ -222,11 +232,13 @@ def test_a_paused_run_shows_why_and_until_when_it_stays(mesh: Mesh) -> None:
         {"state": "parked", "reason": "nobody serves x", "step": "each.0", "steps": 40, "until": 86_400.0},
     ]
     paused = {**RUN, "state": "paused", "reason": reason, "ended_at": None, "priority": 7, "deadline": 4101820200.0}
+    paused["timeout_s"] = 120.0
     mesh.answers = {"GET /runs/run-1": {**paused, "waits_for": waits}, "GET /runs/run-1/steps": {"steps": STEPS}}
     said = mesh.cli("show", "run-1").stdout
     assert "run-1 paused" in said
     assert reason in said
-    assert "priority 7, deadline 2099-12-2" in said
+    assert "priority 7, timeout 2 min 0 s, deadline 2099-12-2" in said
+    assert "let it go on: plugmesh resume run-1" in said
     assert "it waits until 19" in said
     assert "each.0 and 39 more are parked: nobody serves x (until 19" in said
     assert "at work" not in said
@@ -300,7 +312,7 @@ def test_pages_are_followed_to_the_limit(mesh: Mesh) -> None:
     assert [path for _, path, _ in mesh.asked] == ["/runs?limit=1000", "/runs?cursor=c&limit=500"]
 
 
-@pytest.mark.parametrize("word", ["run-\udcff", "../../etc", "a b", "%2e%2e", "\x00"])
+@pytest.mark.parametrize("word", ["run-\udcff", "..%2fetc", "a b", "%2e%2e", "\x00"])
 def test_no_word_becomes_another_path_or_a_traceback(mesh: Mesh, word: str) -> None:
     mesh.cli("show", word, code=4)
     assert mesh.asked[-1][1].count("/") == 2
