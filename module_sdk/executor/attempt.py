@@ -119,7 +119,7 @@ class Attempt:
             self._given,
             self._finish,
             inputs=self._runner.inputs,
-            store=self._store,
+            store=self._runner.store,
             key=self._key,
             workspace=self._workspace,
             context=self._context,

@@ -11,7 +11,7 @@ import pytest_asyncio
 
 from plugmesh.contracts.data import DataRef, referenced_keys
 from plugmesh.contracts.flow import Rejects
-from plugmesh.contracts.module import REJECTED
+from plugmesh.contracts.module import REJECTED, Limits
 from plugmesh.data.table import write_table
 from plugmesh.errors import ErrorClass
 from tests.integration.sdk.house import House
@@ -78,6 +78,13 @@ async def test_a_table_that_is_handed_on_is_what_is_left_of_it(house: House) -> 
         "y": ["a", "c"],
         REASON: ["not even"] * 2,
     }
+
+
+async def test_rows_that_are_left_are_no_output(house: House) -> None:
+    ref = house.table({"x": [1, *range(0, 400, 2)], "y": ["y" * 1000] * 201})
+    assign = await house.assign("r.halved", {"rows": [ref]}, limits=Limits(output_bytes=50_000))
+    done = await house.done(assign)
+    assert house.read(done.outputs["out"]).num_rows == 200
 
 
 async def test_a_stream_is_read_again_without_the_rows(house: House) -> None:
