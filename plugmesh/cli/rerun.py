@@ -13,7 +13,7 @@ from plugmesh.cli.moments import later
 from plugmesh.cli.routes import at
 from plugmesh.cli.run import TableFormat, finish
 from plugmesh.cli.session import Session
-from plugmesh.cli.submitting import submit, uploader
+from plugmesh.cli.submitting import key_of, submit, uploader
 from plugmesh.errors import ConfigurationError
 
 
@@ -71,6 +71,7 @@ def rerun(
     with Session(url, as_json) as session:
         if sum(map(bool, (from_steps, only, start))) > 1:
             raise ConfigurationError("--from, --only and --start ask for different things: choose one of them")
+        key = key_of(session, key)
         request = {
             "from": "start" if start else from_steps,
             "only": only,
@@ -83,7 +84,7 @@ def rerun(
             "deadline": None if deadline is None else later(deadline, session.runtime.wall(), "--deadline"),
         }
         asked = {name: value for name, value in request.items() if value not in (None, [], {})}
-        accepted = submit(session, asked, key or session.runtime.new_id("key"), at("runs", run, "rerun"))
+        accepted = submit(session, asked, key, at("runs", run, "rerun"))
         session.warnings(accepted["warnings"])
         if follow_run or out is not None:
             session.say(f"{accepted['id']} is accepted: {reused(accepted)}")

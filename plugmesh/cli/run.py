@@ -18,7 +18,7 @@ from plugmesh.cli.outputs import save_outputs, show_outputs
 from plugmesh.cli.routes import at
 from plugmesh.cli.session import Session
 from plugmesh.cli.steps import ENDED, failed_steps, run_line, steps_table
-from plugmesh.cli.submitting import Asked, read_lines, request_of, submit, submit_each
+from plugmesh.cli.submitting import Asked, key_of, read_lines, request_of, submit, submit_each
 from plugmesh.errors import ConfigurationError
 
 _REFUSALS_SHOWN = 10
@@ -90,12 +90,12 @@ def run(
     with Session(url, as_json, flow_file=flow) as session:
         if each is not None and out is not None:
             raise ConfigurationError("--out saves the outputs of one run, and --each makes many: leave one of them out")
+        key = key_of(session, key)
         labels = pairs(label or (), "--label")
         end = None if deadline is None else later(deadline, session.runtime.wall(), "--deadline")
         asked = Asked(input or (), param or (), labels, notify or (), timeout_s, strict, priority, end)
         lines = None if each is None else read_lines(each)
         request = request_of(session, find_flow(flow), asked)
-        key = key or session.runtime.new_id("key")
         if lines is not None:
             _finish_each(session, submit_each(session, request, lines, key), follow_run)
             return

@@ -17,6 +17,7 @@ from plugmesh.cli.session import Session
 from plugmesh.cli.transfer import upload
 from plugmesh.errors import ConfigurationError, NotFound
 
+KEY_LENGTH = 200
 BATCH_RUNS = 1000
 BATCH_BYTES = 4 * 1024 * 1024
 """One request of a batch has at most so many runs, and about so many bytes."""
@@ -64,6 +65,20 @@ def uploader(session: Session) -> Upload:
             return upload(session.client, name, path, progress)
 
     return store
+
+
+def key_of(session: Session, given: str | None) -> str:
+    """The idempotency key of a request: the one that was given, else a new one. Raises `ConfigurationError`.
+
+    An empty one is a variable that was not set rather than a wish for a second run.
+    """
+    if given is None:
+        return session.runtime.new_id("key")
+    if not 1 <= len(given) <= KEY_LENGTH or not given.isascii() or not given.isprintable():
+        raise ConfigurationError(
+            f"--key {given[:80]!r} cannot be a key: it has 1 to {KEY_LENGTH} letters (a to z), digits and signs"
+        )
+    return given
 
 
 def submit(session: Session, request: Mapping[str, Any], key: str, path: str = "/runs") -> Any:

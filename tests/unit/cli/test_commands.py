@@ -201,6 +201,13 @@ def test_a_run_that_cannot_be_paused_does_not_keep_the_others_from_it(mesh: Mesh
     assert [answer.get("state", answer.get("error", {}).get("code")) for answer in answers] == ["not-found", "paused"]
 
 
+@pytest.mark.parametrize("key", ["", "k\u00e4se", "a\nb", "k" * 201])
+def test_what_cannot_be_a_key_is_refused_before_anything_is_sent(mesh: Mesh, key: str) -> None:
+    for words in (("run", "shop/totals"), ("rerun", "run-1")):
+        assert "cannot be a key: it has 1 to 200 letters" in mesh.cli(*words, "--key", key, code=2).stderr
+    assert mesh.asked == []
+
+
 def test_what_can_be_no_id_is_told_in_words_of_the_command(mesh: Mesh) -> None:
     mesh.answers = {"POST /runs/run-2/cancel": {"id": "run-2", "state": "cancelled"}}
     done = mesh.cli("cancel", "shop/totals", "run-2", code=4)
