@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
 from modules.csv_lines import PIECE_BYTES, BadLine, GoodLines
 
 _SAMPLE_CHARS = 2000
+_ESCAPED_SURROGATE = b"\\ud"
+
+
+class _Twice(Exception):
+    """A key stands twice in an object."""
 
 
 class GoodObjects:
@@ -53,9 +59,23 @@ def _reason(line: bytes) -> str | None:
     if not line.strip():
         return None
     try:
-        found = json.loads(line)
+        found = json.loads(line, object_pairs_hook=_object)
+        if _ESCAPED_SURROGATE in line.lower():
+            json.dumps(found, ensure_ascii=False).encode()
     except RecursionError:
         return "it is nested too deep"
+    except UnicodeEncodeError:
+        return "it has half of a character (a surrogate without the other one)"
+    except _Twice as error:
+        return f"it has {error.args[0]!r} twice"
     except ValueError as error:
         return f"it is no JSON: {getattr(error, 'msg', error)}"
     return None if isinstance(found, dict) else "it is JSON, but no object"
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Raises `_Twice`: Arrow takes no object that names a key again."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise _Twice(Counter(name for name, _ in pairs).most_common(1)[0][0])
+    return found

@@ -347,6 +347,21 @@ def test_lines_that_are_no_objects_are_left_out_of_jsonl(put: Put, monkeypatch: 
     ]
 
 
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (rb'{"a": "\ud800"}', "it has half of a character (a surrogate without the other one)"),
+        (rb'{"b": {"c": 1, "c": 2}}', "it has 'c' twice"),
+    ],
+)
+def test_an_object_that_arrow_would_not_take_is_rejected(put: Put, line: bytes, reason: str) -> None:
+    said = Reported()
+    content = rb'{"a": "\ud83d\ude00"}' + b"\n" + line + b"\n"
+    table = run(read, None, said, file=put("t.jsonl", content), bad_rows="reject")
+    assert table["a"].to_pylist() == ["😀"]
+    assert [(row["line"], row["_reason"]) for row in said.rejected.to_pylist()] == [(2, reason)]
+
+
 def test_types_are_those_of_the_rows_that_stay(put: Put) -> None:
     table, failed, _ = rejected(put, b"n\n1\n2\0\n\xff\n3\n", columns=["n"])
     assert (table.to_pydict(), failed) == ({"n": [1, 3]}, 2)
