@@ -31,7 +31,8 @@ def plan_redrive(origin: Origin, step: str, port: str, rows: Reference) -> Parts
     parts = plan_rerun(origin, Asked(only=(step, *below)), origin.scope)
     if parts.problems:
         return parts
-    feeds: Mapping[str, Mapping[str, tuple[Reference, ...]]] = {step: {port: (rows,)}}
+    others = parts.feeds.get(step, {})  # what an earlier redrive gave it: these rows were rejected beside that
+    feeds: Mapping[str, Mapping[str, tuple[Reference, ...]]] = {step: {**others, port: (rows,)}}
     elements = {one: numbers for one, numbers in parts.elements.items() if one not in below}
     return replace(parts, feeds=feeds, elements={**elements, name: (int(element),)} if dot else elements)
 

@@ -67,6 +67,13 @@ def test_feeds_of_an_earlier_redrive_are_not_given_again() -> None:
     assert plan_redrive(fed, "c", "p0", ROWS).feeds == {"c": {"p0": (ROWS,)}}
 
 
+def test_another_input_that_an_earlier_redrive_has_fed_keeps_its_rows() -> None:
+    before = DataRef(schema_ipc="", rows=7, fragments=())
+    was = origin("a c b", a=node(), c=node(), b=node("a", "c"))
+    fed = Origin(was.flow, was.scope, was.accepted, feeds={"b": {"p0": (before,), "p1": (before,)}})
+    assert plan_redrive(fed, "b", "p1", ROWS).feeds == {"b": {"p0": (before,), "p1": (ROWS,)}}
+
+
 def test_rows_go_to_tables_that_are_connected() -> None:
     flow = Flow(
         name="f",
