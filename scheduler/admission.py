@@ -75,22 +75,21 @@ class Admission:
             self._full(board.queues.hasty(name), holding)
 
     def _full(self, hasty: list[tuple[RunState, Permit]], holders: list[str]) -> None:
-        """There is no room for those in line who do not want to wait: some leave, others take the holders' places."""
-        for run, permit in hasty:
-            if permit.when_full == "cancel-new":
-                self._cancel(
-                    run, f"{run.turn.removeprefix('waits for its turn: ')}, and {', '.join(holders)} came first"
-                )
+        """There is no room for those in line who do not want to wait: some leave, others take the holders' places. That of
+        a holder which has ended meanwhile is as good as free: nobody has to go for it."""
+        board = self._board
+        holding = [board.runs.get(holder) for holder in holders if shard_of(holder) in board.terms]
+        free = holding.count(None)
+        for run, _ in [one for one in hasty if one[1].when_full == "cancel-new"][free:]:
+            self._cancel(run, f"{run.turn.removeprefix('waits for its turn: ')}, and {', '.join(holders)} came first")
         replacing = [(run, permit) for run, permit in hasty if permit.when_full == "cancel-running"]
         limit = max((permit.limit for _, permit in replacing), default=1)
         newest = [run for run, _ in replacing[-limit:]]
         for run, _ in replacing[:-limit]:
             self._cancel(run, f"replaced by {newest[-1].id}")
-        mine = [holder for holder in holders if shard_of(holder) in self._board.terms]
-        for holder, new in zip(mine, newest, strict=False):
-            old = self._board.runs.get(holder)
-            if old is not None:  # else it has ended meanwhile, and its place is as good as free
-                self._cancel(old, f"replaced by {new.id}")
+        going = sorted((run for run in holding if run is not None), key=lambda run: run.state is not State.CANCELLING)
+        for old, new in zip(going, newest[free:], strict=False):
+            self._cancel(old, f"replaced by {new.id}")
 
     def _cancel(self, run: RunState, reason: str) -> None:
         if not run.ended:

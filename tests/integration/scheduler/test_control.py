@@ -249,6 +249,35 @@ async def test_a_holder_that_has_ended_meanwhile_is_not_replaced_by_cancelling_a
     await wait_until(lambda: under_way(mesh) == {second, third})
 
 
+async def test_a_holder_that_is_being_cancelled_anyhow_is_the_one_that_is_replaced(mesh):
+    instance = await mesh.instance(slots=4, answer="accept")
+    limit = Permit(name="nightly", limit=2, when_full="cancel-running")
+    first, second = [await mesh.submit(chain(1), permit=limit) for _ in range(2)]
+    await wait_until(lambda: len(instance.assigned) == 2)
+    await mesh.cancel(second)
+    third = await mesh.submit(chain(1), permit=limit)
+    message = next(message for message in instance.assigned if message.run == second)
+    mesh.engine._admission.look_again()
+    instance.send(message, Returned(**instance.who(message), reason="cancelled"))
+    await wait_until(lambda: under_way(mesh) == {first, third})
+
+
+async def test_a_new_run_is_not_cancelled_for_one_that_has_ended_meanwhile(mesh):
+    instance = await mesh.instance(slots=4, answer="accept")
+    limit = Permit(name="nightly", limit=1, when_full="cancel-new")
+    first = await mesh.submit(chain(1), permit=limit)
+    await wait_until(lambda: len(instance.assigned) == 1)
+    mesh.engine._admission.wake = lambda: None  # its answers come when this test says so
+    second = await mesh.submit(chain(1), permit=limit)
+    instance.done(instance.assigned[0])
+    assert (await mesh.ended(first)).state == "succeeded"
+    mesh.engine._put(Given(holders={("default", "nightly"): [first]}))
+    await wait_until(lambda: not mesh.engine.inbox)
+    del mesh.engine._admission.wake
+    mesh.engine._admission.look_again()
+    await wait_until(lambda: under_way(mesh) == {second})
+
+
 async def test_a_run_in_line_that_is_cancelled_leaves_no_permit(mesh):
     first = await mesh.submit(chain(1), permit=ONE_AT_A_TIME)
     await wait_until(lambda: first in under_way(mesh))
