@@ -5,7 +5,7 @@ Pure but for what `Work` does. Calling the function is the executor's part: `Cal
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from module_sdk.errors import TooManyRejected, error_class_of
@@ -84,12 +84,16 @@ class Work(Protocol[T_co]):
 
 
 class Calls(Generic[T]):
-    """The calls of one attempt: as long as `asked` is not None, call the function with it and say what came of it."""
+    """The calls of one attempt: as long as `asked` is not None, call the function with it and say what came of it.
 
-    def __init__(self, work: Work[T], prepared: Prepared) -> None:
-        self._calls = _calls(work, prepared)
-        self.asked: Prepared | None = next(self._calls)
+    Nearly always there is one call: `first` makes the result of what it returned, and `work` is asked for nothing.
+    """
+
+    def __init__(self, first: Callable[[Any, Prepared], T], work: Callable[[], Work[T]], prepared: Prepared) -> None:
+        self._first, self._work, self._prepared = first, work, prepared
+        self._calls: Generator[Prepared, Any, T] | None = None
         self._result: list[T] = []
+        self.asked: Prepared | None = prepared
 
     @property
     def result(self) -> T:
@@ -98,14 +102,30 @@ class Calls(Generic[T]):
 
     def returned(self, value: Any) -> None:
         """Raises what is wrong with it."""
+        if self._calls is not None:
+            self._tell(self._calls, value)
+            return
         try:
-            self.asked = self._calls.send(value)
+            self._result.append(self._first(value, self._prepared))
+        except DataError as error:
+            self.failed(error)
+        else:
+            self.asked = None
+
+    def _tell(self, calls: Generator[Prepared, Any, T], value: Any) -> None:
+        try:
+            self.asked = calls.send(value)
         except StopIteration as end:
             self.asked = None
-            self._result = [end.value]
+            self._result.append(end.value)
 
     def failed(self, error: Exception) -> None:
         """Raises `error`, if there is nothing else to be done about it."""
+        if self._calls is None:
+            if not isinstance(error, DataError):
+                raise error
+            self._calls = _calls(self._work(), self._prepared)
+            next(self._calls)
         if isinstance(error, StopIteration):  # a generator cannot be told of one
             raise error
         self.asked = self._calls.throw(error)

@@ -117,7 +117,7 @@ class Harness:
         fingerprint = partial(fingerprint_of, inputs)
         context = Context(self.workspace, params=params, reports=self.reports, fingerprint=fingerprint)
         work = TrialWork(self, inputs, params, context)
-        calls = Calls(work, work.prepare(inputs))
+        calls = Calls(work.finish, lambda: work, work.prepare(inputs))
         while (asked := calls.asked) is not None:
             try:
                 returned = self._called(asked)

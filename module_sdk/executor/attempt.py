@@ -63,6 +63,7 @@ class Attempt:
         self._alone, self._teller, self._on_artifact = alone, teller, on_artifact
         self._nonce = ""
         self._keys: list[str] = []
+        self._finished = 0
         self._workspace: Workspace | None = None
         self._context: Context | None = None
         self._reports: Reports | None = None
@@ -111,9 +112,13 @@ class Attempt:
 
     def calls(self, prepared: Prepared) -> Calls[Done]:
         """The calls of the function: usually one; their result is the attempt's."""
+        return Calls(self._finish, self._work, prepared)
+
+    def _work(self) -> AttemptWork:
+        """What is done around further calls."""
         assert self._caller is not None
         assert self._workspace is not None
-        work = AttemptWork(
+        return AttemptWork(
             self.assign,
             self._caller,
             self._given,
@@ -126,7 +131,6 @@ class Attempt:
             rejected=self._rejects,
             reports=self._reports,
         )
-        return Calls(work, prepared)
 
     def _rejects(self) -> Rejected:
         """Made when it is first asked for: most attempts reject nothing, and are short."""
@@ -155,13 +159,14 @@ class Attempt:
             reports=self._reports,
         )
 
-    def _finish(self, returned: Any, prepared: Prepared, handed: Handed, again: int) -> Done:
-        """Check and write what the function returned; `again`: how often that was begun before."""
+    def _finish(self, returned: Any, prepared: Prepared, handed: Handed | None = None) -> Done:
+        """Check and write what the function returned to a call with these inputs (`None`: all that was given)."""
         assert self._caller is not None
         assert self._workspace is not None
         collected = self._caller.collect(returned, prepared, self._workspace)
-        key = partial(self._key_again, again) if again else self._key
-        outputs = Outputs(self._store, self._caller, self.assign, handed, key)
+        key = partial(self._key_again, self._finished) if self._finished else self._key
+        self._finished += 1
+        outputs = Outputs(self._store, self._caller, self.assign, handed or self._given, key)
         written = outputs.write(collected)
         if self._rejected is not None or self.assign.rejected:
             self._add_rejected(written)

@@ -21,7 +21,7 @@ from plugmesh.contracts.module import ModuleKind
 from plugmesh.objects.port import ObjectStore
 
 Handed = Mapping[str, Sequence[Given]]
-Finish = Callable[[Any, Prepared, Handed, int], Done]
+Finish = Callable[[Any, Prepared, Handed], Done]
 
 
 @dataclass(slots=True)
@@ -59,11 +59,9 @@ class AttemptWork:
         self._workspace, self._context = workspace, context
         self._rejected, self._reports = rejected, reports
         self._rows: TableRows | None = None
-        self._finished = 0
 
     def finish(self, returned: Any, prepared: Prepared) -> Done:
-        self._finished += 1
-        return self._finish(returned, prepared, self._handed, self._finished - 1)
+        return self._finish(returned, prepared, self._handed)
 
     def row_input(self) -> TableRows | None:
         self._rows = self._rows or self._row_input()
