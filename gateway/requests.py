@@ -20,6 +20,8 @@ Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 
 Priority = Annotated[int | None, Field(ge=-PRIORITY_LIMIT, le=PRIORITY_LIMIT, strict=True)]
 
+Timeout = Annotated[float | None, Field(gt=0, le=10 * 365 * 86_400.0, allow_inf_nan=False, strict=True)]
+"""Seconds; as long as a flow file can say."""
 _LATEST = 1e11
 _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 
@@ -99,7 +101,7 @@ class RunRequest(BaseModel):
     flow: dict[str, Any] | str
     inputs: dict[str, Any] = Field(default_factory=dict)
     params: dict[str, JsonValue] = Field(default_factory=dict)
-    timeout_s: float | None = Field(default=None, gt=0, allow_inf_nan=False, strict=True)
+    timeout_s: Timeout = None
     labels: dict[Name, Label] = Field(default_factory=dict, max_length=64)
     strict: bool = Field(default=False, strict=True)
     notify: list[NotifyRequest] = Field(default_factory=list, max_length=MOST_NOTIFY)
@@ -133,7 +135,7 @@ class RerunRequest(BaseModel):
     only: list[StepName] = Field(default_factory=list, max_length=_MOST_STEPS)
     inputs: dict[str, Any] = Field(default_factory=dict)
     params: dict[str, JsonValue] = Field(default_factory=dict)
-    timeout_s: float | None = Field(default=None, gt=0, allow_inf_nan=False, strict=True)
+    timeout_s: Timeout = None
     labels: dict[Name, Label] | None = Field(default=None, max_length=64)
     notify: list[NotifyRequest] | None = Field(default=None, max_length=MOST_NOTIFY)
     priority: Priority = None

@@ -16,6 +16,8 @@ Namespace = Annotated[str | None, typer.Option(help="In this namespace; `default
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="The run's id.")]
 StepId = Annotated[str, typer.Argument(metavar="STEP", help="The step: a node's name, or NODE.3 of a mapped node.")]
 PortName = Annotated[str, typer.Argument(metavar="PORT", help="The output port.")]
+TIMEOUT_MOST_S = 10 * 365 * 86_400.0
+"""What a run's timeout cannot be longer than, in a flow file and over HTTP, too."""
 Priority = Annotated[
     int | None, typer.Option(min=-100, max=100, help="Steps of runs with a higher one go first; the flow's otherwise.")
 ]

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from plugmesh.cli.arguments import HERE, AsJson, Deadline, RunId, Url
+from plugmesh.cli.arguments import HERE, TIMEOUT_MOST_S, AsJson, Deadline, RunId, Url
 from plugmesh.cli.flowfile import hand_in, pairs, params_like
 from plugmesh.cli.moments import later
 from plugmesh.cli.routes import at
@@ -50,7 +50,7 @@ def rerun(
         list[str] | None, typer.Option(metavar="URL", help="Call this address at its end, not those named for the run.")
     ] = None,
     timeout_s: Annotated[
-        float | None, typer.Option(min=0.001, help="Its longest time; the old run's otherwise.")
+        float | None, typer.Option(min=0.001, max=TIMEOUT_MOST_S, help="Its longest time; the old run's otherwise.")
     ] = None,
     priority: Annotated[
         int | None,

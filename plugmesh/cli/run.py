@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from plugmesh.cli.arguments import HERE, AsJson, Deadline, Priority, RunId, Url, Yes
+from plugmesh.cli.arguments import HERE, TIMEOUT_MOST_S, AsJson, Deadline, Priority, RunId, Url, Yes
 from plugmesh.cli.exits import ExitCode
 from plugmesh.cli.flowfile import find_flow, pairs, read_flow
 from plugmesh.cli.follow import follow
@@ -67,7 +67,9 @@ def run(
     notify: Annotated[
         list[str] | None, typer.Option(metavar="URL", help="Call this address when the run has ended.")
     ] = None,
-    timeout_s: Annotated[float | None, typer.Option(min=0.001, help="The longest time that it may take.")] = None,
+    timeout_s: Annotated[
+        float | None, typer.Option(min=0.001, max=TIMEOUT_MOST_S, help="The longest time that it may take.")
+    ] = None,
     priority: Priority = None,
     deadline: Deadline = None,
     each: Annotated[

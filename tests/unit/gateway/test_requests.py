@@ -16,13 +16,20 @@ from gateway.errors import BadRequest, RequestInvalid
 from gateway.origins import host_name
 from gateway.problems import STATUS, ProblemResponse, of_error
 from gateway.reader.pool import ReaderFailure
-from gateway.requests import RunRequest
+from gateway.requests import RerunRequest, RunRequest
 from gateway.uploads import check_name, check_namespace, media_type_of
 from plugmesh.errors import NotFound, PlugmeshError
 from plugmesh.objects.keys import check_key
 
 RAISED_ELSEWHERE = {"internal", "contract"}
 """Never reach a client as themselves."""
+
+
+@pytest.mark.parametrize("seconds", [0, -1, 1e18, "60", True])
+def test_a_timeout_is_no_longer_than_a_flow_file_can_say(seconds: object) -> None:
+    with pytest.raises(RequestInvalid, match="timeout_s"):
+        read_model(RerunRequest, {"timeout_s": seconds})
+    assert read_model(RerunRequest, {"timeout_s": 10 * 365 * 86_400}).timeout_s == 10 * 365 * 86_400
 
 
 @given(st.text(max_size=300))
