@@ -127,4 +127,5 @@ def test_those_beside_a_step_that_ends_their_process_are_not_convicted_and_do_no
     dying, living = one(dies=True), one(dies=False)
     mesh.finish(dying, "failed")
     mesh.finish(living)
-    assert [found["run"] for found in mesh.json("modules", "shop.beside")["convictions"]] == [dying]
+    convicted = {found["run"] for found in mesh.json("modules", "shop.beside")["convictions"]}
+    assert convicted <= {dying}  # if the other one ended after it, its success has cleared the version

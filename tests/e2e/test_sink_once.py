@@ -1,9 +1,10 @@
 """`sql.write` on a real mesh: each row once, whoever is killed and however often the run is run again."""
 
+import os
 import signal
 import sqlite3
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -53,15 +54,20 @@ def stored(mesh: RealMesh) -> Any:
 @pytest.mark.full
 def test_a_sink_that_is_killed_in_the_middle_has_each_row_once(mesh: RealMesh) -> None:
     run = submitted(mesh)
-    wait_until_sync(lambda: database(mesh).exists() and with_database(mesh, counted) > 0, 60, every_s=0.001)
+    wait_until_sync(database(mesh).exists, 60, every_s=0.001)
 
     def kill_in_the_middle(connection: sqlite3.Connection) -> int:
-        connection.execute("BEGIN IMMEDIATE")  # nobody writes now
-        before = counted(connection)
+        wait_until_sync(lambda: counted(connection) > 0, 60, every_s=0.0005)
         victim = mesh.builtins()
+        executors = [int(child) for child in Path(f"/proc/{victim.pid}/task/{victim.pid}/children").read_text().split()]
+        for executor in executors:
+            os.kill(executor, signal.SIGSTOP)  # nobody writes now
+        before = counted(connection)
         victim.send(signal.SIGKILL)
         wait_until_sync(lambda: not victim.alive)
-        connection.execute("ROLLBACK")
+        for executor in executors:
+            with suppress(ProcessLookupError):
+                os.kill(executor, signal.SIGKILL)
         return before
 
     before = with_database(mesh, kill_in_the_middle)
