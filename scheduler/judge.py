@@ -48,6 +48,7 @@ class Judge:
         self._end_leases(now)
         board.departures.lost(now, self._lose_instance)
         self._placing.park_unserved()
+        self._placing.wait_no_longer()
 
     def _was_stopped(self, now: float) -> bool:
         return now - self._ticked_at > TICK_S + LATE_S

@@ -104,6 +104,7 @@ class Placement:
         self._candidates: dict[Need, tuple[str, tuple[Seat, ...]]] = {}
         self._seats: tuple[Seat, ...] = ()
         self._quarantined: Collection[tuple[str, str]] = frozenset()
+        self._awaited: Collection[tuple[str, str]] = frozenset()
         self._order = 0
 
     def __len__(self) -> int:
@@ -113,9 +114,15 @@ class Placement:
         """Every step in line, in no order."""
         return chain.from_iterable(self._lines.values())
 
-    def roster(self, seats: Iterable[Seat], quarantined: Collection[tuple[str, str]] = frozenset()) -> None:
-        """The instances there are now, and the names and versions of which nobody is given any more."""
-        self._quarantined = quarantined
+    def roster(
+        self,
+        seats: Iterable[Seat],
+        quarantined: Collection[tuple[str, str]] = frozenset(),
+        awaited: Collection[tuple[str, str]] = frozenset(),
+    ) -> None:
+        """The instances there are now, the names and versions that nobody is given any more, and those of them that count
+        when a version is chosen although nobody serves them just now."""
+        self._quarantined, self._awaited = quarantined, awaited
         self._seats = tuple(sorted(seats, key=lambda seat: seat.instance))
         self._candidates.clear()
 
@@ -139,7 +146,7 @@ class Placement:
             name, requirement = parse_reference(need.module)
         except FlowInvalid:
             return None
-        wanted = need.pinned or choose(requirement, _offered(name, self._fitting(name, need)))
+        wanted = need.pinned or choose(requirement, self._choice(name, _offered(name, self._fitting(name, need))))
         return wanted if wanted is not None and (name, wanted) in self._quarantined else None
 
     def unserved(self) -> list[tuple[Line, list[Waiting]]]:
@@ -229,13 +236,18 @@ class Placement:
             return "", ()
         fitting = self._fitting(name, need)
         offered = _offered(name, fitting)
-        version = need.pinned or choose(requirement, offered)
+        version = need.pinned or choose(requirement, self._choice(name, offered))
         if version is not None and (name, version) in self._quarantined:
             usable = {one for one in offered if (name, one) not in self._quarantined}
             version = previous(requirement, version, usable) if need.previous else None
         if version not in offered:
             return "", ()
         return version, tuple(seat for seat in fitting if version in seat.offers[name])
+
+    def _choice(self, name: str, offered: set[str]) -> set[str]:
+        if not self._awaited:
+            return offered
+        return offered | {version for module, version in self._awaited if module == name}
 
     def _fitting(self, name: str, need: Need) -> list[Seat]:
         """Seats with the module and the labels."""

@@ -14,6 +14,7 @@ from plugmesh.state.modules import ModuleSwitch
 from registry.registry import Registry
 from registry.versions import fitting_versions
 from scheduler.assignment import AttemptDefaults, Misfit, failure, make_assign
+from scheduler.awaited import Awaited
 from scheduler.board import Board, need_of
 from scheduler.events import Assigned, ModuleFound, NoModule, Unassignable
 from scheduler.placement import Need, Placed
@@ -41,13 +42,27 @@ class Placing:
         self._runtime, self._board, self._registry = runtime, board, registry
         self._defaults = defaults
         self._unserved_since: dict[Need, float] = {}
+        self._awaited = Awaited()
+        self._waited_for: frozenset[tuple[str, str]] = frozenset()
 
     def refresh(self) -> None:
         """The roster has changed."""
         seats = [seat_of(member, self._registry) for member in self._registry.members().values()]
-        self._board.placement.roster(seats, self._registry.quarantined())
+        self._waited_for = self._look()
+        self._board.placement.roster(seats, self._registry.quarantined(), self._waited_for)
         places = sum(seat.slots + seat.prefetch for seat in seats)
         self._board.window = max(LEAST_WINDOW, min(places, MOST_WINDOW))
+
+    def _look(self) -> frozenset[tuple[str, str]]:
+        quarantined = self._registry.quarantined()
+        served = {one for one in quarantined if one[1] in self._registry.served_versions(one[0])}
+        return self._awaited.look(quarantined, served, self._runtime.now())
+
+    def wait_no_longer(self) -> None:
+        """Where a quarantined version has not come back, others may be used."""
+        if self._waited_for and (given_up := self._waited_for - self._look()):
+            self.refresh()
+            self.unpark(frozenset(name for name, _ in given_up))
 
     def place(self, resting: dict[str, float]) -> None:
         """Send out whatever has someone with credit for it."""

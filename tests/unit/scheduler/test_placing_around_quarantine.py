@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from registry.versions import parse_reference, precedence, previous
+from scheduler.awaited import BACK_WITHIN_S, Awaited
 from scheduler.durations import Durations
 from scheduler.placement import Need, Placement, Seat
 
@@ -52,6 +53,26 @@ def test_what_is_withheld_can_be_told() -> None:
     assert made.withheld(Need("m", pinned="1.0.0")) is None
     assert made.withheld(Need("no module")) is None
     assert made.withheld(Need("other")) is None
+
+
+def test_a_quarantined_version_that_may_come_back_is_waited_for() -> None:
+    made = Placement(Durations())
+    seats, away = [Seat("i-1", 1, 0, {"m": ("1.0.0",)})], {("m", "1.1.0")}
+    made.roster(seats, away, away)
+    assert (made.version(Need("m")), made.withheld(Need("m"))) == ("", "1.1.0")
+    assert made.version(Need("m", previous=True)) == "1.0.0"
+    made.roster(seats, away)
+    assert made.version(Need("m")) == "1.0.0"
+
+
+def test_a_version_is_waited_for_as_long_as_its_instance_may_take_to_come_back() -> None:
+    version, awaited = ("m", "1.1.0"), Awaited()
+    assert awaited.look({version}, set(), 0.0) == {version}
+    assert awaited.look({version}, {version}, 9.0) == {version}
+    assert awaited.look({version}, set(), 9.0 + BACK_WITHIN_S - 1) == {version}
+    assert awaited.look({version}, set(), 9.0 + BACK_WITHIN_S) == set()
+    assert awaited.look({version}, {version}, 100.0) == {version}
+    assert awaited.look(set(), {version}, 100.0) == set()
 
 
 @given(references, st.sets(versions, min_size=1), st.sets(versions), st.none() | versions, st.booleans())
