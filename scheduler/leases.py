@@ -14,7 +14,7 @@ class Held:
     """One attempt that is out. It must be accepted by `accept_by`, then renewed before `until`.
 
     `patient`: it is a sink that is not idempotent, so only its lease decides that it is lost. `alone`: its instance gets
-    nothing else meanwhile.
+    nothing else meanwhile. `taken_over`: another scheduler has sent it, and nobody knows here whether it was accepted.
     """
 
     message: Assign
@@ -23,6 +23,7 @@ class Held:
     until: float | None = None
     assigned_at: float = 0.0
     alone: bool = False
+    taken_over: bool = False
 
     @property
     def instance(self) -> str:
@@ -73,11 +74,12 @@ class Leases:
         return [held for held in self._held.values() if (held.message.module, held.message.version) in versions]
 
     def assign(
-        self, message: Assign, now: float, *, patient: bool, alone: bool = False, accept_s: float = ACCEPT_S
+        self, message: Assign, now: float, *, patient: bool, alone: bool = False, taken_over: bool = False
     ) -> None:
-        """An attempt is sent out."""
+        """An attempt is sent out. One that was taken over has a whole lease to be heard of."""
         attempt = message.attempt
-        self._held[attempt] = Held(message, patient, now + accept_s, assigned_at=now, alone=alone)
+        accept_by = now + (LEASE_S if taken_over else ACCEPT_S)
+        self._held[attempt] = Held(message, patient, accept_by, assigned_at=now, alone=alone, taken_over=taken_over)
         self._by_instance.setdefault(message.instance, set()).add(attempt)
         self._by_namespace[message.namespace] += 1
         if alone:
@@ -118,7 +120,7 @@ class Leases:
         reasons: dict[str, str] = {}
         for attempt, held in self._held.items():
             if held.accept_by is not None and held.accept_by <= now:
-                reasons[attempt] = f"instance {held.instance} did not accept it in time"
+                reasons[attempt] = _silent(held)
             elif held.until is not None and held.until <= now:
                 reasons[attempt] = f"its lease ended: instance {held.instance} was not heard of for {LEASE_S:.0f} s"
         return reasons
@@ -142,3 +144,9 @@ class Leases:
                 held.accept_by = max(held.accept_by, now + ACCEPT_S)
             if held.until is not None:
                 held.until = max(held.until, now + LEASE_S)
+
+
+def _silent(held: Held) -> str:
+    if held.taken_over:
+        return f"instance {held.instance} was not heard of for {LEASE_S:.0f} s since a scheduler took the run over"
+    return f"instance {held.instance} did not accept it in time"

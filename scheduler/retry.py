@@ -22,6 +22,14 @@ def delay_s(policy: RetryPolicy, failures: int, error: StepError, jitter: float)
     return ceiling * jitter if policy.jitter else ceiling
 
 
+def without_time(error: StepError, policy: RetryPolicy) -> StepError:
+    """The error of a step for which there would have been another try, but no time."""
+    total = "" if policy.total_s is None else f" of {policy.total_s:g} s"
+    return error.model_copy(
+        update={"message": f"{error.message} (no time for another try: retry.total{total} is over)"}
+    )
+
+
 def left_s(policy: RetryPolicy | None, ready_at: float | None, at: float) -> float | None:
     """Seconds that all tries of a step may still take together (at most 0: none); `None` without such a limit."""
     if policy is None or policy.total_s is None:

@@ -116,6 +116,14 @@ class RunState:
         """How many parents of a node have not succeeded yet."""
         return self._unmet[node]
 
+    @property
+    def time_over(self) -> str:
+        """What to say when the run's time is over."""
+        ends = None if self.started_at is None or self.timeout_s is None else self.started_at + self.timeout_s
+        if ends is not None and self.deadline == ends:
+            return f"it took longer than its timeout of {self.timeout_s:g} s"
+        return "its deadline is over"
+
     def node_of(self, step_id: str) -> PlanNode:
         """The node that a step belongs to. Raises `KeyError` for a step that is not in the flow."""
         return self.plan.nodes[self.plan.by_name[step_id.partition(".")[0]]]

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import partial
 
 from plugmesh.bus.port import EARLIEST, Bus, Delivery, Subscription
-from plugmesh.contracts.messages import LEASE_S, RESULTS
+from plugmesh.contracts.messages import RESULTS
 from plugmesh.contracts.run import SHARDS, StepState
 from plugmesh.contracts.run import RunState as State
 from plugmesh.errors import PlugmeshError
@@ -142,7 +142,7 @@ class Shards:
             return
         alone = step.losses >= ALONE_AFTER
         self._board.leases.assign(
-            message, self._runtime.now(), patient=is_patient(contract), alone=alone, accept_s=LEASE_S
+            message, self._runtime.now(), patient=is_patient(contract), alone=alone, taken_over=True
         )
         member = self._registry.members().get(message.instance)
         held = self._board.leases.get(message.attempt)

@@ -170,7 +170,8 @@ def _attempt_failed(walk: Walk, event: AttemptFailed) -> None:
     if delay is None or (left is not None and delay >= left):
         kept = None if event.rejected is None else {REJECTED: event.rejected}
         told = {"stats": event.stats, "log": event.log, "artifacts": event.artifacts, "outputs": kept}
-        walk.fail_step(step, event.error, failures=failures, **told)
+        error = event.error if delay is None else retry.without_time(event.error, policy)
+        walk.fail_step(step, error, failures=failures, **told)
         return
     walk.change(AttemptChange(step.id, step.epoch, AttemptState.FAILED, walk.at, *outcome))
     until = walk.at + delay
@@ -263,7 +264,7 @@ def _go_on(walk: Walk, step: Step) -> None:
 def _run_timed_out(walk: Walk, event: RunTimedOut) -> None:
     if walk.run.state is State.CANCELLING:
         return  # it ends as cancelled, once its attempts have stopped
-    reason = "the run's own time is over"
+    reason = walk.run.time_over
     for step in [step for step in walk.run.steps.values() if step.live]:
         walk.change(AttemptChange(step.id, step.epoch, AttemptState.FAILED, walk.at, step.instance, reason))
     walk.change(RunChange(State.TIMED_OUT, walk.at, reason=reason))

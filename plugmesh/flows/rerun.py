@@ -179,7 +179,10 @@ class _Planning:
         for name in self.order:
             self.fates[name] = decide(name)
         if not self.problems and Fate.AGAIN not in self.fates.values():
-            message = "nothing would run again, all of its steps are taken over: say from which step, or from the start"
+            message = (
+                "nothing would run again, all of its steps are taken over: say from which step (`from: [STEP]`, --from STEP), "
+                'or from the start (`from: "start"`, --start)'
+            )
             self.problems.append(Obstacle("from", message))
 
     def _from(self, name: str) -> Fate:

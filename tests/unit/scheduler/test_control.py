@@ -147,6 +147,8 @@ def test_the_time_of_a_run_counts_from_its_beginning_and_its_deadline_from_the_f
     late = Run("r", 0, compile_plan(PAIR), timeout_s=10.0, deadline=30.0)
     advance(late, Begin(25.0))
     assert late.deadline == 30.0
+    advance(late, RunTimedOut(30.0))
+    assert late.reason == "its deadline is over"
 
 
 @given(flows(), st.integers(0, 2**32))
@@ -290,6 +292,7 @@ def test_no_try_begins_after_the_time_of_all_of_them() -> None:
     run = trying(RetryPolicy(attempts=9, delay_s=10.0, max_delay_s=10.0, total_s=6.0))
     failed(run, TRANSIENT, at=2.5)  # ready since 1; the next one at 7.5
     assert run.state is RunState.FAILED
+    assert str(run.reason).endswith("try again (no time for another try: retry.total of 6 s is over)")
     enough = trying(RetryPolicy(attempts=9, delay_s=10.0, max_delay_s=10.0, total_s=7.0))
     failed(enough, TRANSIENT, at=2.5)
     assert enough.steps["a"].state is StepState.WAITING

@@ -221,13 +221,19 @@ def test_a_cancel_with_nothing_running_ends_at_once() -> None:
 
 
 def test_a_run_out_of_time_ends_at_once_and_stops_its_attempts() -> None:
-    run = begun(CHAIN)
+    run = new_run(CHAIN)
+    run.timeout_s = 1.5
+    advance(run, Begin(1.0))
     assign(run, "a")
     outcome = advance(run, RunTimedOut(3.0))
     assert run.state.value == "timed_out"
     assert any(isinstance(effect, Stop) for effect in outcome.effects)
     (attempt,) = [change for change in outcome.changes if isinstance(change, AttemptChange)]
-    assert (attempt.epoch, attempt.instance, attempt.reason) == (1, "i", "the run's own time is over")
+    assert (attempt.epoch, attempt.instance, attempt.reason) == (
+        1,
+        "i",
+        "it took longer than its timeout of 1.5 s",
+    )
     assert not run.steps
 
 
