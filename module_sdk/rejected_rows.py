@@ -28,7 +28,7 @@ def text_of(reason: Any) -> str:
 
 def as_number(value: Any) -> Any:
     """A whole number of any library, such as the sum of a mask, as Python's; anything else as it is."""
-    if isinstance(value, bool) or not hasattr(value, "__index__") or getattr(value, "shape", ()):
+    if isinstance(value, bool) or not hasattr(value, "__index__") or getattr(value, "shape", None):
         return value
     try:
         return index(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -23,6 +24,12 @@ Priority = Annotated[
 ]
 Deadline = Annotated[
     str | None, typer.Option(metavar="TIME", help="It ends then, begun or not: +2h, 2026-12-24T18:30Z, 18:30.")
+]
+FollowRun = Annotated[
+    bool, typer.Option("--follow/--no-follow", "-f", help="Wait for its end, and show how it goes and its outputs.")
+]
+SaveTo = Annotated[
+    Path | None, typer.Option("--out", metavar="DIR", help="Save the outputs to this folder; waits for the end.")
 ]
 Limit = Annotated[int, typer.Option(min=1, max=100_000, help="At most so many.")]
 HERE = DEFAULT_URL

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from plugmesh.cli.arguments import HERE, TIMEOUT_MOST_S, AsJson, Deadline, RunId, Url
+from plugmesh.cli.arguments import HERE, TIMEOUT_MOST_S, AsJson, Deadline, FollowRun, RunId, SaveTo, Url
 from plugmesh.cli.flowfile import hand_in, pairs, params_like
 from plugmesh.cli.moments import later
 from plugmesh.cli.routes import at
@@ -36,12 +35,8 @@ def rerun(
     param: Annotated[
         list[str] | None, typer.Option("--param", "-p", metavar="NAME=VALUE", help="Another param than it had.")
     ] = None,
-    follow_run: Annotated[
-        bool, typer.Option("--follow/--no-follow", "-f", help="Wait for its end, and show how it goes and its outputs.")
-    ] = False,
-    out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Save the outputs to this folder; waits for the end.")
-    ] = None,
+    follow_run: FollowRun = False,
+    out: SaveTo = None,
     format: Annotated[TableFormat, typer.Option(help="Format of saved tables.")] = TableFormat.PARQUET,
     label: Annotated[
         list[str] | None, typer.Option("--label", "-l", metavar="NAME=VALUE", help="A label, in place of those it had.")

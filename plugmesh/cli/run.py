@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from plugmesh.cli.arguments import HERE, TIMEOUT_MOST_S, AsJson, Deadline, Priority, RunId, Url, Yes
+from plugmesh.cli.arguments import HERE, TIMEOUT_MOST_S, AsJson, Deadline, FollowRun, Priority, RunId, SaveTo, Url, Yes
 from plugmesh.cli.exits import ExitCode
 from plugmesh.cli.flowfile import find_flow, pairs, read_flow
 from plugmesh.cli.follow import follow
@@ -53,12 +53,8 @@ def run(
         ),
     ] = None,
     param: Annotated[list[str] | None, typer.Option("--param", "-p", metavar="NAME=VALUE", help="A param.")] = None,
-    follow_run: Annotated[
-        bool, typer.Option("--follow/--no-follow", "-f", help="Wait for its end, and show how it goes and its outputs.")
-    ] = False,
-    out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Save the outputs to this folder; waits for the end.")
-    ] = None,
+    follow_run: FollowRun = False,
+    out: SaveTo = None,
     format: Annotated[TableFormat, typer.Option(help="Format of saved tables.")] = TableFormat.PARQUET,
     strict: Annotated[bool, typer.Option(help="Refuse a flow with modules that nobody serves.")] = False,
     label: Annotated[

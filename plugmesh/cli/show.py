@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -11,7 +10,7 @@ from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from plugmesh.cli.arguments import HERE, AsJson, RunId, Url
+from plugmesh.cli.arguments import HERE, AsJson, RunId, SaveTo, Url
 from plugmesh.cli.exits import ExitCode
 from plugmesh.cli.outputs import show_outputs
 from plugmesh.cli.routes import at, step_at
@@ -41,9 +40,7 @@ def show(
         str | None, typer.Option(metavar="STEP", help="One step, with its attempts, errors and artifacts.")
     ] = None,
     timeline: Annotated[bool, typer.Option("--timeline", help="When each step waited and when it ran.")] = False,
-    out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Save the outputs to this folder; waits for the end.")
-    ] = None,
+    out: SaveTo = None,
     format: Annotated[TableFormat, typer.Option(help="Format of saved tables.")] = TableFormat.PARQUET,
     as_json: AsJson = False,
     url: Url = HERE,
