@@ -251,6 +251,7 @@ def test_settings_are_changed_and_put_back(command: Command, shop: Path) -> None
     assert "rows_default" in command.cli("settings", "set", "rows_defalut", "5", code=4).stderr
 
 
+@pytest.mark.full
 def test_a_step_is_replayed_and_compared(shared_mesh: RealMesh, run: str, failed: str, shop: Path) -> None:
     said = shared_mesh.cli("replay", run, "dear").stdout
     assert "the same as the accepted output" in said

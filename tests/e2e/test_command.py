@@ -75,6 +75,7 @@ def test_a_run_gets_the_very_file_that_was_handed_in(shared_mesh: RealMesh, shop
     assert shared_mesh.finish(second)["outputs"]["dear"]["rows"] == 1
 
 
+@pytest.mark.full
 def test_lists_are_tables_and_json(shared_mesh: RealMesh, shop: Path) -> None:
     run = shared_mesh.json("run", "totals.yaml", "-i", "orders=orders.csv", "--follow")["id"]
     assert run in shared_mesh.cli("runs", "--flow", "totals").stdout
@@ -167,6 +168,7 @@ def test_ctrl_c_leaves_the_run_alone_and_exits_with_130(shared_mesh: RealMesh, s
     assert "the run goes on" in shared_mesh.said_last()
 
 
+@pytest.mark.full
 def test_a_follower_waits_for_a_mesh_that_is_started_again(make_mesh: object, mesh: RealMesh) -> None:
     (mesh.folder / "parks.yaml").write_text(flow_of("comes.later"))
     process = mesh.start("run", "parks.yaml", "--follow")

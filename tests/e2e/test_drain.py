@@ -102,6 +102,7 @@ def begun(gate: Path) -> bool:
     return Path(f"{gate}.begun").exists()
 
 
+@pytest.mark.full
 def test_a_server_that_is_asked_to_stop_takes_no_new_runs_and_finishes_what_it_has(
     make_mesh: MakeMesh, tmp_path: Path
 ) -> None:

@@ -68,6 +68,7 @@ def test_modules_work_on_while_the_server_is_killed_and_started_again(mesh: Real
     assert len(begun(gate)) == 1, "the module was not disturbed"
 
 
+@pytest.mark.full
 def test_a_step_that_ends_while_the_server_is_away_counts(mesh: RealMesh) -> None:
     serve_slow(mesh)
     gate = mesh.folder / "gate"
@@ -80,6 +81,7 @@ def test_a_step_that_ends_while_the_server_is_away_counts(mesh: RealMesh) -> Non
     assert len(begun(gate)) == 1
 
 
+@pytest.mark.full
 def test_the_built_in_modules_are_adopted_and_never_doubled(mesh: RealMesh) -> None:
     builtins = mesh.builtins()
     for _ in range(2):
@@ -136,6 +138,7 @@ def test_a_second_signal_ends_the_mesh_without_waiting_for_its_steps(mesh: RealM
     assert mesh.show(run)["state"] == "running", "it goes on when the lease of its step has ended"
 
 
+@pytest.mark.full
 def test_open_runs_go_on_after_a_stop_and_a_start(mesh: RealMesh) -> None:
     run = mesh.submit(flow_of("to.come"))
     mesh.wait_for_step(run, "it", "parked")

@@ -113,6 +113,7 @@ def test_a_changed_file_takes_over_while_the_step_of_the_one_before_finishes(mes
     assert len(Path(f"{gate}.begun").read_text().split()) == 1
 
 
+@pytest.mark.full
 def test_files_that_came_or_went_while_no_server_was_there_are_seen_by_the_next(mesh: RealMesh, folder: Path) -> None:
     (folder / "goes.py").write_text(greet("is.going"))
     until(mesh, lambda: "is.going" in mesh.module_names())

@@ -33,6 +33,7 @@ async def test_a_run_of_ten_thousand_nodes_is_taken_shown_and_cancelled(house: H
     assert [command.run for command in house.intake.commands] == [run]
 
 
+@pytest.mark.full
 async def test_ten_thousand_elements_are_counted_and_come_page_by_page(house: House) -> None:
     mapped = {"flow": "large/map", "nodes": {"each": {"module": "table.make", "map": list(range(MANY + 5))}}}
     run = await house.submit(flow=mapped)

@@ -198,6 +198,7 @@ def dev(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
     process.wait()
 
 
+@pytest.mark.full
 def test_dev_runs_again_when_an_imported_file_is_saved(dev: tuple[subprocess.Popen[bytes], Path]) -> None:
     process, folder = dev
 
