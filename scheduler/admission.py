@@ -17,8 +17,8 @@ from scheduler.runstate import RunState
 
 _log = logging.getLogger(__name__)
 
-MESH = "the mesh"
-"""The actor of a cancel that a flow's concurrency limit asked for."""
+LIMITER = "the mesh"
+"""Who cancels a run because its flow limits how many are under way, in the words of the run's reason."""
 
 
 class Admission:
@@ -80,8 +80,8 @@ class Admission:
         board = self._board
         holding = [board.runs.get(holder) for holder in holders if shard_of(holder) in board.terms]
         free = holding.count(None)
-        for run, _ in [one for one in hasty if one[1].when_full == "cancel-new"][free:]:
-            self._cancel(run, f"{run.turn.removeprefix('waits for its turn: ')}, and {', '.join(holders)} came first")
+        for run, permit in [one for one in hasty if one[1].when_full == "cancel-new"][free:]:
+            self._cancel(run, f"{permit.rule}, and {', '.join(holders)} came first")
         replacing = [(run, permit) for run, permit in hasty if permit.when_full == "cancel-running"]
         limit = max((permit.limit for _, permit in replacing), default=1)
         newest = [run for run, _ in replacing[-limit:]]
@@ -93,4 +93,4 @@ class Admission:
 
     def _cancel(self, run: RunState, reason: str) -> None:
         if not run.ended:
-            self._board.happen(run, CancelAsked(self._runtime.wall(), MESH, reason))
+            self._board.happen(run, CancelAsked(self._runtime.wall(), LIMITER, reason))

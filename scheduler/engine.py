@@ -377,8 +377,9 @@ class Engine:
         for run, _ in work.announced:
             run.key = keys.get(run.id, run.key)
             self.board.queues.changed(run)
-        self.quarantines.acquit(commit.acquitted)
-        self.quarantines.count(commit.convictions)
+        if commit.acquitted or commit.convictions:
+            self.quarantines.acquit(commit.acquitted)
+            self.quarantines.count(commit.convictions)
         if commit.notifications:
             self._on_notifications()
         return True

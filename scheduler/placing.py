@@ -28,7 +28,6 @@ _log = logging.getLogger(__name__)
 PARK_AFTER_S = 1.0
 """A step parks when nobody has served its module for this long: an instance that only restarts is waited for."""
 
-
 MOST_WINDOW = 4096
 """Most steps of one run that are issued at a time, however many places there are."""
 

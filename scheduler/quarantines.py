@@ -52,8 +52,8 @@ class Quarantines:
             self._watch.close()
 
     def count(self, found: Iterable[Conviction]) -> None:
-        """These convictions are in SQL, or may be: whatever became of the commit, the deaths were seen. Called after each
-        commit: a version whose acquittal was not written is a suspect again, for the next step that works."""
+        """These convictions are in SQL, or may be: whatever became of the commit, the deaths were seen. A version whose
+        acquittal was not written with them is a suspect again, for the next step that works."""
         for conviction in found:
             self.convictions += 1
             quarantine = self._ledger.convict(conviction)

@@ -133,7 +133,7 @@ class RunState:
         """What the run waits for as long as it is queued."""
         if self.permit is None:
             return "waits for its scheduler"
-        return f"waits for its turn: at most {self.permit.limit} of {self.permit.name} at a time"
+        return f"waits for its turn: {self.permit.rule}"
 
     def hold(self, node: PlanNode) -> None:
         """The node could begin, but the window is full. Deeper nodes come out first."""

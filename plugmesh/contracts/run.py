@@ -148,6 +148,11 @@ class Permit(Contract):
     limit: int = Field(ge=1)
     when_full: Literal["queue", "cancel-new", "cancel-running"] = "queue"
 
+    @property
+    def rule(self) -> str:
+        """The limit in words."""
+        return f"at most {self.limit} of {self.name} at a time"
+
 
 class Recovered(Contract):
     """A step of an earlier run whose outputs a rerun uses as they are."""

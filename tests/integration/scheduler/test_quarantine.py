@@ -134,27 +134,27 @@ async def test_the_deaths_spend_the_tries_of_the_step_and_it_fails_with_their_er
     assert (run.state, step.failures, "executor-died" in step.error) == ("failed", 3, True)
 
 
-async def test_what_is_running_finishes(mesh):
+async def overtaken(mesh):
+    """An instance, and a run that it accepted before others died of the same version."""
     instance = await mesh.instance("i-0", contracts=(STEP, NEWER), slots=9)
     instance.answer = instance.accept
-    begun = await mesh.submit(flow())
+    run = await mesh.submit(flow())
     await wait_until(lambda: instance.assigned)
     deadly(instance)
     for _ in range(RUNS):
         await mesh.ended(await mesh.submit(flow()))
+    return instance, run
+
+
+async def test_what_is_running_finishes(mesh):
+    instance, begun = await overtaken(mesh)
     await wait_until(lambda: switch(mesh))
     instance.done(instance.assigned[0])
     assert (await mesh.ended(begun)).state == "succeeded"
 
 
 async def test_what_has_not_begun_is_asked_back_and_waits(mesh):
-    instance = await mesh.instance("i-0", contracts=(STEP, NEWER), slots=9)
-    instance.answer = instance.accept
-    queued = await mesh.submit(flow())
-    await wait_until(lambda: instance.assigned)
-    deadly(instance)
-    for _ in range(RUNS):
-        await mesh.ended(await mesh.submit(flow()))
+    instance, queued = await overtaken(mesh)
     first = instance.assigned[0]
     await wait_until(lambda: first.attempt in instance.recalled)
     instance.send(first, Returned(**instance.who(first), reason="recalled"))
