@@ -7,7 +7,7 @@ from collections.abc import Collection
 Version = tuple[str, str]
 """A module's name and a version of it."""
 
-BACK_WITHIN_S = 15.0
+AWAITED_S = 15.0
 """An instance that only restarts, or that a new server has not heard of yet, is back by then."""
 
 
@@ -21,4 +21,4 @@ class Awaited:
     def look(self, quarantined: Collection[Version], served: Collection[Version], now: float) -> frozenset[Version]:
         """The versions that are waited for. One that is new here counts as served just now."""
         self._served_at = {one: now if one in served else self._served_at.get(one, now) for one in quarantined}
-        return frozenset(one for one, at in self._served_at.items() if now - at < BACK_WITHIN_S)
+        return frozenset(one for one, at in self._served_at.items() if now - at < AWAITED_S)

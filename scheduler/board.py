@@ -18,7 +18,7 @@ from scheduler.roster import Departures
 from scheduler.runstate import LEAST_WINDOW, RunState
 from scheduler.step import Step
 from scheduler.timers import Timers
-from scheduler.walk import ALONE_AFTER, advance, give_up
+from scheduler.walk import advance, give_up
 from scheduler.work import Work
 
 _log = logging.getLogger(__name__)
@@ -75,8 +75,10 @@ class Board:
                     self.work.outgoing.append(cancel)
                 if run.ended:
                     self.leases.end(attempt)
-            case TakeBack(step_id, epoch, instance):
-                self._take_back(run, step_id, epoch, instance)
+            case TakeBack(step_id, epoch, _):
+                held = self.leases.get(attempt_id(run.id, step_id, epoch))
+                if held is not None:
+                    self.recall(run, held)
             case Supersede(step_id, epoch, instance):
                 attempt = attempt_id(run.id, step_id, epoch)
                 self.leases.end(attempt)
@@ -90,10 +92,10 @@ class Board:
             case Ended():
                 self.forget(run)
 
-    def _take_back(self, run: RunState, step: str, epoch: int, instance: str) -> None:
-        attempt = attempt_id(run.id, step, epoch)
-        if self.leases.get(attempt) is not None:
-            self.work.outgoing.append(Recall(instance=instance, attempt=attempt, **self.address(run)))
+    def recall(self, run: RunState, held: Held) -> None:
+        """Ask an instance for an attempt that it may not have begun."""
+        attempt = held.message.attempt
+        self.work.outgoing.append(Recall(instance=held.instance, attempt=attempt, **self.address(run)))
 
     def address(self, run: RunState) -> dict[str, int]:
         """Shard and term, as every message to an instance carries them."""
@@ -116,7 +118,7 @@ class Board:
         elif held.accept_by is not None:
             step = run.steps.get(held.message.step)
             if run.state is State.PAUSED and step is not None and step.state is StepState.ASSIGNED:
-                self._take_back(run, step.id, step.epoch, held.instance)
+                self.recall(run, held)
             else:
                 self.work.outgoing.append(held.message)
 
@@ -161,7 +163,7 @@ class Board:
     def line_up(self, run: RunState, step: Step) -> None:
         """Put a ready step in line for an instance."""
         self.unpark(run.id, step.id)
-        line = Line(run.namespace, need_of(run, step), step.losses >= ALONE_AFTER)
+        line = Line(run.namespace, need_of(run, step), step.alone)
         self.placement.add(line, run.id, step.id, priority=run.priority, depth=run.plan.nodes[step.node].depth)
 
     def park(self, run: RunState, step: Step) -> None:

@@ -60,7 +60,7 @@ class Walk:
 
     def convict(self, step: Step, reason: str, trace: str = "") -> None:
         """An attempt speaks against the version of its module."""
-        module = self.run.plan.nodes[step.node].node.module.partition("@")[0]
+        module = self.run.plan.nodes[step.node].module
         self.effects.append(Convict(step.id, step.epoch, module, step.version or "", reason, trace))
 
     # -- the graph ---------------------------------------------------------------------------------------------------

@@ -89,8 +89,7 @@ class Inbound:
         match message:
             case Done():
                 if message.stats is not None:
-                    module = run.node_of(message.step).node.module.partition("@")[0]
-                    self._board.durations.saw(module, message.stats.wall_s)
+                    self._board.durations.saw(run.node_of(message.step).module, message.stats.wall_s)
                 if self._board.suspects:
                     self._acquit(message, run)
                 told = (message.stats, message.log, message.artifacts)
@@ -109,7 +108,7 @@ class Inbound:
         """Whatever spoke against the version: it works."""
         step = run.steps.get(message.step)
         if step is not None and step.epoch == message.epoch and step.version is not None:
-            version = (run.node_of(step.id).node.module.partition("@")[0], step.version)
+            version = (run.plan.nodes[step.node].module, step.version)
             if version in self._board.suspects:
                 self._board.suspects.remove(version)
                 self._board.work.acquitted.add(version)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from plugmesh.contracts.messages import Recall
 from plugmesh.contracts.module import ModuleContract, ModuleKind
 from plugmesh.contracts.run import StepError
 from plugmesh.errors import PlugmeshError
@@ -154,8 +153,7 @@ class Placing:
         for held in board.leases.of_versions(quarantined) if quarantined else ():
             run = board.runs.get(held.message.run)
             if run is not None:
-                attempt = held.message.attempt
-                board.work.outgoing.append(Recall(instance=held.instance, attempt=attempt, **board.address(run)))
+                board.recall(run, held)
 
     def _why(self, need: Need) -> str:
         if (withheld := self._board.placement.withheld(need)) is not None:

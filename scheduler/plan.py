@@ -21,11 +21,13 @@ class Bound:
 
 @dataclass(frozen=True, slots=True)
 class PlanNode:
-    """One node. `readers` counts who will read its outputs: children, and the flow's outputs as one. `labels` are those
-    of the node, as placement compares them. `shows_rejected`: somebody reads the rows that it rejects."""
+    """One node. `module` is its module's name without a version. `readers` counts who will read its outputs: children, and
+    the flow's outputs as one. `labels` are those of the node, as placement compares them. `shows_rejected`: somebody reads
+    the rows that it rejects."""
 
     index: int
     name: str
+    module: str
     node: Node
     parents: tuple[int, ...]
     children: tuple[int, ...]
@@ -66,6 +68,7 @@ def compile_plan(flow: Flow) -> Plan:
         PlanNode(
             index,
             name,
+            node.module.partition("@")[0],
             node,
             parents[index],
             tuple(children[index]),

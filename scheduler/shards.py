@@ -23,7 +23,6 @@ from scheduler.placing import is_patient
 from scheduler.restore import restore
 from scheduler.runstate import RunState
 from scheduler.step import Step
-from scheduler.walk import ALONE_AFTER
 
 _log = logging.getLogger(__name__)
 
@@ -120,7 +119,7 @@ class Shards:
 
     def _expect(self, run: RunState, step: Step) -> None:
         """An attempt is out: its instance gets one whole lease to say so, and the message again when it is back."""
-        module = run.plan.nodes[step.node].node.module.partition("@")[0]
+        module = run.plan.nodes[step.node].module
         contract = self._registry.contract(module, step.version or "")
         try:
             if contract is None:
@@ -140,9 +139,8 @@ class Shards:
         except (Misfit, PlugmeshError) as error:
             self._board.happen(run, AttemptLost(self._runtime.wall(), step.id, step.epoch, str(error)))
             return
-        alone = step.losses >= ALONE_AFTER
         self._board.leases.assign(
-            message, self._runtime.now(), patient=is_patient(contract), alone=alone, taken_over=True
+            message, self._runtime.now(), patient=is_patient(contract), alone=step.alone, taken_over=True
         )
         member = self._registry.members().get(message.instance)
         held = self._board.leases.get(message.attempt)

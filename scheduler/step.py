@@ -12,6 +12,9 @@ from scheduler.changes import Outputs
 
 _LIVE = frozenset({StepState.ASSIGNED, StepState.RUNNING})
 
+ALONE_AFTER = 2
+"""A step that has lost so many instances gets the next one to itself: if it is what ends them, it ends no other work."""
+
 
 @dataclass(slots=True)
 class Step:
@@ -42,6 +45,11 @@ class Step:
     def live(self) -> bool:
         """An attempt of it is out there."""
         return self.state in _LIVE
+
+    @property
+    def alone(self) -> bool:
+        """It gets an instance to itself."""
+        return self.losses >= ALONE_AFTER
 
 
 @dataclass(slots=True)

@@ -38,8 +38,6 @@ from scheduler.graph import Walk
 from scheduler.runstate import RunState
 from scheduler.step import Step
 
-ALONE_AFTER = 2
-"""A step that has lost so many instances gets the next one to itself: if it is what ends them, it ends no other work."""
 MOST_LOSSES = 20
 """After so many lost attempts a step fails: something about it ends its instances."""
 
@@ -195,7 +193,7 @@ def _attempt_lost(walk: Walk, event: AttemptLost) -> None:
         return
     walk.change(AttemptChange(step.id, step.epoch, AttemptState.LOST, walk.at, step.instance, event.reason))
     walk.effects.append(Supersede(step.id, step.epoch, step.instance or ""))
-    if step.losses >= ALONE_AFTER and (event.gone or step.state is StepState.RUNNING):
+    if step.alone and (event.gone or step.state is StepState.RUNNING):
         walk.convict(step, f"its instance was lost while nothing else ran there: {event.reason}")
     losses = step.losses + 1
     if losses >= MOST_LOSSES:
@@ -222,8 +220,7 @@ def _cancel_asked(walk: Walk, event: CancelAsked) -> None:
     run = walk.run
     if run.state is State.CANCELLING:
         return
-    reason = f"cancelled by {event.actor}" + (f": {event.reason}" if event.reason else "")
-    walk.change(RunChange(State.CANCELLING, walk.at, reason=reason))
+    walk.change(RunChange(State.CANCELLING, walk.at, reason=_done_by("cancelled", event)))
     _end_all(walk, "cancelled", stop_live=True)
     walk.finish()
 
@@ -232,11 +229,14 @@ def _pause_asked(walk: Walk, event: PauseAsked) -> None:
     run = walk.run
     if run.state not in {State.QUEUED, State.RUNNING}:
         return
-    reason = f"paused by {event.actor}" + (f": {event.reason}" if event.reason else "")
-    walk.change(RunChange(State.PAUSED, walk.at, reason=reason))
+    walk.change(RunChange(State.PAUSED, walk.at, reason=_done_by("paused", event)))
     for step in run.steps.values():
         if step.state is StepState.ASSIGNED:
             walk.effects.append(TakeBack(step.id, step.epoch, step.instance or ""))
+
+
+def _done_by(what: str, event: CancelAsked | PauseAsked) -> str:
+    return f"{what} by {event.actor}" + (f": {event.reason}" if event.reason else "")
 
 
 def _resume_asked(walk: Walk, event: ResumeAsked) -> None:

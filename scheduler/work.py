@@ -171,7 +171,7 @@ def letter_rows(run: RunState, step: Step, rejected: Reference) -> Iterator[Lett
         flow=run.plan.flow.name,
         step=step.id,
         epoch=step.epoch,
-        module=f"{run.plan.nodes[step.node].node.module.partition('@')[0]}@{step.version}",
+        module=f"{run.plan.nodes[step.node].module}@{step.version}",
         outcome=step.state.value,
         rows=rows or 0,
         reasons=text(reasons or {}) or "{}",

@@ -13,7 +13,7 @@ from plugmesh.contracts.run import StepError
 from plugmesh.errors import ErrorClass
 from plugmesh.state.convictions import convictions
 from scheduler.poison import RUNS
-from scheduler.walk import ALONE_AFTER
+from scheduler.step import ALONE_AFTER
 from tests.integration.scheduler.mesh import STEP, Mesh
 from tests.waiting import wait_until
 

@@ -1,19 +1,18 @@
 """Commands against answers of the documented shapes: what needs an old mesh, a lost instance, or an interruption."""
 
 import json
-import threading
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import CliRunner
 
 from plugmesh.cli.app import whole_app
 from plugmesh.cli.client import MeshClient
 from plugmesh.contracts.flow import PRIORITY_LIMIT
+from tests.unit.cli.answering import Mesh, answering
 
 STEPS = [
     {"id": "it", "state": "running", "epoch": 2, "losses": 1, "failures": 0, "outputs": {}, "reason": None,
@@ -27,56 +26,10 @@ RUN: dict[str, Any] = {"id": "run-1", "state": "failed", "reason": None, "namesp
 LOST = {"epoch": 1, "state": "lost", "instance": "inst-9", "reason": "its lease\nended", "error": None, "at": 104.0}
 
 
-class Mesh:
-    """Answers what it was told to, and remembers what it was asked."""
-
-    def __init__(self) -> None:
-        self.answers: dict[str, Any] = {}
-        self.asked: list[tuple[str, str, Any]] = []
-        self.url = ""
-
-    def cli(self, *arguments: str, code: int = 0, input: str | None = None) -> Result:
-        runner = CliRunner(env={"PLUGMESH_URL": self.url})
-        done = runner.invoke(whole_app(), arguments, prog_name="plugmesh", input=input)
-        assert done.exit_code == code, f"{done.exit_code} {done.exception!r}\n{done.stdout}{done.stderr}"
-        return done
-
-
 @pytest.fixture
 def mesh() -> Iterator[Mesh]:
-    found = Mesh()
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def answer(self) -> None:
-            length = int(self.headers.get("content-length") or 0)
-            body = self.rfile.read(length)
-            path = self.path.partition("?")[0].removeprefix("/api/v1")
-            found.asked.append((self.command, self.path.removeprefix("/api/v1"), json.loads(body) if body else None))
-            document = found.answers.get(f"{self.command} {path}")
-            status = 200 if document is not None else 404
-            known = document if document is not None else {"code": "not-found", "detail": f"no {path}"}
-            data = known if isinstance(known, bytes) else json.dumps(known).encode()
-            self.send_response(status)
-            self.send_header("content-length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
-
-        do_GET = do_POST = do_PUT = do_DELETE = do_PATCH = answer
-
-        def log_message(self, format: str, *args: Any) -> None:
-            """Nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-    thread.start()
-    found.url = f"http://127.0.0.1:{server.server_port}"
-    yield found
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with answering() as found:
+        yield found
 
 
 def test_a_follower_is_told_of_each_attempt_that_was_lost_once(mesh: Mesh) -> None:

@@ -2,16 +2,13 @@
 
 import json
 import sys
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner, Result
 
-from plugmesh.cli.app import whole_app
+from tests.unit.cli.answering import Mesh, answering
 
 LETTER: dict[str, Any] = {
     "id": "run-1.clean", "run": "run-1", "namespace": "default", "flow": "shop", "step": "clean", "epoch": 1,
@@ -30,11 +27,10 @@ WRONG = {
 }
 
 
-class Mesh:
-    """Answers what it was told to; `sent` are the bodies of what was asked for last."""
-
-    def __init__(self) -> None:
-        self.answers: dict[str, Any] = {
+@pytest.fixture
+def mesh() -> Iterator[Mesh]:
+    with answering() as found:
+        found.answers = {
             "GET /dlq": {"letters": [LETTER], "next_cursor": None},
             "GET /dlq/run-1.clean": LETTER,
             "GET /dlq/run-1.clean/rows": ROWS,
@@ -48,48 +44,7 @@ class Mesh:
             },
             "POST /dlq/run-1.clean/discard": {**LETTER, "state": "discarded"},
         }
-        self.sent: dict[str, tuple[str, bytes]] = {}
-        self.url = ""
-
-    def cli(self, *arguments: str, code: int = 0, input: str | None = None, **env: str) -> Result:
-        runner = CliRunner(env={"PLUGMESH_URL": self.url, "VISUAL": "", **env})
-        done = runner.invoke(whole_app(), ["dlq", *arguments], prog_name="plugmesh", input=input)
-        assert done.exit_code == code, f"{done.exit_code} {done.exception!r}\n{done.stdout}{done.stderr}"
-        return done
-
-
-@pytest.fixture
-def mesh() -> Iterator[Mesh]:
-    found = Mesh()
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def answer(self) -> None:
-            body = self.rfile.read(int(self.headers.get("content-length") or 0))
-            asked = f"{self.command} {self.path.partition('?')[0].removeprefix('/api/v1')}"
-            found.sent[asked] = (self.headers.get("content-type", ""), body)
-            document = found.answers[asked]
-            data = document if isinstance(document, bytes) else json.dumps(document).encode()
-            self.send_response(422 if document is WRONG else 200)
-            self.send_header("content-length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
-
-        do_GET = do_POST = do_PUT = answer
-
-        def log_message(self, format: str, *args: Any) -> None:
-            """Nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-    thread.start()
-    found.url = f"http://127.0.0.1:{server.server_port}"
-    yield found
-    server.shutdown()
-    server.server_close()
-    thread.join()
+        yield found
 
 
 def editor_of(folder: Path, *, changes: str = "", code: int = 0) -> str:
@@ -101,16 +56,16 @@ def editor_of(folder: Path, *, changes: str = "", code: int = 0) -> str:
 
 
 def test_letters_are_listed_with_why(mesh: Mesh) -> None:
-    shown = mesh.cli("ls").stdout
+    shown = mesh.cli("dlq", "ls").stdout
     assert "run-1.clean" in shown
     assert "\x1b" not in shown
-    assert json.loads(mesh.cli("ls", "--json").stdout)["letters"] == [LETTER]
+    assert json.loads(mesh.cli("dlq", "ls", "--json").stdout)["letters"] == [LETTER]
     mesh.answers["GET /dlq"] = {"letters": [], "next_cursor": None}
-    assert mesh.cli("ls", "--state", "open").stdout == "no dead letters\n"
+    assert mesh.cli("dlq", "ls", "--state", "open").stdout == "no dead letters\n"
 
 
 def test_a_letter_is_shown_with_its_rows(mesh: Mesh) -> None:
-    shown = mesh.cli("show", "run-1.clean").stdout
+    shown = mesh.cli("dlq", "show", "run-1.clean").stdout
     assert "clean of run run-1 (shop), which has succeeded" in shown
     assert "goes to   orders" in shown
     assert "qty" in shown
@@ -121,26 +76,29 @@ def test_a_letter_is_shown_with_its_rows(mesh: Mesh) -> None:
         "redrive": "run-2",
         "ports": [],
     }
-    gone = mesh.cli("show", "run-1.clean").stdout
+    gone = mesh.cli("dlq", "show", "run-1.clean").stdout
     assert "redriven: run-2" in gone
     assert "its rows were removed" in gone
     assert "no input of the step" in gone
 
 
 def test_rows_are_corrected_in_an_editor(mesh: Mesh, tmp_path: Path) -> None:
-    done = mesh.cli("edit", "run-1.clean", EDITOR=editor_of(tmp_path, changes='{"qty": 5}\n'))
+    done = mesh.cli("dlq", "edit", "run-1.clean", EDITOR=editor_of(tmp_path, changes='{"qty": 5}\n'))
     assert "has 1 corrected row: plugmesh dlq redrive run-1.clean" in done.stdout
     assert mesh.sent["PUT /dlq/run-1.clean/rows"] == ("application/x-ndjson", b'{"qty": 5}\n')
 
 
 def test_an_editor_that_changes_nothing_changes_nothing(mesh: Mesh, tmp_path: Path) -> None:
-    assert mesh.cli("edit", "run-1.clean", EDITOR=editor_of(tmp_path)).stdout == "nothing was changed\n"
+    assert mesh.cli("dlq", "edit", "run-1.clean", EDITOR=editor_of(tmp_path)).stdout == "nothing was changed\n"
     assert "PUT /dlq/run-1.clean/rows" not in mesh.sent
 
 
 def test_what_is_refused_is_told_with_its_place_and_kept(mesh: Mesh, tmp_path: Path) -> None:
     mesh.answers["PUT /dlq/run-1.clean/rows"] = WRONG
-    done = mesh.cli("edit", "run-1.clean", code=2, EDITOR=editor_of(tmp_path, changes='{"qty": 5}\n{"qty": "x"}\n'))
+    mesh.statuses["PUT /dlq/run-1.clean/rows"] = 422
+    done = mesh.cli(
+        "dlq", "edit", "run-1.clean", code=2, EDITOR=editor_of(tmp_path, changes='{"qty": 5}\n{"qty": "x"}\n')
+    )
     assert '2:qty: "x" is not a whole number' in done.stderr
     kept = Path(done.stderr.replace("\n", " ").partition("--file ")[2].split()[0])
     assert kept.read_text().count("qty") == 2
@@ -152,25 +110,27 @@ def test_what_is_refused_is_told_with_its_place_and_kept(mesh: Mesh, tmp_path: P
     [({"EDITOR": ""}, "no editor is set"), ({"EDITOR": "/no/such"}, "cannot be started"), ({"EDITOR": "false"}, "ended with")],
 )  # fmt: skip
 def test_an_editor_that_does_not_work_is_named(mesh: Mesh, env: dict[str, str], said: str) -> None:
-    assert said in mesh.cli("edit", "run-1.clean", code=2, **env).stderr.replace("\n", " ")
+    assert said in mesh.cli("dlq", "edit", "run-1.clean", code=2, **env).stderr.replace("\n", " ")
 
 
 def test_rows_come_from_a_file_or_from_stdin(mesh: Mesh, tmp_path: Path) -> None:
     table = tmp_path / "rows.csv"
     table.write_text("qty\n5\n")
-    mesh.cli("edit", "run-1.clean", "--file", str(table))
+    mesh.cli("dlq", "edit", "run-1.clean", "--file", str(table))
     assert mesh.sent["PUT /dlq/run-1.clean/rows"] == ("text/csv", b"qty\n5\n")
-    mesh.cli("edit", "run-1.clean", "--file", "-", input='{"qty": 1}')
+    mesh.cli("dlq", "edit", "run-1.clean", "--file", "-", input='{"qty": 1}')
     assert mesh.sent["PUT /dlq/run-1.clean/rows"] == ("application/x-ndjson", b'{"qty": 1}')
-    assert "cannot be read" in mesh.cli("edit", "run-1.clean", "--file", str(tmp_path / "no"), code=2).stderr
+    assert "cannot be read" in mesh.cli("dlq", "edit", "run-1.clean", "--file", str(tmp_path / "no"), code=2).stderr
 
 
 def test_a_redrive_says_which_run_has_the_rows(mesh: Mesh) -> None:
-    assert "run run-2 gets the rows of run-1.clean" in mesh.cli("redrive", "run-1.clean", "--port", "orders").stdout
+    assert (
+        "run run-2 gets the rows of run-1.clean" in mesh.cli("dlq", "redrive", "run-1.clean", "--port", "orders").stdout
+    )
     assert mesh.sent["POST /dlq/run-1.clean/redrive"][1] == b'{"port":"orders"}'
 
 
 def test_giving_up_rows_is_asked_for_first(mesh: Mesh) -> None:
-    assert "say --yes" in mesh.cli("discard", "run-1.clean", code=2).stderr
-    mesh.cli("discard", "run-1.clean", "--yes", "--reason", "test data")
+    assert "say --yes" in mesh.cli("dlq", "discard", "run-1.clean", code=2).stderr
+    mesh.cli("dlq", "discard", "run-1.clean", "--yes", "--reason", "test data")
     assert mesh.sent["POST /dlq/run-1.clean/discard"][1] == b'{"reason":"test data"}'

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from registry.versions import parse_reference, precedence, previous
-from scheduler.awaited import BACK_WITHIN_S, Awaited
+from scheduler.awaited import AWAITED_S, Awaited
 from scheduler.durations import Durations
 from scheduler.placement import Need, Placement, Seat
 
@@ -69,8 +69,8 @@ def test_a_version_is_waited_for_as_long_as_its_instance_may_take_to_come_back()
     version, awaited = ("m", "1.1.0"), Awaited()
     assert awaited.look({version}, set(), 0.0) == {version}
     assert awaited.look({version}, {version}, 9.0) == {version}
-    assert awaited.look({version}, set(), 9.0 + BACK_WITHIN_S - 1) == {version}
-    assert awaited.look({version}, set(), 9.0 + BACK_WITHIN_S) == set()
+    assert awaited.look({version}, set(), 9.0 + AWAITED_S - 1) == {version}
+    assert awaited.look({version}, set(), 9.0 + AWAITED_S) == set()
     assert awaited.look({version}, {version}, 100.0) == {version}
     assert awaited.look(set(), {version}, 100.0) == set()
 

@@ -8,7 +8,8 @@ from plugmesh.contracts.run import StepError
 from plugmesh.errors import ErrorClass
 from scheduler.effects import Convict
 from scheduler.events import Assigned, AttemptFailed, AttemptLost, AttemptStarted, Begin, CancelAsked
-from scheduler.walk import ALONE_AFTER, advance
+from scheduler.step import ALONE_AFTER
+from scheduler.walk import advance
 from tests.unit.scheduler.walking import flow_of, new_run
 
 DIED = StepError(error_class=ErrorClass.TRANSIENT, type="ExecutorDied", message="it died", traceback="in x.py")
