@@ -14,6 +14,7 @@ from plugmesh.contracts.base import Contract, Versioned
 from plugmesh.contracts.data import MESSAGE_LIMIT_BYTES, FileRef, Reference
 from plugmesh.contracts.flow import Rejects
 from plugmesh.contracts.module import Limits
+from plugmesh.contracts.plan import Predicate
 from plugmesh.contracts.run import StepError
 from plugmesh.errors import InvalidMessage
 
@@ -53,7 +54,10 @@ class Assign(Versioned):
     """Run one attempt.
 
     `inputs` has a tuple of references per port (one, unless the port is variadic). `columns`, per table port, are
-    the columns to hand over (`None`: all). `prefix` starts every object key that the attempt may write. `left_s`
+    the columns to hand over (`None`: all). `wanted`, per table output, are the columns that anybody uses, compared without
+    regard to case: others are neither written nor passed on, and need not be there (`None`: all). `filters`, per table
+    output of a source, are conditions that a row must meet to be used: rows may be left out by them. A port that is missing
+    in one of the three has no such limit. `prefix` starts every object key that the attempt may write. `left_s`
     is what the run had left of its time when this was sent: past it the result is useless. `root` is the first run of a
     line of reruns, by which sinks know effects again (`None`: the run itself). `rejects` is how many rows the
     module may reject; `rejected`: an edge reads them, so that there is to be a table also if there are none.
@@ -74,6 +78,8 @@ class Assign(Versioned):
     inputs: dict[str, tuple[Reference, ...]] = {}
     bind: dict[str, str] = {}
     columns: dict[str, tuple[str, ...]] | None = None
+    wanted: dict[str, tuple[str, ...]] | None = None
+    filters: dict[str, tuple[Predicate, ...]] | None = None
     prefix: str
     timeout_s: float | None = None
     limits: Limits | None = None

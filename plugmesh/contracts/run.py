@@ -13,6 +13,7 @@ from plugmesh.contracts.base import Contract, Versioned
 from plugmesh.contracts.data import Reference
 from plugmesh.contracts.flow import DEFAULT_NAMESPACE, PRIORITY_LIMIT, Flow
 from plugmesh.contracts.notify import Notify
+from plugmesh.contracts.plan import Planned
 from plugmesh.errors import ErrorClass
 
 SHARDS = 32
@@ -185,7 +186,7 @@ class Submission(Versioned):
     `notify` has the webhooks of the request and of the flow. `flow_revision` is the number of the saved flow's
     revision, where it was submitted by name. `request_hash` tells a repeated request from another one that uses
     its idempotency key. `deadline` is Unix time: the run ends then, whether it has begun or not; `timeout_s` counts from
-    its beginning.
+    its beginning. `planned` says which columns and rows of it nobody uses (`None`: nothing was planned, all are used).
     """
 
     run: str
@@ -206,6 +207,7 @@ class Submission(Versioned):
     deadline: float | None = None
     permit: Permit | None = None
     rerun: Rerun | None = None
+    planned: Planned | None = None
 
 
 class Receipt(Contract):
