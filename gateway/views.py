@@ -353,8 +353,12 @@ _UNTOUCHED = step_document(
 
 
 def _table_bytes(reference: Any) -> int:
-    groups = (group for fragment in reference["fragments"] for group in fragment["groups"])
-    return sum(span["length"] for group in groups for span in group["columns"])
+    return sum(
+        span["length"] * (fragment["rows"] if group.get("rows") else 1) // (group.get("rows") or 1)
+        for fragment in reference["fragments"]
+        for group in fragment["groups"]
+        for span in group["columns"]
+    )
 
 
 def _outputs(shape: Shape, steps: dict[str, dict[str, Any]], ended: dict[str, list[Any]]) -> dict[str, Any]:

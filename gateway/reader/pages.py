@@ -12,7 +12,7 @@ from gateway.errors import RequestInvalid
 from gateway.reader.json_values import json_columns, json_rows
 from gateway.reader.named import check_names
 from gateway.reader.tables import take
-from plugmesh.contracts.data import DataRef, FileRef, ValueRef
+from plugmesh.contracts.data import DataRef, FileRef, ValueRef, table_bytes
 from plugmesh.data.schema import schema_of
 from plugmesh.data.table import read_rows
 from plugmesh.objects.port import ObjectStore
@@ -26,9 +26,7 @@ def schema(reference: DataRef | FileRef | ValueRef) -> bytes:
         return no_table(reference)
     found = schema_of(reference)
     columns = [{**column, "nullable": field.nullable} for column, field in zip(json_columns(found), found, strict=True)]
-    groups = (group for fragment in reference.fragments for group in fragment.groups)
-    size = sum(span.length for group in groups for span in group.columns)
-    return to_json({"kind": "table", "rows": reference.rows, "bytes": size, "columns": columns})
+    return to_json({"kind": "table", "rows": reference.rows, "bytes": table_bytes(reference), "columns": columns})
 
 
 def rows(store: ObjectStore, reference: DataRef | FileRef | ValueRef, request: dict[str, Any]) -> bytes:

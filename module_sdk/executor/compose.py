@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from plugmesh.contracts.data import ColumnGroup, ColumnSpan, DataRef, Fragment
+from plugmesh.contracts.data import ColumnGroup, ColumnSpan, DataRef, Fragment, table_bytes
 from plugmesh.data.schema import make_schema_ipc
 
 if TYPE_CHECKING:
@@ -22,28 +22,25 @@ def compose(schema: pa.Schema, sources: Mapping[str, tuple[DataRef, str]], rows:
 
 
 def _groups(sources: Mapping[str, tuple[DataRef, str]], index: int) -> tuple[ColumnGroup, ...]:
-    spans: dict[int, dict[str, tuple[str, ColumnSpan]]] = {}
-    by_key: dict[str, list[ColumnSpan]] = {}
+    spans: dict[int, dict[str, tuple[ColumnGroup, ColumnSpan]]] = {}
+    groups: dict[tuple[str, int, int | None], list[ColumnSpan]] = {}
     for name, (ref, there) in sources.items():
         known = spans.get(id(ref))
         if known is None:
             known = spans[id(ref)] = _spans(ref.fragments[index])
-        key, span = known[there]
-        by_key.setdefault(key, []).append(span if there == name else span.model_copy(update={"name": name}))
-    return tuple(ColumnGroup(key=key, columns=tuple(found)) for key, found in by_key.items())
+        group, span = known[there]
+        part = (group.key, group.start, group.rows)
+        groups.setdefault(part, []).append(span if there == name else span.model_copy(update={"name": name}))
+    return tuple(
+        ColumnGroup(key=key, columns=tuple(found), start=start, rows=count)
+        for (key, start, count), found in groups.items()
+    )
 
 
-def _spans(fragment: Fragment) -> dict[str, tuple[str, ColumnSpan]]:
-    return {span.name: (group.key, span) for group in fragment.groups for span in group.columns}
+def _spans(fragment: Fragment) -> dict[str, tuple[ColumnGroup, ColumnSpan]]:
+    return {span.name: (group, span) for group in fragment.groups for span in group.columns}
 
 
 def bytes_of(ref: DataRef, columns: Sequence[str] | None = None) -> int:
     """Bytes of a reference's columns."""
-    wanted = None if columns is None else set(columns)
-    return sum(
-        span.length
-        for fragment in ref.fragments
-        for group in fragment.groups
-        for span in group.columns
-        if wanted is None or span.name in wanted
-    )
+    return table_bytes(ref, None if columns is None else set(columns))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 
-from plugmesh.contracts.data import DataRef, FileRef, Reference
+from plugmesh.contracts.data import ColumnGroup, ColumnSpan, DataRef, FileRef, Reference
 
 
 def fingerprint(inputs: Mapping[str, Sequence[Reference]]) -> str:
@@ -21,12 +21,16 @@ def fingerprint(inputs: Mapping[str, Sequence[Reference]]) -> str:
     return digest.hexdigest()
 
 
+def _column(group: ColumnGroup, span: ColumnSpan) -> str:
+    return f"{span.name}={span.hash}@{group.start}" if group.start else f"{span.name}={span.hash}"
+
+
 def _content(ref: Reference) -> Iterator[str]:
     """The fragments in their order: who reads row ranges may rely on it. How their columns are grouped does not count."""
     if isinstance(ref, DataRef):
         for part in ref.fragments:
             yield str(part.rows)
-            yield from sorted(f"{span.name}={span.hash}" for group in part.groups for span in group.columns)
+            yield from sorted(_column(group, span) for group in part.groups for span in group.columns)
     elif isinstance(ref, FileRef):
         yield ref.hash
     else:

@@ -134,5 +134,6 @@ def _small(ref: DataRef, wanted: tuple[str, ...] | None) -> Small | None:
         if len(group.columns) > _CACHED_COLUMNS:
             return None
         places.append(group.key)
+        places.append(group.start)
         places.extend([span.offset for span in group.columns])
     return tuple(places)

@@ -9,6 +9,7 @@ one column to a table refers to the other columns where they already are.
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, JsonValue
@@ -33,10 +34,16 @@ class ColumnSpan(Contract):
 
 
 class ColumnGroup(Contract):
-    """Columns of a fragment that lie in one object."""
+    """Columns of a fragment that lie in one object.
+
+    A fragment may be a part of what was written: its rows begin at row `start` of the streams, which have `rows` rows
+    (`None`: as many as the fragment). Offsets, lengths and hashes are always those of whole streams.
+    """
 
     key: str
     columns: tuple[ColumnSpan, ...]
+    start: int = Field(default=0, ge=0)
+    rows: int | None = Field(default=None, ge=0)
 
 
 class Fragment(Contract):
@@ -94,6 +101,17 @@ def referenced_keys(reference: DataRef | FileRef | ValueRef | SpilledRef) -> set
     if isinstance(reference, FileRef | SpilledRef):
         return {reference.key}
     return set()
+
+
+def table_bytes(ref: DataRef, columns: Collection[str] | None = None) -> int:
+    """Bytes of a table's columns (`None`: all); of a stream of which it has only a part of the rows, that part."""
+    return sum(
+        span.length if group.rows is None else span.length * fragment.rows // max(group.rows, 1)
+        for fragment in ref.fragments
+        for group in fragment.groups
+        for span in group.columns
+        if columns is None or span.name in columns
+    )
 
 
 def value_bytes(value: Any) -> int:

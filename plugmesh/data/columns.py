@@ -97,9 +97,10 @@ class ColumnFile:
 
 
 def read_column(
-    store: ObjectStore, key: str, span: ColumnSpan, field: pa.Field, rows: int, *, verify: bool
+    store: ObjectStore, group: ColumnGroup, span: ColumnSpan, field: pa.Field, rows: int, *, verify: bool
 ) -> pa.ChunkedArray:
     """One column of a fragment, without a copy where the store maps. Raises `ObjectMissing`, `ObjectCorrupt`."""
+    key, whole = group.key, rows if group.rows is None else group.rows
     data = store.read(key, span.offset, span.length)
     if verify:
         verify_hash(data, span.hash, f"object {key}, column {span.name!r}")
@@ -109,13 +110,17 @@ def read_column(
         found, columns = table.schema.types, table.columns
     except (ValueError, OSError, EOFError, pa.ArrowException) as error:
         raise ObjectCorrupt(f"object {key}, column {span.name!r} is no readable Arrow stream: {error}") from error
-    if found != [field.type] or table.num_rows != rows:
+    if found != [field.type] or table.num_rows != whole or group.start + rows > whole:
         raise ObjectCorrupt(
-            f"object {key}, column {span.name!r}: the reference says {rows} rows of {field.type}, "
+            f"object {key}, column {span.name!r}: the reference says {_said(group, rows)} of {field.type}, "
             f"the object has {table.num_rows} rows of {', '.join(map(str, found)) or 'nothing'}"
         )
     column: pa.ChunkedArray = columns[0]
-    return column
+    return column if group.rows is None else column.slice(group.start, rows)
+
+
+def _said(group: ColumnGroup, rows: int) -> str:
+    return f"{rows} rows" if group.rows is None else f"{rows} rows from row {group.start} on, of {group.rows},"
 
 
 class _HashingSink:

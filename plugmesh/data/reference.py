@@ -105,6 +105,30 @@ def concat(refs: Sequence[DataRef]) -> DataRef:
     return DataRef(schema_ipc=refs[0].schema_ipc, rows=sum(ref.rows for ref in refs), fragments=fragments)
 
 
+def slice_ref(ref: DataRef, start: int, rows: int) -> DataRef:
+    """At most `rows` rows of `ref` from row `start` on; no byte is moved. Raises `ValueError` for negative numbers."""
+    if start < 0 or rows < 0:
+        raise ValueError(f"start {start} and rows {rows} must not be negative")
+    fragments: list[Fragment] = []
+    first, end = start, start + rows
+    for fragment in ref.fragments:
+        begin, stop = max(first, 0), min(end, fragment.rows)
+        if begin < stop:
+            fragments.append(fragment if stop - begin == fragment.rows else _part(fragment, begin, stop - begin))
+        first, end = first - fragment.rows, end - fragment.rows
+    return ref.model_copy(update={"rows": sum(part.rows for part in fragments), "fragments": tuple(fragments)})
+
+
+def _part(fragment: Fragment, start: int, rows: int) -> Fragment:
+    groups = (
+        group.model_copy(
+            update={"start": group.start + start, "rows": fragment.rows if group.rows is None else group.rows}
+        )
+        for group in fragment.groups
+    )
+    return Fragment(rows=rows, groups=tuple(groups))
+
+
 def spill(store: ObjectStore, key: str, ref: Reference, *, limit_bytes: int = SPILL_BYTES) -> Reference:
     """`ref` itself, or, if its JSON is longer than `limit_bytes`, a short one to where it now lies: under `key`.
 
@@ -138,7 +162,7 @@ def resolve(store: ObjectStore, ref: Reference) -> DataRef | FileRef | ValueRef:
 def _keep(fragment: Fragment, columns: Sequence[str]) -> Fragment:
     wanted = set(columns)
     groups = (
-        ColumnGroup(key=group.key, columns=tuple(span for span in group.columns if span.name in wanted))
+        group.model_copy(update={"columns": tuple(span for span in group.columns if span.name in wanted)})
         for group in fragment.groups
     )
     return Fragment(rows=fragment.rows, groups=tuple(group for group in groups if group.columns))
@@ -146,17 +170,18 @@ def _keep(fragment: Fragment, columns: Sequence[str]) -> Fragment:
 
 def _renamed(group: ColumnGroup, names: Mapping[str, str]) -> ColumnGroup:
     spans = (span.model_copy(update={"name": names.get(span.name, span.name)}) for span in group.columns)
-    return ColumnGroup(key=group.key, columns=tuple(spans))
+    return group.model_copy(update={"columns": tuple(spans)})
 
 
 def _merged(groups: Sequence[ColumnGroup]) -> tuple[ColumnGroup, ...]:
-    """One group a key, so that a table that is put together again is as short as it was."""
-    by_key: dict[str, ColumnGroup] = {}
+    """One group for each part of an object, so that a table that is put together again is as short as it was."""
+    by_part: dict[tuple[str, int, int | None], ColumnGroup] = {}
     for group in groups:
-        before = by_key.get(group.key)
+        part = (group.key, group.start, group.rows)
+        before = by_part.get(part)
         columns = before.columns + group.columns if before else group.columns
-        by_key[group.key] = ColumnGroup(key=group.key, columns=columns)
-    return tuple(by_key.values())
+        by_part[part] = group.model_copy(update={"columns": columns})
+    return tuple(by_part.values())
 
 
 def _described(schema: pa.Schema) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import pyarrow as pa
 
-from plugmesh.contracts.data import ColumnSpan, DataRef, Fragment
+from plugmesh.contracts.data import ColumnGroup, ColumnSpan, DataRef, Fragment
 from plugmesh.data.columns import ColumnFile, read_column
 from plugmesh.data.fragments import MAX_BYTES, MAX_ROWS, Batches, Cut, as_tables, joined, rows_only, slice_rows
 from plugmesh.data.schema import find_columns, make_schema_ipc, schema_of
@@ -104,15 +104,15 @@ def _projected(ref: DataRef, columns: Sequence[str] | None) -> pa.Schema:
 def _read_fragment(store: ObjectStore, schema: pa.Schema, fragment: Fragment, *, verify: bool) -> pa.Table:
     if not schema.names:
         return rows_only(schema, fragment.rows)
-    spans = {span.name: (group.key, span) for group in fragment.groups for span in group.columns}
+    spans = {span.name: (group, span) for group in fragment.groups for span in group.columns}
     arrays = []
     for field in schema:
-        key, span = _find_span(spans, field.name)
-        arrays.append(read_column(store, key, span, field, fragment.rows, verify=verify))
+        group, span = _find_span(spans, field.name)
+        arrays.append(read_column(store, group, span, field, fragment.rows, verify=verify))
     return pa.Table.from_arrays(arrays, schema=schema)
 
 
-def _find_span(spans: dict[str, tuple[str, ColumnSpan]], name: str) -> tuple[str, ColumnSpan]:
+def _find_span(spans: dict[str, tuple[ColumnGroup, ColumnSpan]], name: str) -> tuple[ColumnGroup, ColumnSpan]:
     try:
         return spans[name]
     except KeyError:

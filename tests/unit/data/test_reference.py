@@ -6,10 +6,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plugmesh.contracts.data import DataRef, FileRef, SpilledRef, ValueRef, non_finite, referenced_keys
-from plugmesh.data.reference import attach, concat, drop, rename, resolve, select, spill
-from plugmesh.data.schema import find_columns, schema_of
-from plugmesh.data.table import read_table, write_table
+from plugmesh.contracts.data import (
+    DataRef,
+    FileRef,
+    Fragment,
+    SpilledRef,
+    ValueRef,
+    non_finite,
+    referenced_keys,
+    table_bytes,
+)
+from plugmesh.data.reference import attach, concat, drop, rename, resolve, select, slice_ref, spill
+from plugmesh.data.schema import find_columns, make_schema_ipc, schema_of
+from plugmesh.data.table import read_batches, read_rows, read_table, write_table
 from plugmesh.errors import DataMismatch, ObjectCorrupt, ObjectMissing
 from plugmesh.objects.local import LocalStore
 from tests.unit.data.arrow_strategies import same, tables
@@ -53,6 +62,56 @@ def test_columns_that_were_taken_away_can_be_attached_again(store: LocalStore, t
     again = attach(select(ref, names[:1]), ref, names[1:])
     assert again == ref.model_copy(update={"schema_ipc": again.schema_ipc})
     assert same(read_table(store, again), table)
+
+
+@given(table=tables(), rows=st.integers(1, 6), data=st.data())
+def test_a_slice_of_a_reference_is_a_slice_of_the_table(
+    store: LocalStore, table: pa.Table, rows: int, data: st.DataObject
+) -> None:
+    ref, names = write(store, table, rows), table.column_names
+    number = st.integers(0, table.num_rows + 2)
+    for _ in range(2):  # also a slice of a slice
+        start, count = data.draw(number), data.draw(number)
+        ref, table = slice_ref(ref, start, count), table.slice(start, count)
+        assert ref.rows == table.num_rows == sum(rows_of(ref))
+        assert same(read_table(store, ref, verify=True), table)
+        assert same(read_rows(store, ref, 1, 2), table.slice(1, 2))
+        assert same(read_table(store, select(ref, names[-1:])), table.select(names[-1:]))
+        assert same(read_table(store, attach(select(ref, names[:1]), ref, names[1:])), table)
+        assert same(read_table(store, concat([ref, ref])), pa.concat_tables([table, table]))
+        assert DataRef.model_validate_json(ref.model_dump_json()) == ref
+        assert pa.Table.from_batches(read_batches(store, ref), table.schema).to_pylist() == table.to_pylist()
+
+
+def test_slices_put_together_are_the_table_and_say_how_much_of_it_they_are(store: LocalStore) -> None:
+    table = pa.table({"x": list(range(1000)), "y": [str(number) for number in range(1000)]})
+    ref = write(store, table, 400)
+    parts = [slice_ref(ref, start, 128) for start in range(0, 1000, 128)]
+    assert read_table(store, concat(parts)).equals(table)
+    assert sum(table_bytes(part) for part in parts) == pytest.approx(table_bytes(ref), abs=50)
+    assert table_bytes(ref, {"x"}) < table_bytes(ref)
+    assert slice_ref(ref, 0, 1000) == ref, "whole fragments stay what they are"
+
+
+def test_columns_of_other_parts_of_one_object_stay_apart(store: LocalStore) -> None:
+    ref = write(store, TABLE, 3)
+    both = attach(select(slice_ref(ref, 0, 2), ["a"]), slice_ref(ref, 1, 2), ["b"])
+    assert read_table(store, both).to_pydict() == {"a": [1, 2], "b": ["y", "z"]}
+
+
+def test_a_part_that_reaches_beyond_its_stream_is_corrupt(store: LocalStore) -> None:
+    part = slice_ref(write(store, TABLE, 3), 1, 2).fragments[0]
+    for update in ({"start": 2}, {"rows": 2, "start": 0}, {"rows": None}):
+        groups = tuple(group.model_copy(update=update) for group in part.groups)
+        broken = DataRef(schema_ipc=make_schema_ipc(TABLE.schema), rows=2, fragments=(Fragment(rows=2, groups=groups),))
+        with pytest.raises(ObjectCorrupt, match="the reference says 2 rows"):
+            read_table(store, broken)
+
+
+@pytest.mark.parametrize(("start", "rows"), [(-1, 2), (0, -1)])
+def test_a_slice_with_negative_numbers_is_refused(store: LocalStore, start: int, rows: int) -> None:
+    with pytest.raises(ValueError, match="must not be negative"):
+        slice_ref(write(store, TABLE), start, rows)
 
 
 def test_added_column_lies_in_its_own_object_and_the_others_where_they_were(store: LocalStore) -> None:

@@ -11,8 +11,10 @@ import pytest
 from module_sdk import Column, module
 from module_sdk.executor.inputs import Given, Inputs
 from module_sdk.invoke import Caller
+from plugmesh.contracts.data import DataRef
 from plugmesh.contracts.messages import Assign
 from plugmesh.data.check import ColumnMismatch
+from plugmesh.data.reference import slice_ref
 from plugmesh.data.table import write_table
 from plugmesh.objects.local import LocalStore
 
@@ -38,7 +40,10 @@ class Bench:
     def hand(self, caller: Caller, columns: dict[str, list[Any]], **params: Any) -> Given:
         """What the module is handed of a table."""
         self._made += 1
-        ref = write_table(self.store, f"in/{self._made}", pa.table(columns))
+        return self.hand_ref(caller, write_table(self.store, f"in/{self._made}", pa.table(columns)), **params)
+
+    def hand_ref(self, caller: Caller, ref: DataRef, **params: Any) -> Given:
+        """What it is handed of a reference."""
         contract = caller.module.contract
         assign = Assign(
             instance="i", shard=0, term=1, run="r", step="s", epoch=1, namespace="default", module=contract.name,
@@ -62,6 +67,15 @@ def test_only_declared_columns_are_handed_over_time_and_again(bench: Bench) -> N
 def test_a_table_of_declared_columns_alone_is_handed_on_whole(bench: Bench) -> None:
     given = bench.hand(Caller(typed), {"x": [1]})
     assert (given.columns, given.partial) == (("x",), False)
+
+
+def test_parts_of_one_small_table_are_told_apart(bench: Bench) -> None:
+    caller = Caller(typed)
+    ref = write_table(bench.store, "small", pa.table({"x": [1, 2, 3, 4]}))
+    for _ in range(2):
+        for start in range(3):
+            given = bench.hand_ref(caller, slice_ref(ref, start, 2))
+            assert given.value.to_pydict() == {"x": [start + 1, start + 2]}
 
 
 def test_another_schema_is_checked_anew(bench: Bench) -> None:

@@ -6,6 +6,7 @@ from module_sdk.context import Context
 from module_sdk.executor.fingerprint import fingerprint
 from module_sdk.workspace import Workspace
 from plugmesh.contracts.data import ColumnGroup, ColumnSpan, DataRef, FileRef, Fragment
+from plugmesh.data.reference import slice_ref
 from plugmesh.objects.local import LocalStore
 
 
@@ -51,6 +52,12 @@ def table(*fragments: list[list[str]], attempt: str = "1") -> DataRef:
 def test_where_and_in_which_groups_the_columns_lie_is_no_part_of_the_input() -> None:
     one, other = table([["a", "b"], ["c"]]), table([["c"], ["b", "a"]], attempt="2")
     assert fingerprint({"in": [one]}) == fingerprint({"in": [other]})
+
+
+def test_another_part_of_the_same_bytes_is_another_input() -> None:
+    whole = table([["a", "b"]])
+    parts = [slice_ref(whole, start, rows) for start, rows in ((0, 2), (0, 1), (1, 1))]
+    assert len({fingerprint({"in": [part]}) for part in parts}) == 3
 
 
 def test_the_order_of_fragments_and_the_port_are_part_of_the_input() -> None:
