@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gateway.asking import Asking
 from gateway.catalogue import Modules
 from gateway.data import Data
 from gateway.dlq import DeadLetters
@@ -51,6 +52,7 @@ class Gateway:
         self.registry = registry
         self.modules = Modules(registry)
         self.instances = Instances(registry, bus)
+        self.asking = Asking(runtime, bus, registry)
         self.feed = Feed(runtime, bus, registry, self.modules)
         self.waiting = Waiting(runtime, bus)
         self.uploads = Uploads(runtime, state, objects, self.settings)
@@ -96,6 +98,7 @@ class Gateway:
     def start(self) -> None:
         """Begin to listen to events and to the registry."""
         self.waiting.start()
+        self.asking.start()
         self.modules.watch(self.flows.forget)
 
     def close_streams(self) -> None:
@@ -105,6 +108,7 @@ class Gateway:
 
     async def close(self) -> None:
         """Stop listening and end the reader processes."""
+        self.asking.close()
         self.waiting.close()
         self.feed.close()
         self.modules.close()

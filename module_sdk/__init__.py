@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from module_sdk.mesh_types import Expression as Expression
     from module_sdk.mesh_types import OfPort as OfPort
     from module_sdk.mesh_types import Secret as Secret
+    from module_sdk.planning import Plan as Plan
     from module_sdk.serving import serve as serve
     from plugmesh.contracts.module import Resources as Resources
     from plugmesh.errors import Cancelled as Cancelled
@@ -46,6 +47,7 @@ _HOMES = {
     "FileWriter": "module_sdk.context",
     "Module": "module_sdk.decorator",
     "OfPort": "module_sdk.mesh_types",
+    "Plan": "module_sdk.planning",
     "Resources": "plugmesh.contracts.module",
     "Secret": "module_sdk.mesh_types",
     "TransientError": "module_sdk.errors",

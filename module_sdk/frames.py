@@ -16,6 +16,7 @@ class Kind(IntEnum):
     ASSIGN = 2
     CANCEL = 3  # for a synchronous executor, followed by a signal: it does not read while user code runs
     EXIT = 4
+    PLAN = 5  # a question about a module's plan: the message on the bus
     # executor to supervisor
     READY = 16
     PREPARING = 17  # user code does not run yet: the file is being imported
@@ -26,6 +27,7 @@ class Kind(IntEnum):
     LEAVING = 22  # hand over nothing more: after the result that follows, this process ends
     PROGRESS = 23  # the payload is the message on the bus
     ARTIFACT = 24  # a FileRef as JSON
+    PLANNED = 25  # the answer to PLAN: the message for the bus
 
 
 Frame = tuple[int, int, bytes]

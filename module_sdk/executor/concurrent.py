@@ -8,6 +8,7 @@ import logging
 import socket
 import threading
 from collections.abc import Iterable
+from contextlib import suppress
 from contextvars import ContextVar
 from functools import partial
 from typing import Any
@@ -20,6 +21,7 @@ from module_sdk.executor.attempt import Attempt
 from module_sdk.executor.descriptors import Descriptors
 from module_sdk.executor.leaving import Leaving
 from module_sdk.executor.output import FileSink, MemorySink, Output, Sink
+from module_sdk.executor.plans import planned
 from module_sdk.executor.progress import ProgressTeller
 from module_sdk.executor.runner import Runner
 from module_sdk.family import end_children, has_children
@@ -27,7 +29,7 @@ from module_sdk.frames import Frame, FrameReader, Kind, frame
 from module_sdk.logchunks import LogChunks, pause_s
 from module_sdk.steplog import StepLog
 from module_sdk.testing import gather
-from plugmesh.contracts.messages import Assign, Done, Failed, LogRef
+from plugmesh.contracts.messages import AskPlan, Assign, Done, Failed, LogRef
 from plugmesh.errors import PlugmeshError
 
 READ_BYTES = 256 * 1024
@@ -87,8 +89,22 @@ class ConcurrentExecutor:
             elif kind == Kind.CANCEL and number in self._tasks:
                 # Not at once: a task that has not taken its first step would end without a word.
                 asyncio.get_running_loop().call_soon(self._tasks[number].cancel)
+            elif kind == Kind.PLAN:
+                self._plan(number, payload)
             elif kind == Kind.EXIT:
                 self._end()
+
+    def _plan(self, number: int, payload: bytes) -> None:
+        """Answer a question, in a thread: attempts go on meanwhile. The file is imported here, as it is for them."""
+        asked = AskPlan.model_validate_json(payload)
+        with suppress(BaseException):  # it is raised again in the thread, and said there
+            self._runner.caller(asked.question)
+
+        def answer() -> None:
+            current_sink.set(MemorySink())  # what it prints is no step's
+            self._send(frame(Kind.PLANNED, number, planned(self._runner, asked)))
+
+        threading.Thread(target=answer, name="plan", daemon=True).start()
 
     def _end(self) -> None:
         if self._ended is not None and not self._ended.done():

@@ -11,6 +11,7 @@ from module_sdk.invoke import Caller
 from module_sdk.launch import ExecutorSetup
 from module_sdk.loading import find_module, load
 from plugmesh.contracts.messages import Assign
+from plugmesh.contracts.plan import PlanQuestion
 from plugmesh.objects.port import ObjectStore
 from plugmesh.runtime import Runtime
 
@@ -36,11 +37,11 @@ class Runner:
         self.memory = Memory()
         self.ceilings = Ceilings(self.memory)
 
-    def is_loaded(self, assign: Assign) -> bool:
+    def is_loaded(self, assign: Assign | PlanQuestion) -> bool:
         """Whether the module's file was imported already."""
         return f"{assign.module}@{assign.version}" in self._callers
 
-    def caller(self, assign: Assign) -> Caller:
+    def caller(self, assign: Assign | PlanQuestion) -> Caller:
         """The module's caller; imports its file the first time. Raises what the file raises, `ContractError`."""
         ref = f"{assign.module}@{assign.version}"
         caller = self._callers.get(ref)

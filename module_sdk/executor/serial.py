@@ -23,6 +23,7 @@ from module_sdk.executor.ceilings import NoRoom
 from module_sdk.executor.descriptors import Descriptors
 from module_sdk.executor.leaving import Leaving
 from module_sdk.executor.output import FileSink, Output
+from module_sdk.executor.plans import planned
 from module_sdk.executor.progress import ProgressTeller
 from module_sdk.executor.runner import Runner
 from module_sdk.executor.surroundings import Surroundings
@@ -31,7 +32,7 @@ from module_sdk.frames import Frame, FrameReader, Kind, frame
 from module_sdk.logchunks import LONG_S
 from module_sdk.row_calls import Calls
 from plugmesh.contracts.data import FileRef
-from plugmesh.contracts.messages import Assign, Done, Failed
+from plugmesh.contracts.messages import AskPlan, Assign, Done, Failed
 from plugmesh.errors import PlugmeshError
 
 READ_BYTES = 256 * 1024
@@ -74,6 +75,9 @@ class SerialExecutor:
             kind, number, payload = found
             if kind == Kind.ASSIGN:
                 if not self._attempt(number, payload):
+                    return
+            elif kind == Kind.PLAN:
+                if not self._plan(number, payload):
                     return
             elif kind == Kind.EXIT:
                 return
@@ -146,6 +150,30 @@ class SerialExecutor:
         self._send(frame(Kind.UNLOGGED if long else Kind.RESULT, number, text))
         return fit
 
+    def _plan(self, number: int, payload: bytes) -> bool:
+        """Answer a question; False if this process is not fit for anything else."""
+        text = planned(self._runner, AskPlan.model_validate_json(payload), self._loaded)
+        if os.getpid() != self._pid:  # a fork that user code did not end itself
+            os._exit(0)
+        fit = self._surroundings.restore()
+        self._descriptors.mend()
+        if has_children():
+            end_children()
+        self._output.end_lines()
+        self._flush_c(None)
+        self._log.take()  # what it printed is no step's
+        fit = fit and not self._leaving.asked and self._descriptors.intact()
+        if not fit:
+            self._send(frame(Kind.LEAVING))
+        self._send(frame(Kind.PLANNED, number, text))
+        return fit
+
+    def _loaded(self) -> None:
+        """An author's file was imported, which may set this process up."""
+        signal.signal(signal.SIGUSR1, self._interrupted)
+        self._leaving.listen()
+        self._surroundings.remember()
+
     def _artifact(self, number: int, ref: FileRef) -> None:
         self._send(frame(Kind.ARTIFACT, number, ref.model_dump_json().encode()))
 
@@ -160,9 +188,7 @@ class SerialExecutor:
                 self._look()  # for a cancel that came before now
             caller, prepared = attempt.prepare()
             if cold:
-                signal.signal(signal.SIGUSR1, self._interrupted)
-                self._leaving.listen()
-                self._surroundings.remember()
+                self._loaded()
                 self._send(frame(Kind.STARTED, number))
             return self._call(caller.module.function, attempt.calls(prepared))
         finally:

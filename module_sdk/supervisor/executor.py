@@ -59,6 +59,10 @@ class Executor(Protocol):
         """Run the attempt in `payload` (an `Assign`, as it came); answers with `number`. May be called before `READY`."""
         ...
 
+    def plan(self, number: int, payload: bytes) -> None:
+        """Answer the question in `payload` (an `AskPlan`, as it came) with `number`. May be called before `READY`."""
+        ...
+
     def cancel(self, number: int) -> None:
         """Ask the attempt to stop: an exception is raised in its code."""
         ...

@@ -14,6 +14,7 @@ from module_sdk.supervisor.settings import Settings
 from module_sdk.supervisor.work import Work
 from plugmesh.bus.port import Delivery
 from plugmesh.contracts.messages import (
+    AskPlan,
     Cancel,
     Drain,
     Recall,
@@ -80,6 +81,8 @@ class Inbox:
             self._terms[head.shard] = head.term
         if head.type == "assign":
             self._assign(head, payload)
+        elif head.type == "ask-plan":
+            self._ask(payload)
         else:
             self._other(decode_dispatch(payload))
 
@@ -106,6 +109,13 @@ class Inbox:
             self._outbox.send(head.shard, answers.returned(head, refusal or ""))
         else:
             self._work.take(head, payload, contract)
+
+    def _ask(self, payload: bytes) -> None:
+        message = decode_dispatch(payload)
+        assert isinstance(message, AskPlan)
+        question = message.question
+        contract = self._contracts.get((question.module, question.version))
+        self._work.planning.ask(message, payload, contract)
 
     def _answer_again(self, attempt: Held) -> None:
         """The assignment came twice: the scheduler does not know what became of it."""

@@ -1,4 +1,4 @@
-"""What an instance says to schedulers: sent at once, kept by the bus until it cannot be lost."""
+"""What an instance says: to schedulers, sent at once and kept by the bus until it cannot be lost; to who asks, once."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 
 from plugmesh.bus.port import Bus
-from plugmesh.contracts.messages import RESULTS
+from plugmesh.contracts.messages import ANSWERS, EVENTS, RESULTS
 from plugmesh.errors import PlugmeshError
 from plugmesh.runtime import Runtime
 
@@ -35,3 +35,13 @@ class Outbox:
         self._runtime.point("supervisor.after-publish")
         if safe is not None:
             safe()
+
+    def answer(self, payload: bytes) -> None:
+        """Answer a question. It may be lost: who asked does not wait for ever."""
+        self._runtime.spawn(self._answer(payload), "answer")
+
+    async def _answer(self, payload: bytes) -> None:
+        try:
+            await self._bus.publish(EVENTS, ANSWERS, payload)
+        except PlugmeshError as error:
+            _log.warning("an answer was not sent: %s", error)

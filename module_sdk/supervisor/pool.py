@@ -41,6 +41,24 @@ class Pool:
         member.attempts[attempt.number] = attempt
         return member.executor
 
+    def lend(self, *, concurrent: bool) -> Executor:
+        """An executor for something that is no attempt, until `give_back`; a free one, or one that is shared anyway."""
+        if concurrent:
+            if self._shared is None:
+                self._shared = self._start(shared=True).executor
+            return self._shared
+        for executor in reversed(self._idle):
+            if not executor.shared:
+                del self._idle[executor]
+                return executor
+        return self._start(shared=False).executor
+
+    def give_back(self, executor: Executor, now: float) -> None:
+        """What it was lent for is done."""
+        member = self._members.get(executor)
+        if member is not None and not member.attempts and not member.leaving:
+            self._idle[executor] = now
+
     def leave(self, executor: Executor) -> None:
         """Nothing more is handed to it, and it ends when it has finished what it runs."""
         member = self._members.get(executor)

@@ -94,6 +94,9 @@ class ProcessExecutor:
             self._cpu_before_s = self._cpu_s()
         self._write(frame(Kind.ASSIGN, number, payload))
 
+    def plan(self, number: int, payload: bytes) -> None:
+        self._write(frame(Kind.PLAN, number, payload))
+
     def cancel(self, number: int) -> None:
         self._write(frame(Kind.CANCEL, number))
         self._unseen = not self._ready

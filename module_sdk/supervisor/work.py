@@ -17,6 +17,7 @@ from module_sdk.supervisor.deaths import Deaths
 from module_sdk.supervisor.executor import Executor, Executors, Exit
 from module_sdk.supervisor.livelogs import LiveLogs
 from module_sdk.supervisor.outbox import Outbox
+from module_sdk.supervisor.planning import Planning
 from module_sdk.supervisor.pool import Pool
 from module_sdk.supervisor.settings import Settings
 from module_sdk.supervisor.watch import Watch
@@ -50,6 +51,7 @@ class Work:
         self.changed = asyncio.Event()
         self._draining = False
         self._pool = Pool(executors, self)
+        self.planning = Planning(runtime, self._pool, self, outbox.answer)
         self._clocks = Clocks(runtime, settings, self, outbox.send)
         self._logs = LiveLogs(runtime, objects)
         self._watch = Watch(runtime, settings, self, self._logs, outbox.send)
@@ -73,8 +75,10 @@ class Work:
 
     def fill(self) -> None:
         """Hand queued attempts to executors while there are free slots."""
-        queue, running = self.attempts.queue, self.attempts.running
-        while queue and len(running) < self.slots:
+        queue, running, planning = self.attempts.queue, self.attempts.running, self.planning
+        if planning.waiting:
+            planning.begin(self.slots - len(running) - planning.taken)
+        while queue and len(running) + planning.taken < self.slots:
             attempt = queue.popleft()
             if attempt.is_late(self._runtime.now()):
                 self.attempts.forget(attempt)
@@ -111,6 +115,9 @@ class Work:
             self._pool.ready(executor)
             for attempt in self._pool.attempts_of(executor):
                 attempt.started_at = self._runtime.now()
+            return
+        if kind == Kind.PLANNED:
+            self.planning.answered(number, payload)
             return
         found = self.attempts.running.get(number)
         if found is None or found.executor is not executor:
@@ -184,6 +191,7 @@ class Work:
     def on_exit(self, executor: Executor, exit: Exit) -> None:
         """An executor ended (see `Listener`)."""
         ran = self._pool.remove(executor)
+        self.planning.lost(executor, exit)
         victims = [attempt for attempt in ran if attempt.result is None and not attempt.answered]
         for attempt in victims:
             self.attempts.running.pop(attempt.number, None)
@@ -222,6 +230,7 @@ class Work:
         idempotent is not taken from an executor that is up: it may have begun, and nobody knows it yet.
         """
         self._draining = True
+        self.planning.drain()
         for attempt in list(self.attempts.queue):
             self.give_back(attempt, "draining")
         for attempt in list(self.attempts.running.values()):

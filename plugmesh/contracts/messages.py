@@ -14,8 +14,8 @@ from plugmesh.contracts.base import Contract, Versioned
 from plugmesh.contracts.data import MESSAGE_LIMIT_BYTES, FileRef, Reference
 from plugmesh.contracts.flow import Rejects
 from plugmesh.contracts.module import Limits
-from plugmesh.contracts.plan import Predicate
-from plugmesh.contracts.run import StepError
+from plugmesh.contracts.plan import PlanAnswer, PlanQuestion, Predicate
+from plugmesh.contracts.run import SHARDS, StepError
 from plugmesh.errors import InvalidMessage
 
 _T = TypeVar("_T")
@@ -25,11 +25,15 @@ RESULTS = "results"
 DISPATCH = "dispatch"
 EVENTS = "events"
 
+ANSWERS = SHARDS
+"""The partition of `events` on which instances answer questions; the ones before it are those of the shards."""
 ACCEPT_S = 3.0
 """An assigned attempt that is not accepted within this time is lost."""
 LEASE_S = 15.0
 """An accepted attempt that is not renewed for this time is lost."""
 RENEW_S = LEASE_S / 3
+ANSWER_S = 5.0
+"""An instance that is asked something has so long to answer."""
 KILL_GRACE_S = 10.0
 """Time between the signal of a cancel and the kill."""
 
@@ -54,8 +58,9 @@ class Assign(Versioned):
     """Run one attempt.
 
     `inputs` has a tuple of references per port (one, unless the port is variadic). `columns`, per table port, are
-    the columns to hand over (`None`: all). `wanted`, per table output, are the columns that anybody uses, compared without
-    regard to case: others are neither written nor passed on, and need not be there (`None`: all). `filters`, per table
+    the columns to hand over (`None`: all). `wanted`, per table output, are the columns that anybody uses, by the names of the
+    flow and of the module: others are neither written nor passed on, and need not be there (`None`: all). Both may list more
+    than there is, and are compared without regard to case (`plugmesh.planner.names.chosen`). `filters`, per table
     output of a source, are conditions that a row must meet to be used: rows may be left out by them. A port that is missing
     in one of the three has no such limit. `prefix` starts every object key that the attempt may write. `left_s`
     is what the run had left of its time when this was sent: past it the result is useless. `root` is the first run of a
@@ -156,7 +161,19 @@ class SetSlots(Versioned):
     actor: str = "local"
 
 
-AnyDispatch = Assign | Cancel | Recall | Renewed | Refused | Drain | SetSlots
+class AskPlan(Versioned):
+    """What would a module read and give, with these params and columns? The answer is a `plan-answered` with the same `id`.
+
+    An instance that cannot say so within `ANSWER_S` says that.
+    """
+
+    type: Literal["ask-plan"] = "ask-plan"
+    instance: str
+    id: str
+    question: PlanQuestion
+
+
+AnyDispatch = Assign | Cancel | Recall | Renewed | Refused | Drain | SetSlots | AskPlan
 DispatchMessage = Annotated[AnyDispatch, Field(discriminator="type")]
 
 
@@ -289,6 +306,16 @@ class RunChanged(Versioned):
     state: str
     at: float
     changes: tuple[dict[str, Any], ...] = ()
+
+
+class PlanAnswered(Versioned):
+    """The answer to `ask-plan`, or (`error`) why there is none. Sent on the partition behind those of the shards."""
+
+    type: Literal["plan-answered"] = "plan-answered"
+    instance: str
+    id: str
+    answer: PlanAnswer | None = None
+    error: str | None = None
 
 
 _DISPATCH: TypeAdapter[AnyDispatch] = TypeAdapter(DispatchMessage)

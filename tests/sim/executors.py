@@ -13,7 +13,8 @@ from module_sdk.frames import Kind
 from module_sdk.supervisor.executor import Executor, Exit, Listener
 from module_sdk.workspace import Workspace
 from plugmesh.contracts.data import FileRef
-from plugmesh.contracts.messages import Assign, AttemptStats, Done, Failed
+from plugmesh.contracts.messages import AskPlan, Assign, AttemptStats, Done, Failed, PlanAnswered
+from plugmesh.contracts.plan import PlanAnswer
 from plugmesh.contracts.run import StepError
 from plugmesh.data.digest import content_hash
 from plugmesh.errors import ErrorClass, PlugmeshError
@@ -95,6 +96,11 @@ class VirtualExecutor:
     def assign(self, number: int, payload: bytes) -> None:
         message = self._messages[number] = Assign.model_validate_json(payload)
         self._tasks[number] = self._house.process.spawn(self._run(number, message), "user code")
+
+    def plan(self, number: int, payload: bytes) -> None:
+        asked = AskPlan.model_validate_json(payload)
+        answer = PlanAnswered(instance=asked.instance, id=asked.id, answer=PlanAnswer())
+        self._say(Kind.PLANNED, number, answer.encode())
 
     def cancel(self, number: int) -> None:
         if number in self._tasks and self._dice.random() < 0.7:  # others do not listen, and are killed
