@@ -49,7 +49,8 @@ def _content(port: InputPort | OutputPort) -> str:
             words.append("all other columns" if words else "all columns")
         words += [word for word, said in (("optional", port.optional), ("takes many edges", port.variadic)) if said]
     elif port.passes:
-        words.append(f"the other columns of `{port.passes}`")
+        but = ", ".join(f"`{name}`" for name in port.drops)
+        words.append(f"the other columns of `{port.passes}`" + (f" but {but}" if but else ""))
     elif port.kind is PortKind.TABLE and port.open:
         words.append("columns that are known after the first run")
     return ", ".join(words)

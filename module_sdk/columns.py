@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from plugmesh.contracts.module import InputPort, ModuleContract, OutputPort, PortKind
 from plugmesh.data.check import NOTHING, ColumnMismatch, check_input, check_output
+from plugmesh.planner.names import names_in
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -17,38 +18,61 @@ PARAM_COLUMN = re.compile(r"^\$\{params\.([A-Za-z_][A-Za-z0-9_]*)\}$")
 """A declared column whose name is a param's value: `{"${params.into}": "float64"}`."""
 
 
-class Columns:
-    """Columns of one module's ports. Where a name is a param's value, params say what it is."""
+_OF_COLUMNS = frozenset({"column", "columns"})
+_OF_EXPRESSIONS = frozenset({"expression"})
+_ANY_COLUMN = "columns"
+"""`COLUMNS('f.*')` in an expression: names that stand in a text."""
 
-    def __init__(self, contract: ModuleContract) -> None:
-        self._contract = contract
+
+class Columns:
+    """Columns of one module's ports. Where a name is a param's value, params say what it is.
+
+    `numbered` are the inputs whose frames keep the numbers of their rows, so that columns which the module was not handed
+    can be put beside what it returns.
+    """
+
+    def __init__(self, contract: ModuleContract, numbered: Collection[str] = ()) -> None:
+        self._contract, self._numbered = contract, frozenset(numbered)
         self._inputs = {port.name: port for port in contract.inputs}
         self._outputs = {port.name: port for port in contract.outputs}
-        self._named = dict(_named_by_params(contract))
+        properties: Mapping[str, Any] = contract.params.get("properties", {})
+        self._defaults = {name: schema["default"] for name, schema in properties.items() if "default" in schema}
+        self._named = dict(_named_by_params(contract, _OF_COLUMNS))
+        self._expressions = dict(_named_by_params(contract, _OF_EXPRESSIONS))
         ports: list[InputPort | OutputPort] = [*contract.inputs, *contract.outputs]
         self._filled_in = frozenset(port.name for port in ports if any(map(PARAM_COLUMN.match, port.columns)))
         self._passing = {port.passes for port in contract.outputs if port.passes is not None}
 
     def is_fixed(self, port: str) -> bool:
         """Whether the columns of an input are the same whatever the params are."""
-        return port not in self._filled_in and not self._named.get(port)
+        return port not in self._filled_in and not self._named.get(port) and not self._expressions.get(port)
 
     def declares(self, port: str) -> bool:
         """Whether anything is to be checked or chosen for an input."""
         found = self._inputs.get(port)
         return found is not None and bool(found.columns)
 
-    def handed(self, port: str, params: Mapping[str, Any]) -> tuple[str, ...] | None:
-        """The columns that an input is handed; `None`: all of them.
+    def handed(self, port: str, params: Mapping[str, Any], present: Sequence[str]) -> tuple[str, ...] | None:
+        """Those of the `present` columns that an input is handed, in their order; `None`: all of them.
 
-        All, too, when the rest must come back with other rows than they went in: nobody else could put them there.
+        They are the declared ones, those that params name, and those that an expression may read. All, too, when the rest
+        pass on with rows of which nobody could say later which they were.
         """
         declared = self._inputs.get(port)
         if declared is None or declared.rest or declared.kind is not PortKind.TABLE:
             return None
-        if port in self._passing and self._contract.traits.rows != "same":
+        if not self.may_narrow(port):
             return None
-        return tuple(dict.fromkeys([*self._filled(declared, params), *self._named_in(port, params)]))
+        words = self._words_in(port, params)
+        if _ANY_COLUMN in words:
+            return None
+        wanted = {*self._filled(declared, params), *self._named_in(port, params)}
+        found = tuple(name for name in present if name in wanted or name.casefold() in words)
+        return None if len(found) == len(present) else found
+
+    def may_narrow(self, port: str) -> bool:
+        """Whether columns of an input that are not handed over need not pass on, or can be put beside what is returned."""
+        return port not in self._passing or self._contract.traits.rows == "same" or port in self._numbered
 
     def output(self, port: str, params: Mapping[str, Any]) -> OutputPort:
         """An output with the real names of its columns."""
@@ -93,41 +117,67 @@ class Columns:
         )
 
     def _real(self, declared: Port, params: Mapping[str, Any]) -> Port:
-        """A port with the real names of its columns."""
+        """A port with the real names of its columns. What it makes anew it does not drop."""
         filled = self._filled(declared, params)
-        return declared if filled is declared.columns else declared.model_copy(update={"columns": filled})
+        update: dict[str, Any] = {} if filled is declared.columns else {"columns": filled}
+        if dropped := getattr(declared, "drops", ()):
+            update["drops"] = tuple(name for name in self._dropped(dropped, params) if name not in filled)
+        return declared.model_copy(update=update) if update else declared
 
     def _filled(self, declared: InputPort | OutputPort, params: Mapping[str, Any]) -> Mapping[str, str]:
         if declared.name not in self._filled_in:
             return declared.columns
-        return {_real_name(name, params): kind for name, kind in declared.columns.items()}
+        return {self._real_name(name, params): kind for name, kind in declared.columns.items()}
+
+    def _real_name(self, name: str, params: Mapping[str, Any]) -> str:
+        named = PARAM_COLUMN.match(name)
+        value = self._value(named[1], params) if named else None
+        return name if value is None else str(value)
+
+    def _dropped(self, names: Iterable[str], params: Mapping[str, Any]) -> Iterator[str]:
+        """A param may name several."""
+        for name in names:
+            named = PARAM_COLUMN.match(name)
+            yield from _texts(self._value(named[1], params)) if named else (name,)
 
     def _named_in(self, port: str, params: Mapping[str, Any]) -> list[str]:
         """The columns of an input that params name."""
-        names: list[str] = []
-        for param in self._named.get(port, ()):
-            value = params.get(param)
-            names.extend([value] if isinstance(value, str) else value or ())
-        return names
+        return [name for param in self._named.get(port, ()) for name in _texts(self._value(param, params))]
+
+    def _words_in(self, port: str, params: Mapping[str, Any]) -> frozenset[str]:
+        """What may be a column in the expressions of an input, whatever the case."""
+        texts = (text for param in self._expressions.get(port, ()) for text in _texts(self._value(param, params)))
+        return frozenset(name.casefold() for text in texts for name in names_in(text))
+
+    def _value(self, param: str, params: Mapping[str, Any]) -> Any:
+        return params[param] if param in params else self._defaults.get(param)
 
 
-def _real_name(name: str, params: Mapping[str, Any]) -> str:
-    named = PARAM_COLUMN.match(name)
-    return str(params.get(named[1], name)) if named else name
+def _texts(value: Any) -> Iterator[str]:
+    """The texts in the value of a param: it may be a list or, by name, a dict of them."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for one in value.values():
+            yield from _texts(one)
+    elif isinstance(value, Iterable):
+        for one in value:
+            yield from _texts(one)
 
 
-def _named_by_params(contract: ModuleContract) -> Iterator[tuple[str, list[str]]]:
-    """For each table input the params that name columns of it: those of the only one, or as `OfPort` says."""
+def _named_by_params(contract: ModuleContract, meshes: Collection[str]) -> Iterator[tuple[str, list[str]]]:
+    """For each table input the params of these mesh types for it: those of the only one, or as `OfPort` says."""
     tables = [port.name for port in contract.inputs if port.kind is PortKind.TABLE]
     default = tables[0] if len(tables) == 1 else None
     properties: Mapping[str, Any] = contract.params.get("properties", {})
     for table in tables:
-        yield table, [name for name, schema in properties.items() if _names_column_of(schema, table, default)]
+        yield table, [name for name, schema in properties.items() if _is_for(schema, meshes, table, default)]
 
 
-def _names_column_of(schema: Mapping[str, Any], table: str, default: str | None) -> bool:
+def _is_for(schema: Mapping[str, Any], meshes: Collection[str], table: str, default: str | None) -> bool:
     for variant in (schema, *schema.get("anyOf", ())):
         port = variant.get("x-port", schema.get("x-port", default))
-        if variant.get("x-mesh") in {"column", "columns"} and port == table:
+        inner = [variant.get("items"), variant.get("additionalProperties")]
+        if any(one.get("x-mesh") in meshes for one in (variant, *inner) if isinstance(one, Mapping)) and port == table:
             return True
     return False

@@ -6,7 +6,7 @@ import re
 import typing
 from collections.abc import Mapping
 from types import NoneType
-from typing import Any
+from typing import Any, NamedTuple
 
 from module_sdk.columns import PARAM_COLUMN
 from module_sdk.signature import PortParameter, Signature, Style, kind_of, without_none
@@ -17,6 +17,15 @@ from plugmesh.errors import ContractError
 
 REST = "..."
 Ports = Mapping[str, Any]
+
+
+class _Spec(NamedTuple):
+    """One declared port. `rest` is the value of `"..."`, `drops` are the columns that are declared as `False`."""
+
+    kind: PortKind
+    columns: dict[str, str] = {}
+    rest: bool | str | None = None
+    drops: tuple[str, ...] = ()
 
 
 def input_ports(signature: Signature, declared: Ports | None) -> tuple[InputPort, ...]:
@@ -54,7 +63,7 @@ def module_kind(given: str | None, inputs: tuple[InputPort, ...], outputs: tuple
 
 
 def _input(signature: Signature, port: PortParameter, spec: Any) -> InputPort:
-    kind, columns, rest = _spec(signature, "inputs", port.name, spec, port.kind)
+    kind, columns, rest, drops = _spec(signature, "inputs", port.name, spec, port.kind)
     if kind is not port.kind and port.annotation is not None:
         raise signature.place.error(
             f"inputs declares a {kind.value}, but the annotation {_name(port.annotation)} is a {port.kind.value}",
@@ -62,6 +71,11 @@ def _input(signature: Signature, port: PortParameter, spec: Any) -> InputPort:
         )
     if rest not in (None, True):
         raise signature.place.error(f'in an input, "..." is True (all columns), not {rest!r}', port.name)
+    if drops:
+        raise signature.place.error(
+            f"inputs declares {drops[0]!r} of {port.name!r} as False: an input names the columns that are read; False says "
+            "in an output that a column does not pass"
+        )
     return InputPort(
         name=port.name,
         kind=kind,
@@ -80,27 +94,29 @@ def _output(signature: Signature, name: str, spec: Any, single: bool) -> OutputP
         raise signature.place.error(
             f"outputs declares {name!r}, which every module has already: the rows that it rejects (ctx.reject) go there"
         )
-    kind, columns, rest = _spec(signature, "outputs", name, spec, default)
+    kind, columns, rest, drops = _spec(signature, "outputs", name, spec, default)
     tables = [port.name for port in signature.ports if port.kind is PortKind.TABLE]
     if isinstance(rest, str) and rest not in tables:
         raise signature.place.error(
             f'the output {name!r} passes the columns of {rest!r} ("..."), which is no table input '
             f"(these are: {_list(tables)})"
         )
+    if drops and not isinstance(rest, str):
+        raise signature.place.error(
+            f"outputs declares {drops[0]!r} of {name!r} as False, so that it does not pass, but no columns pass through "
+            'this output: name the input whose columns do, e.g. "...": ' + f'"{next(iter(tables), "orders")}"'
+        )
     open_ended = rest is True or (not columns and rest is None)
     passes = rest if isinstance(rest, str) else None
-    return OutputPort(name=name, kind=kind, columns=columns, passes=passes, open=open_ended)
+    return OutputPort(name=name, kind=kind, columns=columns, passes=passes, drops=drops, open=open_ended)
 
 
-def _spec(
-    signature: Signature, which: str, name: str, spec: Any, default: PortKind
-) -> tuple[PortKind, dict[str, str], bool | str | None]:
-    """Kind, columns and the value of `"..."` of one declared port."""
+def _spec(signature: Signature, which: str, name: str, spec: Any, default: PortKind) -> _Spec:
     if spec is None or spec is True:
-        return default, {}, None
+        return _Spec(default)
     if isinstance(spec, str):
         try:
-            return PortKind(spec), {}, None
+            return _Spec(PortKind(spec))
         except ValueError as error:
             raise signature.place.error(
                 f"{which} declares {name!r} as {spec!r}: it is 'table', 'file', 'value' or a dict of columns"
@@ -112,17 +128,30 @@ def _spec(
     rest = spec.get(REST)
     if rest is not None and rest is not True and not isinstance(rest, str):
         raise signature.place.error(f'"..." of {name!r} in {which} is {rest!r}: it is True or the name of an input')
-    columns = {column: _type(signature, which, name, column, kind) for column, kind in spec.items() if column != REST}
-    return PortKind.TABLE, columns, rest
+    columns: dict[str, str] = {}
+    drops: list[str] = []
+    for column, declared in spec.items():
+        if column == REST:
+            continue
+        _check_name(signature, which, name, column)
+        if declared is False:
+            drops.append(column)
+        else:
+            columns[column] = _type(signature, which, name, column, declared)
+    return _Spec(PortKind.TABLE, columns, rest, tuple(drops))
 
 
-def _type(signature: Signature, which: str, port: str, column: Any, declared: Any) -> str:
-    """The Arrow type's name; checks that a column named by a param names one that is there."""
+def _check_name(signature: Signature, which: str, port: str, column: Any) -> None:
+    """A column named by a param names one that is there."""
     if not isinstance(column, str) or not column:
         raise signature.place.error(f"{which} declares a column {column!r} of {port!r}: names of columns are text")
     named = PARAM_COLUMN.match(column)
     if named and named.group(1) not in {param.name for param in signature.params}:
         raise signature.place.error(f"{which} names the column {column!r} of {port!r} after a param that is not there")
+
+
+def _type(signature: Signature, which: str, port: str, column: str, declared: Any) -> str:
+    """The Arrow type's name."""
     name = declared if isinstance(declared, str) else str(declared)  # a pyarrow.DataType prints as its name
     try:
         parse_type(name)

@@ -71,11 +71,11 @@ class Caller:
     def __init__(self, module: Module[..., Any]) -> None:
         self.module = module
         self.ref = module.contract.ref
-        self.columns = Columns(module.contract)
         self._outputs = {port.name: port for port in module.contract.outputs}
         signature = module.signature
         self._ports = {port.name: port for port in signature.ports}
         self._adapters = {port.name: adapter_for(port.annotation) for port in signature.ports if _is_table(port)}
+        self.columns = Columns(module.contract)
         self._readers: dict[str, Callable[[Any, Workspace], Any]] = {
             port.name: self._reader(port) for port in signature.ports
         }
@@ -166,7 +166,12 @@ class Caller:
 
     def _checked(self, port: OutputPort, value: Any, passed: Passed | None, prepared: Prepared) -> Any:
         """A table that has the columns and rows that the contract promises."""
-        if passed is None:
+        if port.drops:
+            table = _without(
+                self._table(port, value, prepared.tables()), self.columns.output(port.name, prepared.params).drops
+            )
+            passed = None
+        elif passed is None:
             table = self._table(port, value, prepared.tables())
         elif port.open:
             return passed
@@ -281,6 +286,20 @@ class Caller:
 
 def _is_table(port: PortParameter) -> bool:
     return port.kind is PortKind.TABLE
+
+
+def _without(table: pa.Table | pa.RecordBatchReader, drops: Sequence[str]) -> pa.Table | pa.RecordBatchReader:
+    """What is left when the columns that do not pass are taken out; they may be there or not."""
+    import pyarrow as pa
+
+    names: list[str] = table.schema.names
+    left = [name for name in names if name not in drops]
+    if len(left) == len(names):
+        return table
+    if hasattr(table, "num_rows"):
+        return table.select(left)
+    schema = pa.schema([table.schema.field(name) for name in left], table.schema.metadata)
+    return pa.RecordBatchReader.from_batches(schema, (batch.select(left) for batch in table))
 
 
 def _read_file(value: Any, workspace: Workspace) -> File:

@@ -132,18 +132,26 @@ class Harness:
         if not hasattr(value, "select"):
             return value
         self.caller.columns.check_input(port, value.schema, params)
-        wanted = self.caller.columns.handed(port, params)
-        return value if wanted is None else value.select([name for name in value.column_names if name in wanted])
+        wanted = self.caller.columns.handed(port, params, value.column_names)
+        return value if wanted is None else value.select(wanted)
 
     def with_unsent(
-        self, port: OutputPort, value: Any, inputs: Mapping[str, list[Any]], handed: Mapping[str, list[Any]]
+        self,
+        port: OutputPort,
+        value: Any,
+        inputs: Mapping[str, list[Any]],
+        handed: Mapping[str, list[Any]],
+        params: Mapping[str, Any],
     ) -> Any:
         """With the columns that pass through, but were not handed over; the mesh puts them there by reference."""
         if port.passes is None or not inputs[port.passes]:
             return value
+        drops = self.caller.columns.output(port.name, params).drops
         whole, part = inputs[port.passes][0], handed[port.passes][0]
         unsent = [
-            name for name in whole.column_names if name not in part.column_names and name not in value.column_names
+            name
+            for name in whole.column_names
+            if name not in part.column_names and name not in value.column_names and name not in drops
         ]
         for name in unsent:
             value = value.append_column(whole.schema.field(name), whole.column(name))

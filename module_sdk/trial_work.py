@@ -40,7 +40,7 @@ class TrialWork:
         found = harness.caller.collect(returned, prepared, harness.workspace)
         return {
             port.name: harness.with_unsent(
-                port, harness.shown(found[port.name], self._inputs), self._inputs, self._handed
+                port, harness.shown(found[port.name], self._inputs), self._inputs, self._handed, self._params
             )
             for port in harness.caller.module.contract.outputs
         }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -79,13 +79,14 @@ class Inputs:
         repeats = asked is None and len(ref.schema_ipc) <= _CACHED_SCHEMA and caller.columns.is_fixed(port)
         if repeats and key in self._checked:
             return self._checked[key]
-        wanted = caller.columns.handed(port, assign.params) if asked is None else tuple(asked)
-        if wanted is not None or caller.columns.declares(port):
+        wanted: tuple[str, ...] | None = None
+        if asked is not None or caller.columns.declares(port):
             schema = schema_of(ref)
             caller.columns.check_input(port, schema, assign.params)
-            if wanted is not None:
-                wanted = tuple(name for name in schema.names if name in wanted)
-                wanted = None if len(wanted) == len(schema.names) else wanted
+            if asked is not None and caller.columns.may_narrow(port):
+                wanted = _of(schema.names, asked)
+            else:
+                wanted = caller.columns.handed(port, assign.params, schema.names)
         if repeats:
             self._checked[key] = wanted
             if len(self._checked) > _CACHED_TABLES:
@@ -114,6 +115,13 @@ class Inputs:
             if len(self._recent) > _CACHED_TABLES:
                 self._recent.popitem(last=False)
         return Given(reference, ref, table, columns, size, wanted is not None)
+
+
+def _of(present: Sequence[str], asked: Collection[str]) -> tuple[str, ...] | None:
+    """Those of the present columns that somebody asked for; `None` if that is all of them."""
+    known = frozenset(asked)
+    found = tuple(name for name in present if name in known)
+    return None if len(found) == len(present) else found
 
 
 def _bind(ref: DataRef, bound: Mapping[str, str]) -> DataRef:

@@ -166,7 +166,8 @@ class Outputs:
         given = self._passing_input(declared)
         if given is None or not given.partial or not isinstance(given.ref, DataRef):
             return ()
-        return tuple(name for name in schema_of(given.ref).names if name not in (given.columns or ()))
+        handed = frozenset(given.columns or ())
+        return tuple(name for name in schema_of(given.ref).names if name not in handed and name not in declared.drops)
 
     def _passing_input(self, declared: OutputPort) -> Given | None:
         if declared.passes is None:

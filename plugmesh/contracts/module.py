@@ -56,14 +56,15 @@ class OutputPort(Contract):
     """One output.
 
     `columns` maps the columns that the module makes to Arrow type names. `passes` names the input port whose
-    other columns pass through (`"...": "orders"`). With `open`, nothing is promised: the schema is known after
-    the first run.
+    other columns pass through (`"...": "orders"`), but for those in `drops` (`"qty": False`). With `open`, nothing is
+    promised: the schema is known after the first run.
     """
 
     name: str = Field(pattern=NAME_PATTERN)
     kind: PortKind = PortKind.TABLE
     columns: dict[str, str] = {}
     passes: str | None = None
+    drops: tuple[str, ...] = ()
     open: bool = True
     doc: str = ""
 

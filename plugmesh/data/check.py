@@ -54,8 +54,9 @@ def check_output(  # noqa: PLR0917  what is checked, then what it is checked aga
     """Raises `ColumnMismatch` if a returned table is not what the port declares.
 
     `input_schemas` and `input_rows` are, by port, of the tables that the function was given. A declared column must be
-    there with its type; a column of the passed port too, with the type it came with; other columns only if the port is
-    `open`. With `rows: same` there are as many rows as in the passed port, or else in the first input.
+    there with its type; a column of the passed port too, with the type it came with, unless the port drops it; other
+    columns only if the port is `open`. With `rows: same` there are as many rows as in the passed port, or else in the
+    first input.
     """
     place = _Place(module.ref, port.name, schema)
     place.check_names("Rename one of them before you return the table.")
@@ -104,17 +105,19 @@ class _Place:
 
 def _check_passed(place: _Place, port: OutputPort, passed: pa.Schema) -> None:
     for field in passed:
-        if field.name not in port.columns:
+        if field.name not in port.columns and field.name not in port.drops:
             place.check_column(
                 field.name,
                 field.type,
-                missing=f"The module passes on the columns of {port.passes!r}: return it too, or declare outputs without it.",
+                missing=f"The module passes on the columns of {port.passes!r}: return it too, or declare in outputs= that it "
+                f"does not pass: {field.name!r}: False.",
                 other=f"The module passes on the columns of {port.passes!r}: declare the new type in outputs=.",
             )
 
 
 def _check_undeclared(place: _Place, port: OutputPort, passed: pa.Schema | None) -> None:
     allowed = {*port.columns, *(passed.names if passed is not None else ())}
+    allowed.difference_update(name for name in port.drops if name not in port.columns)
     for column in place.names:
         if column not in allowed:
             found = type_name(place.schema.field(column).type)

@@ -110,6 +110,13 @@ def test_declared_column_may_replace_a_passed_one_with_another_type() -> None:
     check(port, schema(price=pa.float64(), qty=pa.string()))
 
 
+def test_dropped_column_of_the_input_need_not_be_there_and_must_not() -> None:
+    port = PASSING.model_copy(update={"drops": ("qty",)})
+    check(port, schema(total=pa.float64(), price=pa.float64()))
+    with pytest.raises(ColumnMismatch, match="'qty': the column is not declared"):
+        check(port, schema(total=pa.float64(), price=pa.float64(), qty=pa.int64()))
+
+
 def test_same_rows_are_counted() -> None:
     returned = schema(total=pa.float64())
     check(TOTAL, returned, rows="same")
