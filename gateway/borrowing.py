@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
-from plugmesh.contracts.data import Reference, SpilledRef, referenced_keys
+from plugmesh.contracts.data import JoinedRef, Reference, SpilledRef, referenced_keys
 from plugmesh.contracts.run import Submission
 from plugmesh.data.reference import resolve
 from plugmesh.errors import Conflict, ObjectMissing
@@ -58,11 +58,11 @@ def _owners(objects: ObjectStore, references: Iterable[Reference]) -> frozenset[
     keys: set[str] = set()
     for reference in references:
         keys |= referenced_keys(reference)
-        if isinstance(reference, SpilledRef):
+        if isinstance(reference, SpilledRef | JoinedRef):
             try:
                 keys |= referenced_keys(resolve(objects, reference))
             except ObjectMissing:
-                keys.add(reference.key)  # then its run is marked, or unknown
+                keys |= referenced_keys(reference)  # then its run is marked, or unknown
     return frozenset(lender_of(key) for key in keys)
 
 

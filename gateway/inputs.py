@@ -11,10 +11,9 @@ from gateway.errors import RequestInvalid
 from gateway.files import find_newest
 from plugmesh.contracts.data import (
     VALUE_LIMIT_BYTES,
-    DataRef,
+    AnyReference,
     FileRef,
     Reference,
-    SpilledRef,
     ValueRef,
     referenced_keys,
     value_bytes,
@@ -25,8 +24,6 @@ from plugmesh.objects.keys import check_key, lender_of
 from plugmesh.state.records import StoredFile
 from plugmesh.state.retention import gone
 from plugmesh.state.store import State
-
-AnyReference = DataRef | FileRef | ValueRef | SpilledRef
 
 _REFERENCE: TypeAdapter[Reference] = TypeAdapter(Reference)
 _FORMS = 'write {"file": "NAME"}, {"value": …} or a whole reference'

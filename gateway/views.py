@@ -294,8 +294,8 @@ def summary(reference: Any) -> dict[str, Any]:
         return {"kind": kind, "value": reference["value"]}
     if kind == "file":
         return {"kind": kind, "name": reference["name"], "bytes": reference["bytes"], "hash": reference["hash"]}
-    if kind == "spilled":
-        return {"kind": reference["of"], "rows": reference.get("rows")}
+    if kind in {"spilled", "joined"}:
+        return {"kind": reference.get("of", "table"), "rows": reference.get("rows")}
     return {"kind": kind, "rows": reference["rows"], "bytes": _table_bytes(reference)}
 
 

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
-from plugmesh.contracts.data import MESSAGE_LIMIT_BYTES, DataRef, Reference, SpilledRef
+from plugmesh.contracts.data import MESSAGE_LIMIT_BYTES, DataRef, JoinedRef, Reference, SpilledRef
 from plugmesh.contracts.messages import Assign, Cancel, Recall, Renewed
 from plugmesh.contracts.module import REJECTED
 from plugmesh.contracts.run import Command, Receipt, StepState, Submission
@@ -160,7 +160,7 @@ def step_row(run: RunState, step: Step) -> StepRow:
 
 def letter_rows(run: RunState, step: Step, rejected: Reference) -> Iterator[LetterRow]:
     """The dead letter of a step that has ended; none, if it rejected no row."""
-    rows = rejected.rows if isinstance(rejected, DataRef | SpilledRef) else None
+    rows = rejected.rows if isinstance(rejected, DataRef | SpilledRef | JoinedRef) else None
     if rows == 0:
         return
     reasons = None if step.stats is None else step.stats.reasons

@@ -81,7 +81,10 @@ class ValueRef(Contract):
 
 
 class SpilledRef(Contract):
-    """A reference too large for a message: its JSON lies in the object store under `key`."""
+    """A reference too large for a message: its JSON lies in the object store under `key`.
+
+    With `start`, it stands for a part of that table only: `rows` rows from row `start` on.
+    """
 
     kind: Literal["spilled"] = "spilled"
     of: Literal["table", "file", "value"]
@@ -89,15 +92,34 @@ class SpilledRef(Contract):
     bytes: int = Field(ge=0)
     hash: str
     rows: int | None = None
+    start: int | None = Field(default=None, ge=0)
 
 
-Reference = Annotated[DataRef | FileRef | ValueRef | SpilledRef, Field(discriminator="kind")]
+class JoinedRef(Contract):
+    """The rows of several tables in their order, where one of them is spilled: nobody has to read it to say so."""
+
+    kind: Literal["joined"] = "joined"
+    rows: int = Field(ge=0)
+    parts: tuple[DataRef | SpilledRef, ...]
 
 
-def referenced_keys(reference: DataRef | FileRef | ValueRef | SpilledRef) -> set[str]:
+AnyReference = DataRef | FileRef | ValueRef | SpilledRef | JoinedRef
+Reference = Annotated[AnyReference, Field(discriminator="kind")]
+
+
+def kind_of(reference: AnyReference) -> Literal["table", "file", "value"]:
+    """What it stands for."""
+    if isinstance(reference, SpilledRef):
+        return reference.of
+    return "table" if isinstance(reference, JoinedRef) else reference.kind
+
+
+def referenced_keys(reference: AnyReference) -> set[str]:
     """The object keys that must exist for `reference` to be readable."""
     if isinstance(reference, DataRef):
         return {group.key for fragment in reference.fragments for group in fragment.groups}
+    if isinstance(reference, JoinedRef):
+        return {key for part in reference.parts for key in referenced_keys(part)}
     if isinstance(reference, FileRef | SpilledRef):
         return {reference.key}
     return set()

@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter, ValidationError
 
-from plugmesh.contracts.data import ColumnGroup, DataRef, FileRef, Fragment, Reference, SpilledRef, ValueRef
+from plugmesh.contracts.data import (
+    ColumnGroup,
+    DataRef,
+    FileRef,
+    Fragment,
+    JoinedRef,
+    Reference,
+    SpilledRef,
+    ValueRef,
+    kind_of,
+)
 from plugmesh.data.digest import content_hash, verify_hash
 from plugmesh.data.schema import find_columns, make_schema_ipc, schema_of
 from plugmesh.errors import DataMismatch, ObjectCorrupt
@@ -89,6 +99,22 @@ def attach(ref: DataRef, other: DataRef, columns: Sequence[str]) -> DataRef:
     return DataRef(schema_ipc=make_schema_ipc(schema), rows=ref.rows, fragments=fragments)
 
 
+def join(refs: Sequence[Reference]) -> Reference:
+    """The rows of all tables in order, also of those that were spilled. Raises `DataMismatch`."""
+    parts: list[DataRef | SpilledRef] = []
+    for ref in refs:
+        if isinstance(ref, JoinedRef):
+            parts += ref.parts
+        elif isinstance(ref, DataRef) or (isinstance(ref, SpilledRef) and ref.of == "table" and ref.rows is not None):
+            parts.append(ref)
+        else:
+            raise DataMismatch(f"only tables can be put together, and one of {len(refs)} is a {kind_of(ref)}")
+    tables = [part for part in parts if isinstance(part, DataRef)]
+    if len(tables) == len(parts):
+        return concat(tables)
+    return parts[0] if len(parts) == 1 else JoinedRef(rows=sum(part.rows or 0 for part in parts), parts=tuple(parts))
+
+
 def concat(refs: Sequence[DataRef]) -> DataRef:
     """The rows of all, in order. They must have the same columns and types in the same order."""
     if not refs:
@@ -103,6 +129,24 @@ def concat(refs: Sequence[DataRef]) -> DataRef:
             )
     fragments = tuple(fragment for ref in refs for fragment in ref.fragments)
     return DataRef(schema_ipc=refs[0].schema_ipc, rows=sum(ref.rows for ref in refs), fragments=fragments)
+
+
+def cut(ref: Reference, start: int, rows: int) -> Reference:
+    """The same as `slice_ref` of any reference to a table. Raises `DataMismatch` for what is none."""
+    if isinstance(ref, DataRef):
+        return slice_ref(ref, start, rows)
+    if isinstance(ref, SpilledRef) and ref.of == "table" and ref.rows is not None:
+        left = min(rows, max(ref.rows - start, 0))
+        return ref.model_copy(update={"start": (ref.start or 0) + start, "rows": left})
+    if not isinstance(ref, JoinedRef):
+        raise DataMismatch(f"only a table has rows to cut, not a {kind_of(ref)}")
+    parts: list[Reference] = []
+    for part in ref.parts:
+        begin, stop = max(start, 0), min(start + rows, part.rows or 0)
+        if begin < stop:
+            parts.append(cut(part, begin, stop - begin))
+        start -= part.rows or 0
+    return join(parts or [cut(ref.parts[0], 0, 0)])
 
 
 def slice_ref(ref: DataRef, start: int, rows: int) -> DataRef:
@@ -134,18 +178,22 @@ def spill(store: ObjectStore, key: str, ref: Reference, *, limit_bytes: int = SP
 
     Raises `StoreFull`, `Conflict`.
     """
+    if isinstance(ref, SpilledRef):
+        return ref
     text = ref.model_dump_json().encode()
-    if len(text) <= limit_bytes or isinstance(ref, SpilledRef):
+    if len(text) <= limit_bytes:
         return ref
     writer = store.create(key)
     writer.write(text)
     writer.commit()
-    rows = ref.rows if isinstance(ref, DataRef) else None
-    return SpilledRef(of=ref.kind, key=key, bytes=len(text), hash=content_hash(text), rows=rows)
+    rows = ref.rows if isinstance(ref, DataRef | JoinedRef) else None
+    return SpilledRef(of=kind_of(ref), key=key, bytes=len(text), hash=content_hash(text), rows=rows)
 
 
 def resolve(store: ObjectStore, ref: Reference) -> DataRef | FileRef | ValueRef:
-    """The reference that `ref` stands for. Raises `ObjectMissing`, `ObjectCorrupt`."""
+    """The reference that `ref` stands for. Raises `ObjectMissing`, `ObjectCorrupt`, `DataMismatch`."""
+    if isinstance(ref, JoinedRef):
+        return _joined(store, ref)
     if not isinstance(ref, SpilledRef):
         return ref
     text = store.read(ref.key, 0, ref.bytes)
@@ -154,9 +202,18 @@ def resolve(store: ObjectStore, ref: Reference) -> DataRef | FileRef | ValueRef:
         found = _REFERENCE.validate_json(bytes(text))
     except ValidationError as error:
         raise ObjectCorrupt(f"object {ref.key} holds no reference: {error}") from error
-    if isinstance(found, SpilledRef) or found.kind != ref.of:
+    if isinstance(found, SpilledRef) or kind_of(found) != ref.of:
         raise ObjectCorrupt(f"object {ref.key} holds a reference of kind {found.kind}, not {ref.of}")
-    return found
+    if isinstance(found, JoinedRef):
+        found = _joined(store, found)
+    if ref.start is None or not isinstance(found, DataRef):
+        return found
+    return slice_ref(found, ref.start, ref.rows or 0)
+
+
+def _joined(store: ObjectStore, ref: JoinedRef) -> DataRef:
+    parts = [resolve(store, part) for part in ref.parts]
+    return concat([part for part in parts if isinstance(part, DataRef)])
 
 
 def _keep(fragment: Fragment, columns: Sequence[str]) -> Fragment:

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import JsonValue
 
-from plugmesh.contracts.data import DataRef, FileRef, SpilledRef, ValueRef
+from plugmesh.contracts.data import AnyReference, kind_of
 from plugmesh.contracts.flow import Flow, FlowParam, Node
 from plugmesh.errors import FlowInvalid
 from plugmesh.flows.document import check_document
@@ -17,8 +17,6 @@ from plugmesh.flows.expressions import BadExpression, Expression, has_expression
 from plugmesh.flows.places import KeyPath, Places
 from plugmesh.flows.problem import REFERENCES, Report
 from plugmesh.flows.values import as_text, from_text, is_type, shown
-
-AnyReference = DataRef | FileRef | ValueRef | SpilledRef
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +118,7 @@ def _resolve_inputs(flow: Flow, given: Mapping[str, AnyReference], report: Repor
         if reference is None and not declared.optional:
             message = f"the {declared.kind} input {name!r} is missing"
             report.error(REFERENCES, "missing-input", message, ("inputs", name))
-        elif reference is not None and (kind := _kind(reference)) != declared.kind:
+        elif reference is not None and (kind := kind_of(reference)) != declared.kind:
             message = f"input {name!r} must be a {declared.kind}, not a {kind}"
             report.error(REFERENCES, "wrong-kind", message, ("inputs", name))
     return {name: given[name] for name in flow.inputs if given.get(name) is not None}
@@ -212,10 +210,6 @@ def _follow(expression: Expression, value: JsonValue) -> JsonValue:
             keys = _names(value) if isinstance(value, dict) else ""
             raise BadExpression(f"{expression.text}: {shown(value)} has no {part!r}", keys)
     return value
-
-
-def _kind(reference: AnyReference) -> str:
-    return reference.of if isinstance(reference, SpilledRef) else reference.kind
 
 
 def _names(names: Mapping[str, Any]) -> str:

@@ -8,7 +8,7 @@ from itertools import islice
 
 from pydantic import TypeAdapter
 
-from plugmesh.contracts.data import DataRef, FileRef, Reference, SpilledRef
+from plugmesh.contracts.data import DataRef, FileRef, JoinedRef, Reference, SpilledRef
 from plugmesh.data.digest import content_hash
 from plugmesh.data.named import named_in
 from plugmesh.data.reference import resolve
@@ -41,6 +41,9 @@ class Objects:
             yield from filter(None, (text or self._wrong_length(key, offset + length, exact=_is_whole(reference)),))
         if isinstance(reference, SpilledRef):
             yield from self._wrong_inside(reference)
+        elif isinstance(reference, JoinedRef):
+            for part in reference.parts:
+                yield from self.wrong(part)
 
     def named_inside(self, spilled: Iterable[str]) -> frozenset[str] | None:
         """The objects that spilled references name; `None` if one of them cannot be read."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable, Iterator
 
-from plugmesh.contracts.data import SpilledRef, referenced_keys
+from plugmesh.contracts.data import JoinedRef, Reference, SpilledRef, referenced_keys
 from plugmesh.contracts.run import STEP_GOOD, StepState
 from plugmesh.data.named import Named
 from plugmesh.objects.keys import attempt_prefix
@@ -34,7 +34,7 @@ class Visible(Rule):
         keys = {key for reference in (change.outputs or {}).values() for key in referenced_keys(reference)}
         if change.state is StepState.RECOVERED:  # whether they are its origin's is another question
             self._given |= keys
-            self._spilled |= {ref.key for ref in (change.outputs or {}).values() if isinstance(ref, SpilledRef)}
+            self._spilled |= set(_spilled((change.outputs or {}).values()))
             return
         own = attempt_prefix(self._run.namespace, self._run.id, change.step, change.epoch) + "/"
         for key in sorted(keys - self._given):
@@ -58,3 +58,11 @@ class Visible(Rule):
             self._given |= inside or frozenset()
             self._spilled.clear()
         return self._unknown or key in self._given
+
+
+def _spilled(references: Iterable[Reference]) -> Iterator[str]:
+    for reference in references:
+        if isinstance(reference, JoinedRef):
+            yield from _spilled(reference.parts)
+        elif isinstance(reference, SpilledRef):
+            yield reference.key

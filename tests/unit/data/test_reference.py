@@ -10,13 +10,16 @@ from plugmesh.contracts.data import (
     DataRef,
     FileRef,
     Fragment,
+    JoinedRef,
+    Reference,
     SpilledRef,
     ValueRef,
+    kind_of,
     non_finite,
     referenced_keys,
     table_bytes,
 )
-from plugmesh.data.reference import attach, concat, drop, rename, resolve, select, slice_ref, spill
+from plugmesh.data.reference import attach, concat, cut, drop, join, rename, resolve, select, slice_ref, spill
 from plugmesh.data.schema import find_columns, make_schema_ipc, schema_of
 from plugmesh.data.table import read_batches, read_rows, read_table, write_table
 from plugmesh.errors import DataMismatch, ObjectCorrupt, ObjectMissing
@@ -106,6 +109,35 @@ def test_a_part_that_reaches_beyond_its_stream_is_corrupt(store: LocalStore) -> 
         broken = DataRef(schema_ipc=make_schema_ipc(TABLE.schema), rows=2, fragments=(Fragment(rows=2, groups=groups),))
         with pytest.raises(ObjectCorrupt, match="the reference says 2 rows"):
             read_table(store, broken)
+
+
+@given(rows=st.lists(st.integers(0, 5), min_size=1, max_size=4), data=st.data())
+def test_tables_are_joined_and_cut_unseen_where_they_are_spilled(
+    store: LocalStore, rows: list[int], data: st.DataObject
+) -> None:
+    whole = pa.table({"x": pa.array(list(range(sum(rows))), pa.int64())})
+    starts = itertools.accumulate(rows, initial=0)
+    parts = [write(store, whole.slice(start, count)) for start, count in zip(starts, rows, strict=False)]
+    hidden = [spill(store, next(keys), part, limit_bytes=0) if data.draw(st.booleans()) else part for part in parts]
+    joined: Reference = join(hidden)
+    if data.draw(st.booleans()):
+        joined = spill(store, next(keys), joined, limit_bytes=0)
+    assert isinstance(joined, DataRef | SpilledRef | JoinedRef)
+    assert (joined.rows, kind_of(joined)) == (whole.num_rows, "table")
+    number = st.integers(0, whole.num_rows + 2)
+    for _ in range(2):
+        assert isinstance(found := resolve(store, joined), DataRef)
+        assert read_table(store, found).equals(whole)
+        start, count = data.draw(number), data.draw(number)
+        joined, whole = cut(joined, start, count), whole.slice(start, count)
+
+
+def test_only_tables_can_be_joined_or_cut() -> None:
+    for wrong in (ValueRef(value=1), FileRef(name="f", key="k", bytes=1, hash="h")):
+        with pytest.raises(DataMismatch, match=wrong.kind):
+            join([wrong, wrong])
+        with pytest.raises(DataMismatch, match=wrong.kind):
+            cut(wrong, 0, 1)
 
 
 @pytest.mark.parametrize(("start", "rows"), [(-1, 2), (0, -1)])
