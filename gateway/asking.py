@@ -99,7 +99,8 @@ class Asking:
         try:
             await self._bus.publish(DISPATCH, member.registration.partition, text)
             async with asyncio.timeout(ANSWER_S + 1.0):  # it says itself when it cannot
-                return await answered
+                said: PlanAnswered = await answered
+                return said
         except (TimeoutError, PlugmeshError):
             return None
         finally:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from module_sdk.planning import Plan as Plan
     from module_sdk.serving import serve as serve
     from plugmesh.contracts.module import Resources as Resources
+    from plugmesh.contracts.plan import Predicate as Predicate
     from plugmesh.errors import Cancelled as Cancelled
     from plugmesh.errors import ContractError as ContractError
     from plugmesh.errors import DataError as DataError
@@ -48,6 +49,7 @@ _HOMES = {
     "Module": "module_sdk.decorator",
     "OfPort": "module_sdk.mesh_types",
     "Plan": "module_sdk.planning",
+    "Predicate": "plugmesh.contracts.plan",
     "Resources": "plugmesh.contracts.module",
     "Secret": "module_sdk.mesh_types",
     "TransientError": "module_sdk.errors",

@@ -100,16 +100,22 @@ class Columns:
                 )
 
     def check_output(
-        self, port: str, table: pa.Table | pa.RecordBatchReader, given: Mapping[str, Any], params: Mapping[str, Any]
+        self,
+        port: str,
+        table: pa.Table | pa.RecordBatchReader,
+        given: Mapping[str, Any],
+        params: Mapping[str, Any],
+        wanted: Collection[str] | None = None,
     ) -> None:
         """Raises `ColumnMismatch` when what a module returned is not what it declares.
 
-        `given`: what it was handed, by port. The rows of a stream are not known yet.
+        `given`: what it was handed, by port. The rows of a stream are not known yet. Declared columns that nobody uses
+        (`wanted` are those that somebody does) need not be there.
         """
         rows = getattr(table, "num_rows", None)
         check_output(
             self._contract,
-            self.output(port, params),
+            _without_unused(self.output(port, params), table.schema.names, wanted),
             table.schema,
             {name: value.schema for name, value in given.items()},
             {} if rows is None else {n: value.num_rows for n, value in given.items() if hasattr(value, "num_rows")},
@@ -181,3 +187,12 @@ def _is_for(schema: Mapping[str, Any], meshes: Collection[str], table: str, defa
         if any(one.get("x-mesh") in meshes for one in (variant, *inner) if isinstance(one, Mapping)) and port == table:
             return True
     return False
+
+
+def _without_unused(port: OutputPort, there: Collection[str], wanted: Collection[str] | None) -> OutputPort:
+    """A port without the declared columns that are not there, and that nobody uses."""
+    if wanted is None or all(name in there for name in port.columns):
+        return port
+    used = {name.casefold() for name in wanted}
+    kept = {name: kind for name, kind in port.columns.items() if name in there or name.casefold() in used}
+    return port.model_copy(update={"columns": kept})

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
 from module_sdk.files import File
 from module_sdk.reports import Reports
+from module_sdk.wanted import wanted_of
 from module_sdk.workspace import OCTETS, FileWriter, Workspace
 from plugmesh.contracts.data import FileRef
+from plugmesh.contracts.plan import Predicate
 
 __all__ = ["Context", "FileWriter"]
 
@@ -39,6 +41,8 @@ class Context:
         fingerprint: Callable[[], str] = str,
         is_cancelled: Callable[[], bool] = bool,
         reports: Reports | None = None,
+        wanted: Mapping[str, Sequence[str]] | None = None,
+        filters: Mapping[str, Sequence[Predicate]] | None = None,
     ) -> None:
         self.run = run
         self._root = root or run
@@ -51,6 +55,7 @@ class Context:
         self._fingerprint = fingerprint
         self._is_cancelled = is_cancelled
         self._reports = reports or Reports(workspace, self.log)
+        self._wanted, self._filters = wanted, filters
 
     @property
     def tmp(self) -> Path:
@@ -60,6 +65,25 @@ class Context:
     def cancelled(self) -> bool:
         """True once the attempt was asked to stop; a long loop may look at it and end in order."""
         return self._is_cancelled()
+
+    def wanted(self, port: str = "out") -> list[str] | None:
+        """The columns of an output that anybody uses, as far as the mesh has planned that; `None`: all of them.
+
+        A source need not read the others; what it returns of them is not written. The list may have names that the
+        source does not know, and names differ in case from those meant: `ctx.wants` compares them as it should be.
+        """
+        names = None if self._wanted is None else self._wanted.get(port)
+        return None if names is None else list(names)
+
+    def wants(self, name: str, port: str = "out") -> bool:
+        """Whether anybody may use a column of an output."""
+        found = wanted_of(self._wanted).get(port)
+        return found is None or name in found
+
+    def filters(self, port: str = "out") -> list[Predicate]:
+        """Conditions (`column`, `op`, `value`) that a row of an output must meet to be used by anybody: a source may leave
+        out rows for which one of them is false or null, and need not."""
+        return [] if self._filters is None else list(self._filters.get(port, ()))
 
     def sink_key(self, *parts: str | int) -> str:
         """A key for an effect on the outside: the same for every attempt of this step on the same inputs, also in reruns of

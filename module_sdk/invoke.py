@@ -49,6 +49,7 @@ class Prepared:
     natives: dict[str, tuple[Any, ...]]
     given: Mapping[str, Sequence[Any]]
     params: Mapping[str, Any]
+    context: Context | None = None
 
     def tables(self) -> list[pa.Table]:
         """The tables among what was given."""
@@ -109,7 +110,7 @@ class Caller:
                 args.extend(self._arguments(self._ports[name], natives[name]))
             else:
                 args.append(context)
-        return Prepared(tuple(args), kwargs, natives, inputs, params)
+        return Prepared(tuple(args), kwargs, natives, inputs, params, context)
 
     def collect(self, returned: Any, prepared: Prepared, workspace: Workspace) -> dict[str, Any]:
         """What each output port holds: `Passed`, a `pa.Table` or `pa.RecordBatchReader`, a `FileRef` or a
@@ -178,7 +179,8 @@ class Caller:
         else:
             table = prepared.given[passed.port][passed.index]
         given = {name: values[0] for name, values in prepared.given.items() if values and hasattr(values[0], "schema")}
-        self.columns.check_output(port.name, table, given, prepared.params)
+        wanted = None if prepared.context is None else prepared.context.wanted(port.name)
+        self.columns.check_output(port.name, table, given, prepared.params, wanted)
         return table if passed is None else passed
 
     def _passed(self, port: OutputPort, value: Any, prepared: Prepared) -> Passed | None:

@@ -66,17 +66,25 @@ def is_known(kind: pa.DataType) -> bool:
     return getattr(kind, "vendor_name", None) != _VENDOR
 
 
-def answer(module: Module[..., Any], question: PlanQuestion, open_file: OpenFile | None = None) -> PlanAnswer:
-    """What the module's `plan` says. What it finds wrong, and its own mistakes, are problems of the answer.
+def answer(
+    module: Module[..., Any],
+    question: PlanQuestion,
+    open_file: OpenFile | None = None,
+    *,
+    params: Mapping[str, Any] | None = None,
+) -> PlanAnswer:
+    """What the module's `plan` says. What it finds wrong, and its own mistakes, are problems of the answer. `params`: of a
+    trial, in which a file is a path.
 
     Raises what may go better next time: a file that cannot be reached.
     """
     if module.plan is None:
         return PlanAnswer()
     try:
-        params = module.params.arguments(question.params, open_file)
+        values = question.params if params is None else params
+        arguments = module.params.arguments(values, open_file, local_files=params is not None)
         schemas = {port: schema_from(columns) for port, columns in question.schemas.items()}
-        return _answered(module, module.plan(params, schemas), question)
+        return _answered(module, module.plan(arguments, schemas), question)
     except (InvalidParams, DataError, DataMismatch) as error:
         return PlanAnswer(problems=(_problem(module, error),))
     except Exception as error:

@@ -29,12 +29,14 @@ from module_sdk.executor.metered import MeteredStore
 from module_sdk.files import File
 from module_sdk.invoke import Caller, Passed, Prepared
 from module_sdk.limits import output_text
+from module_sdk.planning import answer, names_of
 from module_sdk.reports import Reports
 from module_sdk.row_calls import Calls
 from module_sdk.trial_work import TrialWork
 from module_sdk.workspace import Workspace
 from plugmesh.contracts.data import FileRef, ValueRef
 from plugmesh.contracts.module import InputPort, Limits, OutputPort, PortKind
+from plugmesh.contracts.plan import PlanAnswer, PlanQuestion, Predicate
 from plugmesh.errors import DataError, DataMismatch, LimitExceeded
 from plugmesh.objects.local import LocalStore
 from plugmesh.objects.port import ObjectStore
@@ -62,8 +64,22 @@ def run(module: Module[..., Any], tables: Any = None, reported: Reported | None 
     Of the module's limits, memory, open files and output are held. Raises what the mesh would report: `DataMismatch`,
     `InvalidParams`, `WrongReturn`, `LimitExceeded`, or the module's own error.
     """
+    return run_planned(module, None, None, tables, reported, **params)
+
+
+def run_planned(
+    module: Module[..., Any],
+    wanted: Mapping[str, Sequence[str]] | None,
+    filters: Mapping[str, Sequence[Predicate]] | None,
+    tables: Any = None,
+    reported: Reported | None = None,
+    /,
+    **params: Any,
+) -> Any:
+    """The same, where the mesh has planned that only the columns `wanted` of each output are used, and only rows that meet
+    all `filters`: what `ctx.wanted` and `ctx.filters` say."""
     with tempfile.TemporaryDirectory(prefix="plugmesh-test-") as folder:
-        harness = Harness(module, Path(folder))
+        harness = Harness(module, Path(folder), wanted, filters)
         try:
             outputs = harness.run(_by_port(module, tables), params)
         finally:
@@ -73,10 +89,32 @@ def run(module: Module[..., Any], tables: Any = None, reported: Reported | None 
     return next(iter(outputs.values())) if len(outputs) == 1 else outputs
 
 
-class Harness:
-    """One trial of a module."""
+def plan(module: Module[..., Any], tables: Any = None, /, **params: Any) -> PlanAnswer:
+    """What the module's `plan` says of the columns of these tables: what the mesh would be told of it, problems included.
 
-    def __init__(self, module: Module[..., Any], folder: Path) -> None:
+    A table is a frame of any library, a `pyarrow.Schema`, or a dict of lists; a param that is a file is a path.
+    """
+    schemas = {}
+    for port, given in _by_port(module, tables).items():
+        one = given[0] if isinstance(given, list) else given
+        if one is not None and module.contract.input(port) is not None:
+            schemas[port] = names_of(_schema_of(one))
+    contract = module.contract
+    question = PlanQuestion(module=contract.name, version=contract.version, digest=contract.digest, schemas=schemas)
+    return answer(module, question, params=params)
+
+
+class Harness:
+    """One trial of a module. `wanted` and `filters` are what a plan of the mesh would say of its outputs."""
+
+    def __init__(
+        self,
+        module: Module[..., Any],
+        folder: Path,
+        wanted: Mapping[str, Sequence[str]] | None = None,
+        filters: Mapping[str, Sequence[Predicate]] | None = None,
+    ) -> None:
+        self._wanted, self._filters = wanted, filters
         self.caller = Caller(module)
         self._folder = folder
         self._store: ObjectStore | None = None
@@ -115,7 +153,14 @@ class Harness:
         module = self.caller.module
         inputs = {port.name: _values(port, given.get(port.name)) for port in module.contract.inputs}
         fingerprint = partial(fingerprint_of, inputs)
-        context = Context(self.workspace, params=params, reports=self.reports, fingerprint=fingerprint)
+        context = Context(
+            self.workspace,
+            params=params,
+            reports=self.reports,
+            fingerprint=fingerprint,
+            wanted=self._wanted,
+            filters=self._filters,
+        )
         work = TrialWork(self, inputs, params, context)
         calls = Calls(work.finish, lambda: work, work.prepare(inputs))
         while (asked := calls.asked) is not None:
@@ -294,6 +339,16 @@ def fingerprint_of(inputs: Mapping[str, Sequence[Any]]) -> str:
             else:
                 digest.update(repr(value).encode())
     return digest.hexdigest()
+
+
+def _schema_of(given: Any) -> Any:
+    if type(given).__name__ == "Schema":
+        return given
+    if isinstance(given, Mapping):
+        import pyarrow as pa
+
+        return pa.table(dict(given)).schema
+    return from_native(given).schema
 
 
 def _values(port: InputPort, given: Any) -> list[Any]:

@@ -26,6 +26,7 @@ from module_sdk.rejected import Rejected
 from module_sdk.reports import Reports, Tell
 from module_sdk.row_calls import Calls
 from module_sdk.steplog import StepLog
+from module_sdk.wanted import wanted_of
 from module_sdk.workspace import Workspace
 from plugmesh.contracts.data import MESSAGE_LIMIT_BYTES, DataRef, FileRef, Reference, referenced_keys
 from plugmesh.contracts.messages import Assign, AttemptStats, Done, Failed, LogRef
@@ -157,6 +158,8 @@ class Attempt:
             fingerprint=lambda: fingerprint({port: [one.ref for one in ones] for port, ones in self._given.items()}),
             is_cancelled=self._is_cancelled,
             reports=self._reports,
+            wanted=assign.wanted,
+            filters=assign.filters,
         )
 
     def _finish(self, returned: Any, prepared: Prepared, handed: Handed | None = None) -> Done:
@@ -164,6 +167,8 @@ class Attempt:
         assert self._caller is not None
         assert self._workspace is not None
         collected = self._caller.collect(returned, prepared, self._workspace)
+        if self.assign.wanted:
+            collected = self._used(collected, handed or self._given)
         key = partial(self._key_again, self._finished) if self._finished else self._key
         self._finished += 1
         outputs = Outputs(self._store, self._caller, self.assign, handed or self._given, key)
@@ -173,6 +178,17 @@ class Attempt:
         if self._alone:
             self._runner.ceilings.lift()
         return self._done(written, self._stats(written))
+
+    def _used(self, collected: dict[str, Any], handed: Handed) -> dict[str, Any]:
+        """Without the columns that nobody uses. Where others are to be put beside what was returned, all of it is kept: it
+        may be the proof that the rows are the same."""
+        if any(one.partial for found in handed.values() for one in found):
+            return collected
+        wanted = wanted_of(self.assign.wanted)
+        return {
+            port: wanted[port].of(value) if port in wanted and hasattr(value, "schema") else value
+            for port, value in collected.items()
+        }
 
     def _add_rejected(self, written: Written) -> None:
         """Raises `TooManyRejected`, `StoreFull`."""

@@ -64,3 +64,10 @@ def odd(rows: pa.Table, *, how: str = "") -> pa.Table:
 @module("p.calm", plan=odd_plan)
 async def calm(rows: pa.Table, *, how: str = "") -> pa.Table:
     return rows
+
+
+@module("p.pair", outputs={"out": {"a": "int64", "b": "string"}})
+def pair(*, lazy: bool = False, ctx: Context) -> pa.Table:
+    print(ctx.wanted(), ctx.wants("a"), [(one.column, one.op, one.value) for one in ctx.filters()])
+    table = pa.table({"a": [1, 2], "b": ["x", "y"]})
+    return table.select([name for name in table.column_names if ctx.wants(name)]) if lazy else table

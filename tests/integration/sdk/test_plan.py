@@ -15,7 +15,7 @@ from plugmesh.bus.embedded import HubBus
 from plugmesh.contracts.data import FileRef
 from plugmesh.contracts.messages import Done
 from plugmesh.contracts.module import ModuleContract
-from plugmesh.contracts.plan import PassedColumn, PlanAnswer, PlanQuestion
+from plugmesh.contracts.plan import PassedColumn, PlanAnswer, PlanQuestion, Predicate
 from plugmesh.state.modules import ModuleSwitch
 from registry.registry import Registry
 from tests.integration.sdk.house import House
@@ -191,3 +191,25 @@ async def test_a_plan_waits_while_every_executor_is_busy(gateway: Gateway) -> No
     assert said is not None
     assert said.reads
     first.cancel()
+
+
+@pytest.mark.parametrize("lazy", [True, False])
+async def test_what_nobody_wants_is_not_written_whether_the_source_leaves_it_out_or_not(
+    gateway: Gateway, lazy: bool
+) -> None:
+    condition = Predicate(column="a", op=">", value=1)
+    assign = await gateway.house.assign(
+        "p.pair", params={"lazy": lazy}, wanted={"out": ("B", "more")}, filters={"out": (condition,)}
+    )
+    done = await gateway.house.done(assign)
+    assert gateway.house.read(done.outputs["out"]).to_pydict() == {"b": ["x", "y"]}
+    assert done.stats is not None
+    assert done.stats.written == {"out": ("b",)}
+    said = gateway.house.log(done.log)
+    assert "['B', 'more'] False [('a', '>', 1)]" in said
+
+
+async def test_without_a_plan_everything_is_wanted(gateway: Gateway) -> None:
+    done = await gateway.house.done(await gateway.house.assign("p.pair", params={"lazy": True}))
+    assert gateway.house.read(done.outputs["out"]).column_names == ["a", "b"]
+    assert "None True []" in gateway.house.log(done.log)
