@@ -28,6 +28,10 @@ class Client:
         """The decoded answer. Raises `RuntimeError` for a status of 400 or more."""
         return self._exchange(f"GET {path} HTTP/1.1\r\nhost: {self._host}\r\n\r\n".encode())
 
+    def delete(self, path: str) -> Any:
+        """The decoded answer, if there is one. Raises `RuntimeError` for a status of 400 or more."""
+        return self._exchange(f"DELETE {path} HTTP/1.1\r\nhost: {self._host}\r\n\r\n".encode())
+
     def close(self) -> None:
         """End the connection."""
         self._socket.close()

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from benchmarks import floor, idle, recovery, scale, views, workloads
+from benchmarks.dataplane import w4
 from benchmarks.figures import Figure
 from benchmarks.mesh import Mesh, mesh
 
@@ -21,6 +22,7 @@ _ON_A_MESH: dict[str, Callable[[Mesh, str, bool], list[Figure]]] = {
     "views": views.look,
 }
 _ALONE = {
+    "w4": w4.chain,
     "idle": idle.idle,
     "start": idle.start,
     "reload": scale.reload,
