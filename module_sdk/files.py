@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import io
 import mimetypes
+import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, cast
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationInfo
 from pydantic_core import CoreSchema, core_schema
 
 from plugmesh.contracts.data import FileRef
-from plugmesh.objects.port import ObjectStore
+from plugmesh.contracts.module import Limits
+from plugmesh.data.outside.here import Here
+from plugmesh.data.outside.job import Job, limits_for
+from plugmesh.objects.port import ObjectStore, descriptor_of
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 CHUNK_BYTES = 8 * 1024 * 1024
 
@@ -29,6 +36,18 @@ class FileSource(Protocol):
         """A local file with these bytes, to be read only."""
         ...
 
+    def descriptor(self) -> int:
+        """A new descriptor of a local file with exactly these bytes."""
+        ...
+
+
+class Decoding(Protocol):
+    """Decodes files of the outside world: `plugmesh.data.outside` in a process with limits, or here."""
+
+    def decode(self, job: Job, fd: int, told: Callable[[Any], None]) -> pa.RecordBatchReader:
+        """The batches of the file that is open as `fd`."""
+        ...
+
 
 class File:
     """A file handed to a module, as a param or through a port.
@@ -38,9 +57,12 @@ class File:
     one of these is used.
     """
 
-    def __init__(self, ref: FileRef, source: FileSource) -> None:
+    def __init__(
+        self, ref: FileRef, source: FileSource, decoding: Decoding | None = None, limits: Limits | None = None
+    ) -> None:
         self.ref = ref
         self._source = source
+        self._decoding, self._limits = decoding or Here(), limits or Limits()
 
     @classmethod
     def local(cls, path: str | Path) -> File:
@@ -79,6 +101,23 @@ class File:
         """All bytes."""
         with self.open() as stream:
             return stream.read()
+
+    def decode(
+        self, decoder: str, arguments: Mapping[str, Any], told: Callable[[Any], None] = lambda _: None
+    ) -> pa.RecordBatchReader:
+        """The table in this file, read by `decoder` (`package.module:function`, see `plugmesh.data.outside.job.Decoder`)
+        in a process that may crash: with the memory, CPU and output limits of the attempt, or usual ones.
+
+        `arguments` can be written as JSON. `told` takes what the decoder tells. Raises, here or while batches are read,
+        `DataError` of the decoder, `FileUnreadable`.
+        """
+        limits = self._limits
+        most = limits_for(self.bytes, limits.memory_bytes, limits.cpu_s, limits.output_bytes)
+        fd = self._source.descriptor()
+        try:
+            return self._decoding.decode(Job(decoder, self.name, most, arguments), fd, told)
+        finally:
+            os.close(fd)
 
     def __repr__(self) -> str:
         return f"File({self.name!r}, {self.bytes} bytes)"
@@ -121,6 +160,9 @@ class LocalSource:
     def path(self) -> Path:
         return self._path
 
+    def descriptor(self) -> int:
+        return os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+
 
 class StoredSource:
     """An object in the store; copied into `folder()` when a path is asked for."""
@@ -142,6 +184,14 @@ class StoredSource:
                 shutil.copyfileobj(stream, copy, CHUNK_BYTES)
             part.rename(target)
         return target
+
+    def descriptor(self) -> int:
+        found = descriptor_of(self._store, self._ref.key)
+        if found is not None and os.fstat(found).st_size == self._ref.bytes:
+            return found
+        if found is not None:
+            os.close(found)
+        return os.open(self.path(), os.O_RDONLY | os.O_CLOEXEC)
 
 
 class _ObjectStream(io.RawIOBase):

@@ -15,6 +15,8 @@ import xxhash
 from module_sdk.files import CHUNK_BYTES, File, StoredSource
 from module_sdk.rejected import Rejected
 from plugmesh.contracts.data import FileRef
+from plugmesh.contracts.module import Limits
+from plugmesh.data.outside.outside import Decodings, Outside
 from plugmesh.objects.port import ObjectStore, Writer
 
 OCTETS = "application/octet-stream"
@@ -87,9 +89,19 @@ class FileWriter(io.BufferedIOBase):
 class Workspace:
     """Makes files and folders for one attempt; `key` makes a new object key of this execution, ending in a word."""
 
-    def __init__(self, store: Callable[[], ObjectStore], key: Callable[[str], str]) -> None:
+    def __init__(
+        self,
+        store: Callable[[], ObjectStore],
+        key: Callable[[str], str],
+        outside: Outside | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        """`outside` decodes what files of the outside world hold, within these `limits` of the attempt; this process does
+        it where there is none."""
         self._store = store
         self._key = key
+        self._outside, self._limits = outside, limits
+        self._decodings: Decodings | None = None
         self._folder: Path | None = None
         self._writers: list[FileWriter] = []
 
@@ -105,7 +117,9 @@ class Workspace:
 
     def file(self, ref: FileRef) -> File:
         """A file to read."""
-        return File(ref, StoredSource(self._store(), ref, self.folder))
+        if self._decodings is None and self._outside is not None:
+            self._decodings = Decodings(self._outside)
+        return File(ref, StoredSource(self._store(), ref, self.folder), self._decodings, self._limits)
 
     def create(self, name: str, media_type: str = OCTETS) -> FileWriter:
         """A file to write."""
@@ -128,5 +142,7 @@ class Workspace:
     def close(self) -> None:
         """Remove the folder, and what was not finished."""
         self.give_up()
+        if self._decodings is not None:
+            self._decodings.close()
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)

@@ -155,6 +155,19 @@ class DataError(PlugmeshError):
         self.rows = rows
 
 
+class FileUnreadable(DataError):
+    """A file from outside cannot be decoded: it is damaged, made to do harm, or needs more than its limits."""
+
+    code = "file-unreadable"
+
+
+class DecoderEnded(PlugmeshError):
+    """Somebody ended the process that decoded a file; the file is not to blame."""
+
+    error_class = ErrorClass.TRANSIENT
+    code = "decoder-ended"
+
+
 class OwnershipLost(PlugmeshError):
     """A shard has another owner now (or the outcome of a commit is unknown): drop it and reload from SQL."""
 

@@ -105,7 +105,7 @@ class Attempt:
         if self._alone:
             mapped = any(one.bytes >= MAP_FROM_BYTES for found in self._given.values() for one in found)
             self._runner.ceilings.set_files(limits, recount=mapped)
-        workspace = self._workspace = Workspace(lambda: self._store, self._key)
+        workspace = self._workspace = Workspace(lambda: self._store, self._key, self._runner.outside, limits)
         values = {port: [given.value for given in found] for port, found in self._given.items()}
         if caller.module.signature.context is not None:
             self._context = self._make_context(workspace)

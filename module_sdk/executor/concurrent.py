@@ -144,7 +144,7 @@ class ConcurrentExecutor:
         if not self._tasks:
             self._descriptors.mend()
             if has_children():
-                end_children()
+                end_children(but=self._runner.outside.pids)
         self._progress.end(number)
         self._send(frame(Kind.RESULT, number, attempt.encode(result, _rest(chunks, self._log_of(sink)))))
 

@@ -11,6 +11,7 @@ from module_sdk.invoke import Caller
 from module_sdk.launch import ExecutorSetup
 from module_sdk.loading import find_module, load
 from plugmesh.contracts.messages import Assign
+from plugmesh.data.outside.outside import Outside
 from plugmesh.contracts.plan import PlanQuestion
 from plugmesh.objects.port import ObjectStore
 from plugmesh.runtime import Runtime
@@ -36,6 +37,7 @@ class Runner:
         self.inputs = Inputs(store)
         self.memory = Memory()
         self.ceilings = Ceilings(self.memory)
+        self.outside = Outside()
 
     def is_loaded(self, assign: Assign | PlanQuestion) -> bool:
         """Whether the module's file was imported already."""

@@ -129,7 +129,7 @@ class SerialExecutor:
         self._descriptors.mend()
         attempt.close()
         if has_children():
-            end_children()
+            end_children(but=self._runner.outside.pids)
         self._output.end_lines()
         self._flush_c(None)
         self._progress.end(number)
@@ -158,7 +158,7 @@ class SerialExecutor:
         fit = self._surroundings.restore()
         self._descriptors.mend()
         if has_children():
-            end_children()
+            end_children(but=self._runner.outside.pids)
         self._output.end_lines()
         self._flush_c(None)
         self._log.take()  # what it printed is no step's

@@ -39,6 +39,22 @@ STEPS = (
         "Read the message; it is the author's.",
     ),
     _step(
+        "file-unreadable",
+        "A file cannot be decoded",
+        "A file from outside could not be decoded, though its module knows the format.",
+        "It is damaged or cut off, it is another format than its name says, it was made to do harm, or what is in it needs "
+        "more memory, CPU time or room than the step may use. It was decoded in a process of its own; nothing else was hurt.",
+        "The message names the file, and what the decoder said or which limit it met. Get the file again; if a limit is too "
+        "low for it, raise that in the flow's node (`limits:`).",
+    ),
+    _step(
+        "decoder-ended",
+        "A file's decoder was ended from outside",
+        "The process that decoded a file was ended by somebody else.",
+        "Somebody killed it, or the machine's memory was full and the system chose it.",
+        "The step is tried again by itself. If it happens again, look at how much memory the machine has left.",
+    ),
+    _step(
         "too-many-rejected",
         "Too many rows were rejected",
         "A step rejected more rows than its node allows with `rejects:`.",

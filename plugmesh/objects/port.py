@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,3 +68,18 @@ class SweptStore(ObjectStore, Protocol):
     def remove_abandoned(self) -> int:
         """Drop what writers that died have left unfinished; returns how many. Living writers are not disturbed."""
         ...
+
+
+@runtime_checkable
+class FileStore(Protocol):
+    """A store whose objects may be files of this machine."""
+
+    def descriptor(self, key: str) -> int | None:
+        """A new descriptor, to be read only, of a file whose bytes are those of the object while the descriptor is open,
+        in whichever process; `None` if there is no such file. Raises `ObjectMissing`."""
+        ...
+
+
+def descriptor_of(store: ObjectStore, key: str) -> int | None:
+    """The same of any store."""
+    return store.descriptor(key) if isinstance(store, FileStore) else None
