@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from module_sdk.executor.compose import bytes_of
 from module_sdk.invoke import Caller
-from plugmesh.contracts.data import DataRef, FileRef, Reference, SpilledRef, ValueRef
+from plugmesh.contracts.data import DataRef, FileRef, JoinedRef, Reference, SpilledRef, ValueRef
 from plugmesh.contracts.messages import Assign
 from plugmesh.data.reference import rename, resolve
 from plugmesh.data.schema import schema_of
@@ -63,7 +63,7 @@ class Inputs:
         return self._table(caller, port, reference, ref, self._wanted(assign, caller, port, ref))
 
     def _one(self, assign: Assign, caller: Caller, port: str, bound: Mapping[str, str], reference: Reference) -> Given:
-        ref = resolve(self._store, reference) if isinstance(reference, SpilledRef) else reference
+        ref = resolve(self._store, reference) if isinstance(reference, SpilledRef | JoinedRef) else reference
         if isinstance(ref, FileRef):
             return Given(reference, ref, ref)
         if isinstance(ref, ValueRef):
