@@ -1,20 +1,24 @@
 """Which frame a module gets for each annotation, and Arrow from whatever frame it returns.
 
-The table is `_adapters()`. No frame library, and not pyarrow either, is imported before a module asks for it.
+The table is `_ADAPTERS`. No frame library, and not pyarrow either, is imported before a module asks for it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from module_sdk import duckdb_frames, pandas_frames, polars_frames
 from module_sdk.frame_names import kind_of, name_of, shown
-from module_sdk.pandas_frames import from_pandas, still_holds, to_pandas
+from module_sdk.handed import Handed, Returned
+from module_sdk.types_back import TypesBack
 from plugmesh.errors import ContractError, DataMismatch
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from module_sdk.pandas_frames import RowIndex
 
 BATCH_ROWS = 256 * 1024
 """Most rows of a batch that a module gets which asked for a stream."""
@@ -24,15 +28,39 @@ BATCH_ROWS = 256 * 1024
 class Adapter:
     """How one kind of frame is handed over.
 
-    `to_native` takes a `pa.Table`, or, where `streams` is set, a `pa.RecordBatchReader` too, and then needs memory
-    for one batch only. `unchanged(native, table)` tells whether `native`, made from `table`, was not changed in place
-    since: a module that returns the very frame it got may have written into it.
+    `hand` makes the frame from a `pa.Table`, or, where `streams` is set, from a `pa.RecordBatchReader` too, and then
+    needs memory for one batch only; with it comes what `Handed.before` keeps. `picks_rows`: it takes a `RowIndex`, by
+    which the rows of what comes back are known again. `lasts`: what was handed over cannot be changed in place.
     """
 
     name: str
-    to_native: Callable[[Any], Any]
-    unchanged: Callable[[Any, pa.Table], bool]
+    hand: Callable[[Any, RowIndex | None], tuple[Any, Any]]
     streams: bool = False
+    picks_rows: bool = False
+    lasts: bool = True
+
+    def to_native(self, source: pa.Table | pa.RecordBatchReader) -> Any:
+        """The frame alone."""
+        return self.hand(source, None)[0]
+
+    def hand_over(self, source: Any, port: str = "", index: int = 0, rows: RowIndex | None = None) -> Handed:
+        """The frame, and by what it is known again."""
+        native, before = self.hand(source, rows)
+        return Handed(port, index, source, native, before, rows)
+
+    def unchanged(self, handed: Handed) -> bool:
+        """Whether the very frame that was handed over still holds what it held then."""
+        if self.streams:
+            return False
+        if self.lasts:
+            return True
+        columns = list(_LIBRARIES[self.name](handed.native, (handed,)))
+        names = handed.table.column_names
+        if [column.name for column in columns] != names:
+            return False
+        if handed.table.num_rows:
+            return all(column.origin is not None and column.origin.name == column.name for column in columns)
+        return bool(from_native(handed.native, given=[handed]).schema.equals(handed.table.schema))
 
 
 def adapter_for(annotation: Any) -> Adapter:
@@ -40,7 +68,7 @@ def adapter_for(annotation: Any) -> Adapter:
 
     Raises `ContractError`, with the list of what is possible, for anything else.
     """
-    table = _adapters()
+    table = _ADAPTERS
     name = name_of(annotation, table)
     if name in table:
         return table[name]
@@ -53,12 +81,12 @@ def adapter_for(annotation: Any) -> Adapter:
     )
 
 
-def from_native(value: Any, *, given: Sequence[pa.Table] = ()) -> pa.Table | pa.RecordBatchReader:
+def from_native(value: Any, *, given: Sequence[Handed] = ()) -> pa.Table | pa.RecordBatchReader:
     """Arrow from a frame of any of these libraries, or from anything with `__arrow_c_stream__`.
 
-    `given` are the tables that the module got. A column of the same name whose type the frame's library cannot have
-    (polars has no `timestamp[s]`) gets its type back. Raises `DataMismatch` if `value` is no frame, or one of its
-    columns has no Arrow type.
+    `given` is what the module got. A column that came back from there untouched is the column of the input, of the same
+    bytes; a changed one of the same name whose type the frame's library cannot have (polars has no `timestamp[s]`) gets
+    its type back. Raises `DataMismatch` if `value` is no frame, or one of its columns has no Arrow type.
     """
     import pyarrow as pa
 
@@ -66,41 +94,45 @@ def from_native(value: Any, *, given: Sequence[pa.Table] = ()) -> pa.Table | pa.
         return value
     if isinstance(value, pa.RecordBatch):
         return pa.Table.from_batches([value])
-    kind = kind_of(type(value), _adapters())
-    if kind in _FROM:
-        return _with_types_back(_FROM[kind](value), given, _adapters()[kind].to_native, _FROM[kind])
+    kind = kind_of(type(value), _ADAPTERS)
+    if kind in _LIBRARIES:
+        return _assembled(value, _ADAPTERS[kind], given)
     if hasattr(value, "__arrow_c_stream__") and kind not in {"pandas.Series", "polars.Series"}:
         return _from_stream(value)
     hint = "; a Series becomes one by .to_frame()" if kind.endswith(".Series") else ""
     raise DataMismatch(
         f"an object of type {type(value).__module__}.{type(value).__qualname__} is no table: return one of "
-        f"{', '.join(_adapters())}, or anything with __arrow_c_stream__{hint}"
+        f"{', '.join(_ADAPTERS)}, or anything with __arrow_c_stream__{hint}"
     )
 
 
-def _adapters() -> dict[str, Adapter]:
-    rows = (
-        Adapter("pyarrow.Table", _to_table, _always),
-        Adapter("pyarrow.RecordBatchReader", _to_reader, _never, streams=True),
-        Adapter("pyarrow.RecordBatch", _to_batch, _always),
-        Adapter("pandas.DataFrame", to_pandas, still_holds),
-        Adapter("polars.DataFrame", _to_polars, _polars_still_holds),
-        Adapter("polars.LazyFrame", _to_lazy, _always),
-        Adapter("duckdb.DuckDBPyRelation", _to_relation, _always),
-    )
-    return {adapter.name: adapter for adapter in rows}
+_LIBRARIES: dict[str, Callable[[Any, Sequence[Handed]], Iterable[Returned]]] = {
+    "pandas.DataFrame": pandas_frames.columns_of,
+    "polars.DataFrame": polars_frames.columns_of,
+    "polars.LazyFrame": polars_frames.columns_of,
+    "duckdb.DuckDBPyRelation": duckdb_frames.columns_of,
+}
 
 
-def _always(_: Any, __: pa.Table) -> bool:
-    return True
+def _assembled(frame: Any, adapter: Adapter, given: Sequence[Handed]) -> pa.Table:
+    """The table of a frame's columns, with the types of `given`."""
+    import pyarrow as pa
+
+    back = TypesBack(adapter.to_native, _LIBRARIES[adapter.name], [one.table.schema for one in given])
+    if adapter.name == "polars.LazyFrame":
+        frame = frame.collect()
+    columns = list(map(back.field_and_column, _LIBRARIES[adapter.name](frame, given)))
+    if not columns:
+        return pa.table({"": pa.nulls(len(frame))}).select([])
+    return pa.Table.from_arrays([column for _, column in columns], schema=pa.schema([field for field, _ in columns]))
 
 
-def _never(_: Any, __: pa.Table) -> bool:
-    return False
+def _by(to_native: Callable[[Any], Any]) -> Callable[[Any, RowIndex | None], tuple[Any, Any]]:
+    return lambda source, _: (to_native(source), None)
 
 
-def _to_table(table: pa.Table) -> pa.Table:
-    return table
+def _hand_table(table: pa.Table, _: RowIndex | None) -> tuple[pa.Table, None]:
+    return table, None
 
 
 def _to_reader(source: pa.Table | pa.RecordBatchReader) -> pa.RecordBatchReader:
@@ -118,57 +150,14 @@ def _to_batch(table: pa.Table) -> pa.RecordBatch:
     return batches[0] if batches else pa.RecordBatch.from_pylist([], schema=table.schema)
 
 
-def _to_polars(table: pa.Table) -> Any:
-    import polars as pl
-    import pyarrow as pa
-
-    for index, field in enumerate(table.schema):
-        if pa.types.is_fixed_size_list(field.type):
-            table = table.set_column(index, field, _unsliced(table.column(index)))
-    return pl.from_arrow(table, rechunk=False)
+def _hand_polars(table: pa.Table, _: RowIndex | None) -> tuple[Any, Any]:
+    frame = polars_frames.to_polars(table)
+    return frame, frame.clone()
 
 
-def _unsliced(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """A copy where a chunk is a slice: polars 2.1 refuses slices of fixed-size lists that hold nulls."""
-    import pyarrow as pa
-
-    chunks = [pa.concat_arrays([chunk, chunk.slice(0, 0)]) if chunk.offset else chunk for chunk in column.chunks]
-    return pa.chunked_array(chunks, column.type)
-
-
-def _to_lazy(table: pa.Table) -> Any:
-    return _to_polars(table).lazy()
-
-
-def _from_polars(frame: Any) -> pa.Table:
-    return frame.to_arrow()
-
-
-def _from_lazy(frame: Any) -> pa.Table:
-    return frame.collect().to_arrow()
-
-
-def _polars_still_holds(frame: Any, table: pa.Table) -> bool:
-    before = _to_polars(table)
-    return bool(frame.schema == before.schema and frame.equals(before, null_equal=True))
-
-
-def _to_relation(table: pa.Table) -> Any:
-    import duckdb
-
-    return duckdb.connect().from_arrow(table)
-
-
-def _from_relation(relation: Any) -> pa.Table:
-    return relation.to_arrow_table()
-
-
-_FROM: dict[str, Callable[[Any], Any]] = {
-    "pandas.DataFrame": from_pandas,
-    "polars.DataFrame": _from_polars,
-    "polars.LazyFrame": _from_lazy,
-    "duckdb.DuckDBPyRelation": _from_relation,
-}
+def _hand_lazy(table: pa.Table, _: RowIndex | None) -> tuple[Any, Any]:
+    frame = polars_frames.to_polars(table)
+    return frame.lazy(), frame
 
 
 def _from_stream(value: Any) -> pa.RecordBatchReader:
@@ -190,39 +179,18 @@ def _stream_of(name: str, one: Adapter) -> Adapter:
             return iter(_to_reader(source))
         return (one.to_native(pa.Table.from_batches([batch])) for batch in _to_reader(source))
 
-    return Adapter(name, to_native, _never, streams=True)
+    return Adapter(name, _by(to_native), streams=True)
 
 
-def _with_types_back(
-    table: pa.Table, given: Sequence[pa.Table], to_native: Callable[[Any], Any], back: Callable[[Any], Any]
-) -> pa.Table:
-    """`table` with the types of `given` where only the library's lack of a type changed them."""
-    before: dict[str, Any] = {}
-    for one in given:
-        for field in one.schema:
-            before.setdefault(field.name, field)
-    for index, field in enumerate(table.schema):
-        original = before.get(field.name)
-        if original is not None and original.type != field.type:
-            cast = _cast_back(table.column(index), original, to_native, back)
-            if cast is not None:
-                table = table.set_column(index, field.with_type(original.type), cast)
-    return table
-
-
-def _cast_back(
-    column: pa.ChunkedArray, original: pa.Field, to_native: Callable[[Any], Any], back: Callable[[Any], Any]
-) -> pa.ChunkedArray | None:
-    import pyarrow as pa
-
-    try:
-        image = back(to_native(pa.schema([original]).empty_table())).schema.field(0).type
-        same_kind = image == column.type or (
-            # the width of the codes says nothing: it follows from the number of categories
-            pa.types.is_dictionary(image)
-            and pa.types.is_dictionary(column.type)
-            and (image.value_type, image.ordered) == (column.type.value_type, column.type.ordered)
-        )
-        return column.cast(original.type) if same_kind else None
-    except pa.ArrowException:  # values that the old type cannot hold: it was changed after all
-        return None
+_ADAPTERS = {
+    adapter.name: adapter
+    for adapter in (
+        Adapter("pyarrow.Table", _hand_table),
+        Adapter("pyarrow.RecordBatchReader", _by(_to_reader), streams=True),
+        Adapter("pyarrow.RecordBatch", _by(_to_batch)),
+        Adapter("pandas.DataFrame", pandas_frames.to_pandas, picks_rows=True, lasts=False),
+        Adapter("polars.DataFrame", _hand_polars, lasts=False),
+        Adapter("polars.LazyFrame", _hand_lazy),
+        Adapter("duckdb.DuckDBPyRelation", _by(duckdb_frames.to_relation)),
+    )
+}

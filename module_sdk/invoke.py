@@ -17,6 +17,7 @@ from module_sdk.columns import Columns
 from module_sdk.context import Context
 from module_sdk.decorator import Module
 from module_sdk.files import File
+from module_sdk.handed import Handed
 from module_sdk.params import ValuePort
 from module_sdk.signature import PortParameter, Style
 from module_sdk.workspace import FileWriter, Workspace
@@ -42,18 +43,18 @@ class Passed:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A call ready to be made: `natives` are the objects handed over for what was `given`, by port."""
+    """A call ready to be made: `natives` are the objects handed over for what was `given`, by port.
+
+    `handed` are the tables among them.
+    """
 
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
     natives: dict[str, tuple[Any, ...]]
+    handed: tuple[Handed, ...]
     given: Mapping[str, Sequence[Any]]
     params: Mapping[str, Any]
     context: Context | None = None
-
-    def tables(self) -> list[pa.Table]:
-        """The tables among what was given."""
-        return [value for values in self.given.values() for value in values if hasattr(value, "to_reader")]
 
 
 class WrongReturn(DataMismatch):
@@ -78,7 +79,7 @@ class Caller:
         self._adapters = {port.name: adapter_for(port.annotation) for port in signature.ports if _is_table(port)}
         self.columns = Columns(module.contract)
         self._readers: dict[str, Callable[[Any, Workspace], Any]] = {
-            port.name: self._reader(port) for port in signature.ports
+            port.name: self._reader(port) for port in signature.ports if not _is_table(port)
         }
 
     def streams(self, port: str) -> bool:
@@ -97,9 +98,16 @@ class Caller:
     ) -> Prepared:
         """The arguments for `inputs` (tables, `FileRef`s or JSON values, by port). Raises `DataMismatch`,
         `InvalidParams`."""
-        natives = {}
-        for name, reader in self._readers.items():
-            natives[name] = tuple([reader(value, workspace) for value in inputs.get(name, ())])
+        natives: dict[str, tuple[Any, ...]] = {}
+        handed: list[Handed] = []
+        for name in self._ports:
+            adapter = self._adapters.get(name)
+            if adapter is None:
+                natives[name] = tuple([self._readers[name](value, workspace) for value in inputs.get(name, ())])
+                continue
+            ours = [adapter.hand_over(table, name, index) for index, table in enumerate(inputs.get(name, ()))]
+            natives[name] = tuple([one.native for one in ours])
+            handed += ours
         kwargs = self.module.params.arguments(params, workspace.file, local_files=local_files)
         place = self.module.signature.context
         if place is not None and not place.positional:
@@ -110,7 +118,7 @@ class Caller:
                 args.extend(self._arguments(self._ports[name], natives[name]))
             else:
                 args.append(context)
-        return Prepared(tuple(args), kwargs, natives, inputs, params, context)
+        return Prepared(tuple(args), kwargs, natives, tuple(handed), inputs, params, context)
 
     def collect(self, returned: Any, prepared: Prepared, workspace: Workspace) -> dict[str, Any]:
         """What each output port holds: `Passed`, a `pa.Table` or `pa.RecordBatchReader`, a `FileRef` or a
@@ -123,11 +131,8 @@ class Caller:
     def _reader(self, port: PortParameter) -> Callable[[Any, Workspace], Any]:
         if port.kind is PortKind.FILE:
             return _read_file
-        if port.kind is PortKind.VALUE:
-            value = ValuePort(self.module.signature.place, port.name, port.annotation)
-            return lambda given, _: value.read(given)
-        to_native = self._adapters[port.name].to_native
-        return lambda table, _: to_native(table)
+        value = ValuePort(self.module.signature.place, port.name, port.annotation)
+        return lambda given, _: value.read(given)
 
     def _arguments(self, port: PortParameter, values: tuple[Any, ...]) -> Iterable[Any]:
         if port.style is Style.STAR:
@@ -169,11 +174,11 @@ class Caller:
         """A table that has the columns and rows that the contract promises."""
         if port.drops:
             table = _without(
-                self._table(port, value, prepared.tables()), self.columns.output(port.name, prepared.params).drops
+                self._table(port, value, prepared.handed), self.columns.output(port.name, prepared.params).drops
             )
             passed = None
         elif passed is None:
-            table = self._table(port, value, prepared.tables())
+            table = self._table(port, value, prepared.handed)
         elif port.open:
             return passed
         else:
@@ -185,15 +190,18 @@ class Caller:
 
     def _passed(self, port: OutputPort, value: Any, prepared: Prepared) -> Passed | None:
         """The input that came back as it was; one that was changed in place is an output like any other."""
+        if port.kind is PortKind.TABLE:
+            for one in prepared.handed:
+                if one.native is value and self._adapters[one.port].unchanged(one):
+                    return Passed(one.port, one.index)
+            return None
         for name, values in prepared.natives.items():
             for index, native in enumerate(values):
                 if native is value and value is not None and self._ports[name].kind is port.kind:
-                    adapter = self._adapters.get(name)
-                    if adapter is None or adapter.unchanged(native, prepared.given[name][index]):
-                        return Passed(name, index)
+                    return Passed(name, index)
         return None
 
-    def _table(self, port: OutputPort, value: Any, given: Sequence[pa.Table] = ()) -> pa.Table | pa.RecordBatchReader:
+    def _table(self, port: OutputPort, value: Any, given: Sequence[Handed] = ()) -> pa.Table | pa.RecordBatchReader:
         if value is None:
             raise self._wrong(
                 f"it returned nothing for the output {port.name!r}, expected a table: is a `return` missing?", port.name
