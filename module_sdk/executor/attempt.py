@@ -257,11 +257,13 @@ class Attempt:
         return place.file, place.line
 
     def close(self) -> None:
-        """Remove what it had for itself."""
+        """Remove what it had for itself, and let its inputs go: an attempt lies in a circle of references, which the collector of
+        garbage breaks only much later, and what is mapped until then cannot be recycled."""
         if self._reports is not None:
             self._reports.close()
         if self._workspace is not None:
             self._workspace.close()
+        self._given = {}
 
     def encode(self, result: Done | Failed, log: StepLog | LogRef | None) -> bytes:
         """The message, with the log beside it; references that make it too long go to the object store."""

@@ -54,6 +54,14 @@ async def test_renaming_dropping_and_copying_columns_writes_nothing(shared_house
     assert done.stats.bytes_written == 0
 
 
+async def test_an_executor_holds_no_input_of_an_attempt_that_has_ended(shared_house: House) -> None:
+    source = await shared_house.done(await shared_house.assign("t.source"))
+    (pid,) = shared_house.read(source.outputs["out"])["pid"].to_pylist()
+    ref = shared_house.table({"x": range(100_000)})
+    await shared_house.done(await shared_house.assign("t.double", {"rows": [ref]}))
+    assert ref.fragments[0].groups[0].key not in Path(f"/proc/{pid}/maps").read_text()
+
+
 async def test_columns_of_many_fragments_stay_where_they_are(shared_house: House) -> None:
     table = pa.table({"x": range(1000), "y": ["t"] * 1000})
     ref = write_table(shared_house.store, "in/many", table, max_rows_per_fragment=300)
