@@ -7,7 +7,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -15,11 +15,11 @@ import pyarrow as pa
 from benchmarks.dataplane import chain_table, w4_modules
 
 
-def seconds(variant: str, rows: int, rounds: int) -> list[float]:
-    """The seconds of each round, of a process of its own; two rounds before them warm it up."""
-    command = (sys.executable, "-P", "-m", "benchmarks.dataplane.alone", variant, str(rows), str(rounds))
+def seconds(variants: Sequence[str], rows: int, rounds: int) -> dict[str, list[float]]:
+    """By variant, the seconds of each round, in a process of its own; two rounds before them warm it up."""
+    command = (sys.executable, "-P", "-m", "benchmarks.dataplane.alone", str(rows), str(rounds), *variants)
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-    return [float(each) for each in json.loads(done.stdout)]
+    return dict(json.loads(done.stdout))
 
 
 def _measured(variant: str, rows: int, rounds: int) -> list[float]:
@@ -61,4 +61,4 @@ def _sum(frame: Any, column: str) -> float:
 
 
 if __name__ == "__main__":
-    print(json.dumps(_measured(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))))
+    print(json.dumps({name: _measured(name, int(sys.argv[1]), int(sys.argv[2])) for name in sys.argv[3:]}))

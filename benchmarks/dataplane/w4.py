@@ -40,8 +40,42 @@ class Rounds:
 
 
 def chain(*, quick: bool) -> list[Figure]:
-    """Each kind of frame in meshes of its own, and beside it the same five steps in one process."""
-    return [found for variant in VARIANTS for found in _variant(variant, quick)]
+    """Each kind of frame in meshes of its own, and beside it the same five steps in one process. `--quick`: a tenth of the
+    rows, and one mesh for all."""
+    if quick:
+        found = _quickly()
+        floors = alone.seconds(list(VARIANTS), QUICK_ROWS, 3)
+        return [each for name, one in found.items() for each in figures(f"{name}-1M-rows", one, floors[name])]
+    return [each for variant in VARIANTS for each in _whole(variant)]
+
+
+def _quickly() -> dict[str, Rounds]:
+    with served_by(*PROCESSES) as mesh:
+        found = {}
+        for variant in VARIANTS:
+            flow = flow_of(variant, QUICK_ROWS)
+            once(mesh, flow)
+            found[variant] = Rounds(warm=[once(mesh, flow) for _ in range(3)])
+        return found
+
+
+def _whole(variant: str) -> list[Figure]:
+    flow, rounds = flow_of(variant, chain_table.ROWS), Rounds()
+    for _ in range(3):
+        with served_by(*PROCESSES) as mesh:
+            _measure(mesh, flow, rounds)
+    return figures(variant, rounds, alone.seconds([variant], chain_table.ROWS, 7)[variant])
+
+
+def _measure(mesh: Processes, flow: Mapping[str, Any], rounds: Rounds) -> None:
+    """In a fresh mesh the first run is the cold one; the next two bring libraries and files into use; one more is looked at."""
+    rounds.cold.append(once(mesh, flow))
+    once(mesh, flow)
+    once(mesh, flow)
+    rounds.warm += [once(mesh, flow) for _ in range(5)]
+    _, peaks = peaks_while(mesh.named, lambda: once(mesh, flow))
+    for name, peak in peaks.items():
+        rounds.peaks[name] = rounds.peaks.get(name, Memory()).most(peak)
 
 
 def flow_of(variant: str, rows: int) -> dict[str, Any]:
@@ -81,27 +115,6 @@ def once(mesh: Processes, flow: Mapping[str, Any]) -> Once:
     )
 
 
-def _variant(variant: str, quick: bool) -> list[Figure]:
-    rows = QUICK_ROWS if quick else chain_table.ROWS
-    flow, rounds = flow_of(variant, rows), Rounds()
-    for _ in range(1 if quick else 3):
-        with served_by(*PROCESSES) as mesh:
-            _measure(mesh, flow, rounds, warm=3 if quick else 5)
-    floor = alone.seconds(variant, rows, 3 if quick else 7)
-    return figures(variant if rows == chain_table.ROWS else f"{variant}-{rows // 1_000_000}M-rows", rounds, floor)
-
-
-def _measure(mesh: Processes, flow: Mapping[str, Any], rounds: Rounds, *, warm: int) -> None:
-    """In a fresh mesh the first run is the cold one; the next two bring libraries and files into use; one more is looked at."""
-    rounds.cold.append(once(mesh, flow))
-    once(mesh, flow)
-    once(mesh, flow)
-    rounds.warm += [once(mesh, flow) for _ in range(warm)]
-    _, peaks = peaks_while(mesh.named, lambda: once(mesh, flow))
-    for name, peak in peaks.items():
-        rounds.peaks[name] = rounds.peaks.get(name, Memory()).most(peak)
-
-
 def figures(name: str, rounds: Rounds, floor: list[float]) -> list[Figure]:
     """The figures of a variant; the first is the headline."""
     warm, least = rounds.warm, sorted(floor)[len(floor) // 2]
@@ -109,9 +122,10 @@ def figures(name: str, rounds: Rounds, floor: list[float]) -> list[Figure]:
     def line(metric: str, unit: str, values: list[float]) -> Figure:
         return figure("w4", name, metric, unit, values)
 
+    cold = [line("cold-wall", "s", [run.wall_s for run in rounds.cold])] if rounds.cold else []
     return [
         line("wall", "s", [run.wall_s for run in warm]),
-        line("cold-wall", "s", [run.wall_s for run in rounds.cold]),
+        *cold,
         line("floor-wall", "s", floor),
         line("in-floors", "x", [run.wall_s / least for run in warm]),
         line("steps-wall", "s", [run.steps_s for run in warm]),
