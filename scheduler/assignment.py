@@ -8,12 +8,12 @@ from typing import Any
 from pydantic import JsonValue
 from pydantic_core import to_json
 
-from plugmesh.contracts.data import Reference
+from plugmesh.contracts.data import Reference, kind_of
 from plugmesh.contracts.flow import PARAMS_LIMIT_BYTES, Node, Source
 from plugmesh.contracts.messages import Assign
 from plugmesh.contracts.module import REJECTED, Limits, ModuleContract
 from plugmesh.contracts.run import StepError
-from plugmesh.data.reference import SPILL_BYTES, spill
+from plugmesh.data.reference import SPILL_BYTES, cut, spill
 from plugmesh.errors import FlowInvalid, LimitExceeded, PlugmeshError
 from plugmesh.flows.binding import Edges, bind_inputs
 from plugmesh.flows.feeding import fed, port_of
@@ -131,10 +131,31 @@ def spilled(message: Assign, store: ObjectStore, nonce: str) -> Assign:
 
 def _inputs(run: RunState, step: Step, contract: ModuleContract, edges: Edges) -> dict[str, tuple[Reference, ...]]:
     """References by port: those that a rerun feeds to the step, else what its edges lead to."""
-    fed_to = {} if run.rerun is None else run.rerun.feeds.get(step.id, {})
+    feeds = {} if run.rerun is None else run.rerun.feeds
+    fed_to = feeds.get(step.id, {}) if feeds else {}
+    if step.item >= 0 and (piece := run.piece(step)) is not None:
+        fed_to = {**_pieces(run, step, contract, edges, piece), **fed_to}
     return {
         port: fed_to[port] if port in fed_to else _references(run, contract, port, sources)
         for port, sources in edges.items()
+    }
+
+
+def _pieces(
+    run: RunState, step: Step, contract: ModuleContract, edges: Edges, piece: tuple[int, int]
+) -> dict[str, tuple[Reference, ...]]:
+    """What a piece of a node is handed: these rows of its table, and all else as it is."""
+    node = run.plan.nodes[step.node].name
+    if not contract.traits.rowwise:
+        raise Misfit(
+            f"a part of {node!r} was done in pieces, and this version does not say that it is rowwise: serve one that does, "
+            f"or run it again from {node!r}"
+        )
+    fed_to = {} if run.rerun is None else run.rerun.feeds.get(node, {})
+    whole = {port: fed_to.get(port) or _references(run, contract, port, sources) for port, sources in edges.items()}
+    return {
+        port: tuple([cut(one, *piece) if kind_of(one) == "table" else one for one in references])
+        for port, references in whole.items()
     }
 
 

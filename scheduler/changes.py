@@ -60,6 +60,7 @@ class StepChange:
     log: LogRef | None = None
     wake_at: float | None = None
     artifacts: tuple[FileRef, ...] = ()
+    pieces: tuple[int, ...] | None = None
 
     def document(self) -> dict[str, Any]:
         """Its JSON form; counters that are zero and fields that are unset are left out."""
@@ -69,6 +70,8 @@ class StepChange:
         for name in _STEP_FIELDS:
             if value := getattr(self, name):
                 document[name] = value
+        if self.pieces is not None:
+            document["pieces"] = self.pieces
         return document
 
 

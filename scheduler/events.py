@@ -48,6 +48,16 @@ class Assigned:
 
 
 @dataclass(slots=True)
+class Split:
+    """A ready step of a rowwise module has a large input: it is done in pieces, which end after these rows."""
+
+    at: float
+    step: str
+    version: str
+    ends: tuple[int, ...]
+
+
+@dataclass(slots=True)
 class Unassignable:
     """A ready step cannot be sent to anyone: its params or inputs cannot be filled in."""
 
@@ -194,6 +204,7 @@ Event = (
     | Recover
     | Begin
     | Assigned
+    | Split
     | Unassignable
     | NoModule
     | ModuleFound

@@ -10,14 +10,14 @@ from plugmesh.contracts.flow import Source
 from plugmesh.contracts.module import REJECTED
 from plugmesh.contracts.run import AttemptState, StepError, StepState
 from plugmesh.contracts.run import RunState as State
-from plugmesh.errors import FlowInvalid
-from plugmesh.flows.feeding import port_of
+from plugmesh.errors import DataMismatch, FlowInvalid
+from plugmesh.flows.feeding import joined_outputs, port_of
 from scheduler.changes import AttemptChange, Change, RunChange, StepChange
 from scheduler.effects import Convict, Discard, Effect, Ended, Ready
 from scheduler.events import AttemptDone, AttemptFailed
 from scheduler.plan import PlanNode
 from scheduler.runstate import RunState
-from scheduler.step import Step
+from scheduler.step import MapState, Step, piece_rows
 
 
 class Walk:
@@ -74,7 +74,7 @@ class Walk:
 
     def open_node(self, node: PlanNode) -> None:
         """All parents of a node have succeeded."""
-        if not node.mapped:
+        if not self.run.is_mapped(node):
             if self.run.open < self.run.window:
                 self.make_ready(node.name)
             else:
@@ -104,6 +104,8 @@ class Walk:
             return
         if self.run.state is State.CANCELLING:
             self.change(StepChange(step=node.name, state=StepState.CANCELLED, at=self.at, reason="cancelled"))
+        elif node.index in self.run.splits:
+            self.end_pieces(node, mapped)
         elif mapped.failed:
             message = f"{mapped.failed} of {mapped.total} elements failed"
             self.fail_node(node, StepError(type="MapFailed", message=message, code="map-failed"))
@@ -111,6 +113,35 @@ class Walk:
             reason = f"{mapped.total} elements"
             self.change(StepChange(step=node.name, state=StepState.SUCCEEDED, at=self.at, reason=reason))
             self.open_children(node)
+
+    def end_pieces(self, node: PlanNode, mapped: MapState) -> None:
+        """End a node whose pieces have ended: it gives what they gave, in their order, or fails as the first of them did."""
+        if mapped.failed:
+            self.fail_node(node, self._of_piece(node, mapped))
+            return
+        try:
+            outputs = joined_outputs([mapped.outputs[item] for item in sorted(mapped.outputs)])
+        except DataMismatch as error:
+            message = (
+                f"the pieces of {node.name!r} cannot be put together: {error}. Declare the types of the columns in the "
+                "module's outputs=, or leave out rowwise=True"
+            )
+            self.fail_node(node, StepError(type="DataMismatch", message=message, code="pieces-differ"))
+            return
+        own = self.run.steps.get(node.name)
+        version = None if own is None else own.version
+        reason = f"{mapped.total} pieces"
+        self.change(
+            StepChange(node.name, StepState.SUCCEEDED, self.at, reason=reason, version=version, outputs=outputs)
+        )
+        self.open_children(node)
+
+    def _of_piece(self, node: PlanNode, mapped: MapState) -> StepError:
+        item = mapped.failed_item
+        start, rows = piece_rows(self.run.splits[node.index], item)
+        error = mapped.error or StepError(type="MapFailed", message="it failed", code="map-failed")
+        where = f"piece {node.name}.{item} (rows {start:,} to {start + rows - 1:,})"
+        return error.model_copy(update={"message": f"{where}: {error.message}"})
 
     def issue(self) -> None:
         """Let nodes begin that the window had no room for."""

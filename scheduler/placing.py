@@ -15,7 +15,8 @@ from registry.versions import fitting_versions
 from scheduler.assignment import AttemptDefaults, Misfit, failure, make_assign
 from scheduler.awaited import Awaited
 from scheduler.board import Board, need_of
-from scheduler.events import Assigned, ModuleFound, NoModule, Unassignable
+from scheduler.events import Assigned, ModuleFound, NoModule, Split, Unassignable
+from scheduler.pieces import pieces_of
 from scheduler.placement import Need, Placed
 from scheduler.retry import left_s
 from scheduler.roster import seat_of
@@ -108,6 +109,11 @@ class Placing:
                 _log.exception("run %s: the assignment of %s could not be made", run.id, step.id)
             board.happen(run, Unassignable(at, step.id, failure(error)))
             return
+        if contract.traits.rowwise:
+            ends = pieces_of(run.plan.nodes[step.node], step, contract, message.inputs)
+            if ends is not None:
+                board.happen(run, Split(at, step.id, placed.version, ends))
+                return
         board.happen(run, Assigned(at, step.id, placed.seat.instance, placed.version))
         board.assigned += 1
         board.retried += message.epoch > 1

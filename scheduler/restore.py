@@ -77,6 +77,7 @@ def _step(plan: Plan, row: StepRow) -> Step:
         ended_at=row.ended_at,
         wake_at=row.wake_at,
         progress=None if row.progress is None else Progress.model_validate_json(row.progress),
+        pieces=None if row.pieces is None else tuple(json.loads(row.pieces)),
     )
 
 

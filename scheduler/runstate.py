@@ -27,7 +27,7 @@ from plugmesh.flows.substitute import Scope, fill_map, scope_of
 from registry.versions import precedence
 from scheduler.changes import AttemptChange, Change, ProgressChange, RunChange, StepChange
 from scheduler.plan import Plan, PlanNode
-from scheduler.step import MapState, Step
+from scheduler.step import MapState, Step, piece_rows
 
 _STATES = tuple(StepState)
 _CODES = {state: code for code, state in enumerate(_STATES)}
@@ -100,6 +100,10 @@ class RunState:
         self._unmet = array("i", [len(node.parents) for node in plan.nodes])
         self._readers = array("i", [node.readers for node in plan.nodes])
         self._scope: Scope | None = None
+        self.splits: dict[int, tuple[int, ...]] = {}
+        """Nodes that are done in pieces: after which rows these end."""
+        if rerun is not None:
+            self.splits.update((plan.by_name[name], ends) for name, ends in rerun.pieces.items())
 
     # -- questions -------------------------------------------------------------------------------------------------
 
@@ -135,6 +139,15 @@ class RunState:
             return "waits for its scheduler"
         return f"waits for its turn: {self.permit.rule}"
 
+    def is_mapped(self, node: PlanNode) -> bool:
+        """Its steps are elements or pieces."""
+        return node.node.map is not None or node.index in self.splits
+
+    def piece(self, step: Step) -> tuple[int, int] | None:
+        """First row and number of rows of a step that is a piece of a node; `None` for every other step."""
+        ends = self.splits.get(step.node) if step.item >= 0 else None
+        return None if ends is None else piece_rows(ends, step.item)
+
     def hold(self, node: PlanNode) -> None:
         """The node could begin, but the window is full. Deeper nodes come out first."""
         heappush(self._held, (len(self.plan.nodes) - node.depth) * len(self.plan.nodes) + node.index)
@@ -143,7 +156,7 @@ class RunState:
         """A node that may begin now, if there is one and the window has room."""
         while self._held and self.open < self.window:
             node = heappop(self._held) % len(self.plan.nodes)
-            if self.status(node) is StepState.PENDING:
+            if self.status(node) is StepState.PENDING and node not in self.splits:
                 return self.plan.nodes[node]
         return None
 
@@ -155,7 +168,7 @@ class RunState:
         """What `${...}` may refer to in params of this run (and of one element)."""
         if self._scope is None:
             self._scope = scope_of(self.plan.flow, self.inputs, self.params)
-        if step is None or step.item < 0:
+        if step is None or step.item < 0 or step.node in self.splits:
             return self._scope
         return self._scope.at(self.maps[step.node].items[step.item], step.item)
 
@@ -202,6 +215,8 @@ class RunState:
         step.artifacts = change.artifacts
         if change.state is StepState.ASSIGNED:
             step.progress = None
+        elif change.pieces is not None:
+            step.pieces = self.splits[step.node] = change.pieces
         self._stamp(step, change.at)
         self.touched[step.id] = step
         if step.version is not None:
@@ -226,6 +241,8 @@ class RunState:
         step = Step(step_id, self.plan.by_name[name], int(item) if item else -1)
         if step.item >= 0:
             self.expand(step.node)
+        else:
+            step.pieces = self.splits.get(step.node)
         self.steps[step_id] = step
         return step
 
@@ -252,7 +269,10 @@ class RunState:
         if step.state not in STEP_TERMINAL:
             return
         mapped.open -= 1
-        mapped.failed += step.state is StepState.FAILED
+        if step.state is StepState.FAILED:
+            mapped.failed += 1
+            if mapped.error is None:
+                mapped.error, mapped.failed_item = step.error, step.item
         if step.state in STEP_GOOD:
             mapped.outputs[step.item] = step.outputs or {}
         self._forget(step)
@@ -261,7 +281,7 @@ class RunState:
         node = self.plan.nodes[step.node]
         was_open = self._status[node.index] != _PENDING
         self._status[node.index] = _CODES[step.state]
-        self.open += (step.state not in STEP_TERMINAL) - was_open
+        self.open += (step.state not in STEP_TERMINAL and step.state is not StepState.PENDING) - was_open
         if step.state not in STEP_TERMINAL:
             return
         self.unfinished -= 1
@@ -280,7 +300,7 @@ class RunState:
 
     def _results_of(self, step: Step) -> Ports:
         mapped = self.maps.get(step.node)
-        if mapped is None:
+        if mapped is None or step.node in self.splits:
             return {port: (reference,) for port, reference in (step.outputs or {}).items()}
         return ports_of_elements([mapped.outputs[item] for item in sorted(mapped.outputs)])
 
@@ -295,10 +315,12 @@ class RunState:
         del self.steps[step.id]
 
     def expand(self, node: int) -> MapState:
-        """Begin a mapped node: its list is filled in from the run's params. Raises `FlowInvalid` when it is no list."""
+        """Begin a mapped node: its list is filled in from the run's params. Raises `FlowInvalid` when it is no list. A node
+        that was cut has a piece for each end."""
         if node not in self.maps:
             planned = self.plan.nodes[node]
-            items = fill_map(planned.name, planned.node, self.scope()) or []
+            ends = self.splits.get(node)
+            items = (fill_map(planned.name, planned.node, self.scope()) or []) if ends is None else list(ends)
             wanted = None if self.rerun is None else self.rerun.elements.get(planned.name)
             self.maps[node] = MapState(items, None if wanted is None else frozenset(wanted))
         return self.maps[node]
@@ -306,6 +328,8 @@ class RunState:
     def restore_steps(self, steps: Iterable[Step]) -> None:
         """Take over steps as they were committed; only for a run that is fresh in memory."""
         nodes = []
+        steps = list(steps)
+        self.splits.update((step.node, step.pieces) for step in steps if step.pieces is not None)
         for step in steps:
             if step.version is not None:
                 self._pin(step, step.version)
@@ -318,7 +342,7 @@ class RunState:
         for step in nodes:
             self._follow_node(step)
         for node in self.plan.nodes:
-            if self._unmet[node.index] == 0 and self._status[node.index] == _PENDING and not node.mapped:
+            if self._unmet[node.index] == 0 and self._status[node.index] == _PENDING and not self.is_mapped(node):
                 self.hold(node)
 
     def drain(self) -> tuple[list[Change], dict[str, Step]]:

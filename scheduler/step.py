@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +19,8 @@ ALONE_AFTER = 2
 
 @dataclass(slots=True)
 class Step:
-    """A step that something happened to. `item` is the element of a mapped node, else -1. Times are Unix seconds."""
+    """A step that something happened to. `item` is the element of a mapped node, or the piece of one that was cut, else -1.
+    Times are Unix seconds. `pieces` says after which rows a node was cut: it stays pending until its pieces have ended."""
 
     id: str
     node: int
@@ -40,6 +42,7 @@ class Step:
     wake_at: float | None = None
     progress: Progress | None = None
     artifacts: tuple[FileRef, ...] = ()
+    pieces: tuple[int, ...] | None = None
 
     @property
     def live(self) -> bool:
@@ -55,7 +58,7 @@ class Step:
 @dataclass(slots=True)
 class MapState:
     """A mapped node that is running: a cursor over its elements, and what came back. `wanted` (`None`: all) are those
-    that a rerun is about."""
+    that a rerun is about. `error` is that of the first element that failed, `failed_item`."""
 
     items: list[Any]
     wanted: frozenset[int] | None = None
@@ -63,6 +66,8 @@ class MapState:
     open: int = 0
     failed: int = 0
     outputs: dict[int, Outputs] = field(default_factory=dict)
+    error: StepError | None = None
+    failed_item: int = -1
 
     @property
     def exhausted(self) -> bool:
@@ -80,3 +85,9 @@ class MapState:
             self.cursor in self.outputs or (self.wanted is not None and self.cursor not in self.wanted)
         ):
             self.cursor += 1
+
+
+def piece_rows(ends: Sequence[int], item: int) -> tuple[int, int]:
+    """First row and number of rows of a piece."""
+    start = ends[item - 1] if item else 0
+    return start, ends[item] - start

@@ -31,6 +31,7 @@ from scheduler.events import (
     Recover,
     ResumeAsked,
     RunTimedOut,
+    Split,
     TimeCame,
     Unassignable,
 )
@@ -56,13 +57,17 @@ def give_up(run: RunState, at: float, reason: str) -> Outcome:
     if not run.ended:
         end = State.CANCELLED if run.state is State.CANCELLING else State.FAILED
         walk.change(RunChange(end, at, reason=reason))
-    for step in list(run.steps.values()):
+    for step in sorted(run.steps.values(), key=_pieces_first):
         if step.live:
             walk.effects.append(Stop(step.id, step.epoch, step.instance or "", reason))
         with suppress(Exception):  # its state may be the very thing that is wrong
             walk.move(step, StepState.CANCELLED, reason=reason)
     walk.effects.append(Ended())
     return Outcome(tuple(walk.changes), tuple(walk.effects))
+
+
+def _pieces_first(step: Step) -> bool:
+    return step.item < 0
 
 
 # -- one handler an event --------------------------------------------------------------------------------------------
@@ -96,6 +101,17 @@ def _begin(walk: Walk, event: Begin) -> None:
 def _assigned(walk: Walk, event: Assigned) -> None:
     step = walk.run.steps[event.step]
     walk.move(step, StepState.ASSIGNED, epoch=step.epoch + 1, instance=event.instance, version=event.version)
+
+
+def _split(walk: Walk, event: Split) -> None:
+    step = walk.run.steps.get(event.step)
+    if step is None or step.state is not StepState.READY:
+        return
+    reason = f"{len(event.ends)} pieces"
+    walk.move(step, StepState.PENDING, version=event.version, pieces=event.ends, reason=reason)
+    walk.run.expand(step.node)
+    walk.fill_window(walk.run.plan.nodes[step.node])
+    walk.issue()
 
 
 def _unassignable(walk: Walk, event: Unassignable) -> None:
@@ -276,6 +292,8 @@ def _end_all(walk: Walk, reason: str, *, stop_live: bool) -> None:
     """Cancel what has not begun; stop what runs, and (unless `stop_live`) end it here and now."""
     run = walk.run
     for step in list(run.steps.values()):
+        if step.pieces is not None:
+            continue  # it ends when they have
         if step.live:
             walk.effects.append(Stop(step.id, step.epoch, step.instance or "", reason))
         if not step.live or not stop_live:
@@ -291,6 +309,7 @@ _HANDLERS: Mapping[type, Callable[[Walk, Any], None]] = {
     Recover: _recover,
     Begin: _begin,
     Assigned: _assigned,
+    Split: _split,
     Unassignable: _unassignable,
     NoModule: _no_module,
     ModuleFound: _module_found,

@@ -155,6 +155,7 @@ def step_row(run: RunState, step: Step) -> StepRow:
         wake_at=step.wake_at,
         progress=text(step.progress),
         artifacts=text(step.artifacts or None),
+        pieces=text(step.pieces),
     )
 
 

@@ -115,7 +115,7 @@ _ANY_END = frozenset({StepState.CANCELLED, StepState.SKIPPED, StepState.FAILED})
 STEP_NEXT: Mapping[StepState, frozenset[StepState]] = {
     StepState.PENDING: frozenset({StepState.READY, StepState.CACHED, StepState.RECOVERED, StepState.SUCCEEDED})
     | _ANY_END,
-    StepState.READY: frozenset({StepState.ASSIGNED, StepState.PARKED}) | _ANY_END,
+    StepState.READY: frozenset({StepState.ASSIGNED, StepState.PARKED, StepState.PENDING}) | _ANY_END,
     StepState.PARKED: frozenset({StepState.READY}) | _ANY_END,
     StepState.WAITING: frozenset({StepState.READY}) | _ANY_END,
     StepState.ASSIGNED: frozenset({StepState.RUNNING, StepState.SUCCEEDED, StepState.WAITING, StepState.READY})
@@ -123,7 +123,8 @@ STEP_NEXT: Mapping[StepState, frozenset[StepState]] = {
     StepState.RUNNING: frozenset({StepState.SUCCEEDED, StepState.WAITING, StepState.READY}) | _ANY_END,
     **{state: frozenset() for state in STEP_TERMINAL},
 }
-"""A mapped node's own step goes `pending → succeeded | failed` without an attempt: its elements are the steps."""
+"""A mapped node's own step goes `pending → succeeded | failed` without an attempt: its elements are the steps. That of a
+rowwise node with a large input goes back from `ready` to `pending`: its pieces are the steps from then on."""
 
 
 class StepError(Contract):
@@ -169,7 +170,8 @@ class Rerun(Contract):
     `origin` is the run that it repeats, `root` the first one of that line, by whose id sinks know effects again.
     `recovered` are steps that are not executed, parents before children; `skipped` are nodes that are left out. `feeds`
     gives ports of steps (by step, then port) other references than their edges; `elements` says which elements of a
-    mapped node there are, where that is not all.
+    mapped node there are, where that is not all. `pieces` says where the pieces of rowwise nodes end (rows): the origin had
+    cut them, and some pieces are taken over.
     """
 
     origin: str
@@ -178,6 +180,7 @@ class Rerun(Contract):
     skipped: tuple[str, ...] = ()
     feeds: dict[str, dict[str, tuple[Reference, ...]]] = {}
     elements: dict[str, tuple[int, ...]] = {}
+    pieces: dict[str, tuple[int, ...]] = {}
 
 
 class Submission(Versioned):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from plugmesh.contracts.data import DataRef, Reference
+from plugmesh.contracts.data import DataRef, Reference, kind_of
 from plugmesh.contracts.module import REJECTED, ModuleContract, PortKind
-from plugmesh.data.reference import concat
+from plugmesh.data.reference import join
 from plugmesh.errors import FlowInvalid
 
 _REASON_ONLY = (
@@ -45,6 +45,12 @@ def ports_of_elements(outputs: Sequence[Mapping[str, Reference]]) -> dict[str, t
     return {port: tuple(references) for port, references in ports.items()}
 
 
+def joined_outputs(outputs: Sequence[Mapping[str, Reference]]) -> dict[str, Reference]:
+    """The outputs of a node that was done in pieces, from theirs in order: one table a port. What pieces rejected stays
+    with them. Raises `DataMismatch`."""
+    return {port: join(references) for port, references in ports_of_elements(outputs).items() if port != REJECTED}
+
+
 def fed(contract: ModuleContract, port: str, references: Sequence[Reference]) -> tuple[Reference, ...]:
     """What a port is handed of what its edges carry: tables of a mapped node are put together where it takes one.
 
@@ -57,7 +63,6 @@ def fed(contract: ModuleContract, port: str, references: Sequence[Reference]) ->
         if declared.optional:
             return ()
         raise FlowInvalid(f"port {port!r} of {contract.ref} got no data: the list it was mapped over is empty")
-    tables = [reference for reference in references if isinstance(reference, DataRef)]
-    if declared.kind is PortKind.TABLE and len(tables) == len(references):
-        return (concat(tables),)
+    if declared.kind is PortKind.TABLE and all(kind_of(reference) == "table" for reference in references):
+        return (join(references),)
     raise FlowInvalid(f"port {port!r} of {contract.ref} takes one {declared.kind}, but got {len(references)}")

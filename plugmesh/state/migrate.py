@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from plugmesh.errors import ConfigurationError
 
-HEAD = "0003"
+HEAD = "0004"
 """The newest revision; checked by a test against the folder of revisions."""
 
 

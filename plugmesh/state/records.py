@@ -38,7 +38,7 @@ class EventRow(NamedTuple):
 
 
 class StepRow(NamedTuple):
-    """A step's row, whole. `outputs`, `error`, `stats`, `log`, `progress` and `artifacts` are JSON text."""
+    """A step's row, whole. `outputs`, `error`, `stats`, `log`, `progress`, `artifacts` and `pieces` are JSON text."""
 
     run: str
     id: str
@@ -59,6 +59,7 @@ class StepRow(NamedTuple):
     wake_at: float | None
     progress: str | None = None
     artifacts: str | None = None
+    pieces: str | None = None
 
 
 class AttemptRow(NamedTuple):

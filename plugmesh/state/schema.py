@@ -158,6 +158,7 @@ step = Table(
     Column("wake_at", Double),
     Column("progress", Text),
     Column("artifacts", Text),
+    Column("pieces", Text),
     sqlite_with_rowid=False,
 )
 

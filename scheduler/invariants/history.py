@@ -38,6 +38,8 @@ class Past:
     """Nodes whose outputs others may read."""
     left_out: set[int] = field(default_factory=set)
     """Nodes that were skipped."""
+    split: set[int] = field(default_factory=set)
+    """Nodes that are done in pieces."""
     live: dict[str, Seen] = field(default_factory=dict)
     ended: dict[str, int] = field(default_factory=dict)
 
@@ -75,6 +77,8 @@ class Past:
                 self.good.add(node.index)
             elif change.state is StepState.SKIPPED:
                 self.left_out.add(node.index)
+            if change.pieces is not None:
+                self.split.add(node.index)
         if change.state in STEP_TERMINAL:
             self.live.pop(change.step, None)
             self.ended[change.step] = change.epoch * len(_STATES) + _CODES[change.state]

@@ -95,6 +95,8 @@ def _history(look: Look, plan: Plan, named: Named, objects: Objects | None) -> R
 def _rules(look: Look, past: Past, named: Named, objects: Objects | None) -> list[Rule]:
     stored = look.stored
     rerun = None if stored.rerun is None else Rerun.model_validate_json(stored.rerun)
+    if rerun is not None:
+        past.split.update(past.plan.by_name[name] for name in rerun.pieces)
     fed = frozenset() if rerun is None else frozenset(step.partition(".")[0] for step in rerun.feeds)
     given = named | named_in(stored.inputs, stored.params, stored.rerun)
     say: Say = look.say

@@ -18,7 +18,8 @@ class StepTransitions(Rule):
 
     def step_changed(self, seq: int, change: StepChange, node: PlanNode) -> None:
         before = self.past.step(change.step).state
-        if change.state not in STEP_NEXT[before]:
+        is_back = change.state is StepState.PENDING and change.pieces is None
+        if change.state not in STEP_NEXT[before] or is_back:
             self.say("transitions", f"event {seq} takes it from {before} to {change.state}", change.step)
 
 
@@ -51,8 +52,8 @@ class Accepted(Rule):
         before = self.past.step(change.step)
         if self.past.accepted_epoch(change.step) is not None:
             self.say("accepted", f"it is accepted again in event {seq}", change.step)
-        elif node.mapped and "." not in change.step:
-            return  # it has no attempt: its elements have
+        elif "." not in change.step and (node.mapped or node.index in self.past.split):
+            return  # it has no attempt: its elements or pieces have
         elif before.state not in _OUT or (before.epoch, before.instance) != (change.epoch, change.instance):
             out = f"what was out is {before.instance}, epoch {before.epoch}" if before.epoch else "nothing was out"
             self.say(
