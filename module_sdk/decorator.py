@@ -15,7 +15,7 @@ from module_sdk.declaration import Ports, input_ports, module_kind, output_ports
 from module_sdk.limits import declared
 from module_sdk.params import Params
 from module_sdk.signature import Place, Signature, place_of, read_signature
-from plugmesh.contracts.module import Limits, ModuleContract, Resources, Traits
+from plugmesh.contracts.module import Limits, ModuleContract, OutputPort, Resources, Traits
 from plugmesh.errors import ContractError
 
 P = ParamSpec("P")
@@ -65,6 +65,7 @@ def module(
     rowwise: bool = False,
     deterministic: bool = True,
     idempotent: bool = False,
+    filters: str | None = None,
     kind: Literal["source", "transform", "sink", "control"] | None = None,
     title: str = "",
     resources: Resources | Mapping[str, Any] | None = None,
@@ -76,7 +77,8 @@ def module(
     Positional parameters are input ports by name, keyword-only ones are params, a parameter annotated `Context`
     gets the context. Only `name` is required: without `inputs` a port takes all columns, without `outputs` the
     schema is known after the first run. `limits` are what one attempt may use at most, some of `{"memory": "2GB",
-    "cpu_s": 60, "open_files": 256, "output": "10GB", "silent_s": 300}`. Raises `ContractError` when declaration and
+    "cpu_s": 60, "open_files": 256, "output": "10GB", "silent_s": 300}`. `filters` names the `Expression` param by which a
+    module keeps rows. Raises `ContractError` when declaration and
     function contradict each other.
     """
     if not isinstance(name, str):
@@ -87,6 +89,7 @@ def module(
         params = Params(signature.place, signature.params)
         ins, outs = input_ports(signature, inputs), output_ports(signature, outputs)
         _check_promises(signature.place, rows, plan, bool(ins), bool(outs))
+        _check_filters(signature.place, filters, params.schema, outs)
         try:
             contract = ModuleContract(
                 name=name,
@@ -104,6 +107,7 @@ def module(
                     deterministic=deterministic,
                     idempotent=idempotent,
                     concurrent=signature.concurrent,
+                    filters=filters,
                 ),
                 resources=_resources(resources),
                 limits=declared(signature.place, limits, concurrent=signature.concurrent),
@@ -135,6 +139,20 @@ def _check_promises(place: Place, rows: str, plan: Plan | None, has_inputs: bool
         wanted = list(inspect.signature(plan).parameters)
         if len(wanted) != 2:
             raise place_of(plan).error(f"a plan takes (params, input_schemas), this one takes ({', '.join(wanted)})")
+
+
+def _check_filters(
+    place: Place, filters: str | None, params: Mapping[str, Any], outputs: tuple[OutputPort, ...]
+) -> None:
+    if filters is None:
+        return
+    if params["properties"].get(filters, {}).get("x-mesh") != "expression":
+        raise place.error(f"filters={filters!r} must name a param that is an Expression: it says which rows are kept")
+    if len(outputs) != 1 or outputs[0].passes is None:
+        raise place.error(
+            f"filters={filters!r} says that rows pass as they are: name the input that they come from, as in "
+            'outputs={"out": {"...": "table"}}'
+        )
 
 
 def _invalid(error: ValidationError | ValueError) -> str:

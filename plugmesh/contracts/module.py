@@ -75,6 +75,8 @@ class Traits(Contract):
     `rows`: "same" promises that output rows are the input rows in the same order. `rowwise`: each row can be
     computed alone. `deterministic`: the same inputs give the same outputs. `idempotent` (sinks): applying an effect
     twice with the same key equals applying it once. `concurrent`: an `async def`; many attempts share a process.
+    `filters` names the param whose expression says which rows the module passes on; it leaves out all others, and changes
+    nothing about those. So rows that do not meet it need not be read before.
     """
 
     rows: Literal["same", "any"] = "any"
@@ -82,6 +84,7 @@ class Traits(Contract):
     deterministic: bool = True
     idempotent: bool = False
     concurrent: bool = False
+    filters: str | None = None
 
 
 class Resources(Contract):

@@ -73,12 +73,11 @@ class PassedColumn(Contract):
 class PlanAnswer(Contract):
     """What a module reads and gives, for one question.
 
-    `reads`: by input port, the columns that it must have been handed whatever is done with its outputs; a port that is
-    missing is read whole (and every port, if `None`). `outputs`: by output port, its columns with their type names, in
-    order; `None`: not known. `passes`: by output port, the output's columns that are columns of an input, under their names
-    in the output; the others are made of what it `reads`. Where an output is missing in it (and everywhere, if `None`),
-    the contract says what passes: with `"...": "table"`, columns of the same name. Where nothing says it, every column of
-    every input is needed.
+    `reads`: by input port, the columns that it is handed whatever is done with its outputs, and of which it makes its own; a
+    port that is missing is read whole (and every port, if `None`). `outputs`: by output port, its columns with their type
+    names, in order; `None`: not known. `passes`: by output port, the output's columns that are columns of an input, under
+    their names in the output. Where an output is missing in it (and everywhere, if `None`), the contract says what passes:
+    with `"...": "table"`, columns of the same name; else nothing, the output is made of what the module `reads`.
 
     A module that gives `passes` promises: handed any columns that include those of `reads`, it gives the same output but
     for the columns that pass and were not handed over.
@@ -93,12 +92,11 @@ class PlanAnswer(Contract):
 class PlannedNode(Contract):
     """What a run's plan says about one node: see `Assign` for `columns`, `wanted` and `filters`.
 
-    `version` and `digest` are those of the contract that it was planned with. `needs`: by input port, the columns that
-    will be there at least, as the module calls them; a port that is missing gets all.
+    `version` is that of the module that it was planned with. `needs`: by input port, the columns that will be there at
+    least, as the module calls them; a port that is missing gets all. Names are compared without regard to case.
     """
 
     version: str
-    digest: str
     needs: dict[str, tuple[str, ...]] = {}
     columns: dict[str, tuple[str, ...]] | None = None
     wanted: dict[str, tuple[str, ...]] | None = None
