@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from hypothesis import strategies as st
 
-from plugmesh.contracts.data import ValueRef
+from plugmesh.contracts.data import DataRef, Fragment, ValueRef
 from plugmesh.contracts.flow import Flow, Node, RetryPolicy, Source
 from plugmesh.contracts.run import StepError, StepState
 from plugmesh.errors import ErrorClass
@@ -26,6 +26,7 @@ from scheduler.events import (
     PauseAsked,
     ResumeAsked,
     RunTimedOut,
+    Split,
     TimeCame,
 )
 from scheduler.plan import compile_plan
@@ -33,6 +34,7 @@ from scheduler.runstate import RunState
 from scheduler.walk import advance
 
 OUT = {"out": ValueRef(value=1)}
+PART = {"out": DataRef(schema_ipc="", rows=1, fragments=(Fragment(rows=1, groups=()),))}
 TRANSIENT = StepError(error_class=ErrorClass.TRANSIENT, type="Flaky", message="try again")
 FATAL = StepError(error_class=ErrorClass.FATAL, type="Broken", message="no use")
 
@@ -85,7 +87,9 @@ class Driver:
         """One event, and its changes kept."""
         outcome = advance(self.run, event)
         self.changes.extend(outcome.changes)
-        if not isinstance(event, Assigned):  # placement is in the same process: it neither repeats nor comes late
+        if not isinstance(
+            event, Assigned | Split
+        ):  # placement is in the same process: it neither repeats nor comes late
             self.past.append(event)
         return outcome
 
@@ -98,13 +102,15 @@ class Driver:
             match step.state:
                 case StepState.READY if self.run.state == "running":
                     yield Assigned(self.at, step.id, self.random.choice("ab"), "1.0.0")
+                    if step.item < 0 and not step.epoch:
+                        yield Split(self.at, step.id, "1.0.0", self.random.choice(((3, 5), (1, 2, 3, 4))))
                     yield NoModule(self.at, step.id, "nobody", self.at + 100)
                 case StepState.PARKED:
                     yield ModuleFound(self.at, step.id)
                 case StepState.WAITING:
                     yield TimeCame(step.wake_at or self.at, step.id)
                 case StepState.ASSIGNED | StepState.RUNNING:
-                    yield AttemptDone(self.at, *who, OUT)
+                    yield AttemptDone(self.at, *who, OUT if self.run.piece(step) is None else PART)
                     yield AttemptStarted(self.at, *who)
                     if self.hostile:
                         yield AttemptFailed(self.at, *who, self.random.choice([TRANSIENT, FATAL]), 0.5)
