@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from module_sdk.limits import OutputLimit
-from plugmesh.objects.port import ObjectStore, Stored, Writer
+from plugmesh.objects.port import ObjectStore, Stored, Writer, descriptor_of
 
 
 class MeteredStore:
@@ -14,11 +14,14 @@ class MeteredStore:
     def __init__(self, store: ObjectStore, most_bytes: int, problem: Callable[[], str]) -> None:
         self._store, self._left, self._problem = store, most_bytes, problem
 
-    def create(self, key: str) -> Writer:
-        return _MeteredWriter(self._store.create(key), self)
+    def create(self, key: str, bytes: int | None = None) -> Writer:
+        return _MeteredWriter(self._store.create(key, bytes), self)
 
     def read(self, key: str, offset: int = 0, length: int | None = None) -> memoryview:
         return self._store.read(key, offset, length)
+
+    def descriptor(self, key: str) -> int | None:
+        return descriptor_of(self._store, key)
 
     def delete(self, key: str) -> bool:
         return self._store.delete(key)

@@ -21,7 +21,7 @@ from plugmesh.cli.upkeep import Upkeep
 from plugmesh.errors import ConfigurationError, StoreFull
 from plugmesh.hub.hub import Hub
 from plugmesh.objects.local import DEFAULT_KEEP_FREE_BYTES
-from plugmesh.objects.local_writer import LocalFolder
+from plugmesh.objects.local_folder import LocalFolder
 from plugmesh.objects.measured import MeasuredStore
 from plugmesh.objects.open import open_store
 from plugmesh.runtime import Runtime

@@ -21,16 +21,18 @@ ALIGNMENT_BYTES = 64
 _PIECE_BYTES = 256 * 1024  # hashed and written while it is in the processor's cache
 _SMALL_BYTES = 64 * 1024  # a stream below this is made in memory: half the calls
 _FEW_ROWS = 64 * 1024  # chunks smaller than this are put together before they are written
+_GATHERED_BYTES = 256 * 1024 * 1024  # most of a column that is put together: it is in memory twice then
 
 
 class ColumnFile:
     """A column file being written. As a context manager it is dropped when an error leaves the block.
 
-    The object is created with the first column: a table without columns or rows has none.
+    The object is created with the first column: a table without columns or rows has none. `bytes` is about how long it
+    becomes, where that is known.
     """
 
-    def __init__(self, store: ObjectStore, key: str) -> None:
-        self._store, self._key = store, key
+    def __init__(self, store: ObjectStore, key: str, bytes: int | None = None) -> None:
+        self._store, self._key, self._bytes = store, key, bytes
         self._writer: Writer | None = None
         self._pending = bytearray()
         self._written = 0
@@ -42,11 +44,15 @@ class ColumnFile:
         if kind is not None and self._writer is not None:
             self._writer.abort()
 
-    def add(self, table: pa.Table) -> Fragment:
-        """Append a fragment. Raises `StoreFull`."""
+    def add(self, table: pa.Table, *, contiguous: bool = False) -> Fragment:
+        """Append a fragment; with `contiguous`, each column in one piece where that is possible, so that NumPy can have
+        it as it lies. Raises `StoreFull`."""
         if not table.num_columns:
             return Fragment(rows=table.num_rows, groups=())
-        spans = tuple(self._add_column(field, table.column(index)) for index, field in enumerate(table.schema))
+        if self._bytes is None:
+            self._bytes = table.nbytes  # of a stream its first fragment is all that is known
+        few = table.num_rows + 1 if contiguous else _FEW_ROWS
+        spans = tuple(self._add_column(field, table.column(index), few) for index, field in enumerate(table.schema))
         return Fragment(rows=table.num_rows, groups=(ColumnGroup(key=self._key, columns=spans),))
 
     def commit(self) -> None:
@@ -64,11 +70,11 @@ class ColumnFile:
         else:
             self._written += self._open().write(data)
 
-    def _add_column(self, field: pa.Field, column: pa.ChunkedArray) -> ColumnSpan:
+    def _add_column(self, field: pa.Field, column: pa.ChunkedArray, few_rows: int) -> ColumnSpan:
         self._open()
-        self.append(memoryview(bytes(-self._position % ALIGNMENT_BYTES)))
+        self.append(memoryview(b"\0" * (-self._position % ALIGNMENT_BYTES)))
         start = self._position
-        chunks = _gathered(column).chunks
+        chunks = _gathered(column, few_rows).chunks
         if column.nbytes < _SMALL_BYTES:
             memory = pa.BufferOutputStream()
             _write_stream(memory, field, chunks)
@@ -87,7 +93,7 @@ class ColumnFile:
 
     def _open(self) -> Writer:
         if self._writer is None:
-            self._writer = self._store.create(self._key)
+            self._writer = self._store.create(self._key, self._bytes)
         return self._writer
 
     def _flush(self) -> None:
@@ -153,12 +159,16 @@ def _write_stream(sink: pa.NativeFile, field: pa.Field, chunks: list[pa.Array]) 
             writer.write_batch(pa.RecordBatch.from_arrays([chunk], schema=schema))
 
 
-def _gathered(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """The same column with small chunks put together, where Arrow can."""
-    if column.num_chunks < 2 or len(column) >= _FEW_ROWS * column.num_chunks:
+def _gathered(column: pa.ChunkedArray, few_rows: int) -> pa.ChunkedArray:
+    """The same column with chunks of fewer rows put together, where Arrow can, and memory allows it."""
+    if column.num_chunks < 2 or len(column) >= few_rows * column.num_chunks or column.nbytes > _GATHERED_BYTES:
         return column
     try:
         combined = column.combine_chunks()
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):  # e.g. more text than 32-bit offsets can address
+    except (
+        pa.ArrowInvalid,
+        pa.ArrowNotImplementedError,
+        MemoryError,
+    ):  # e.g. more text than 32-bit offsets can address
         return column
     return combined if isinstance(combined, pa.ChunkedArray) else pa.chunked_array([combined], type=column.type)

@@ -12,6 +12,11 @@ from plugmesh.errors import DataMismatch
 
 MAX_ROWS = 1024 * 1024
 MAX_BYTES = 64 * 1024 * 1024
+"""Largest fragments of a stream: what is held in memory while it is written."""
+
+MAX_TABLE_ROWS = 16 * 1024 * 1024
+MAX_TABLE_BYTES = 1024 * 1024 * 1024
+"""Largest fragments of a table, which is in memory: in one fragment, NumPy and pandas have each column as it lies."""
 
 Batches: TypeAlias = Iterable[pa.RecordBatch | pa.Table]
 """A stream: a `pa.RecordBatchReader`, or anything that yields batches."""
@@ -26,10 +31,11 @@ class Cut:
     max_bytes: int = MAX_BYTES
     boundaries: Sequence[int] | None = None
 
-    def table(self, table: pa.Table) -> Iterator[pa.Table]:
-        """Zero-copy slices of `table`. Raises `DataMismatch` if `boundaries` have another number of rows."""
+    def table(self, table: pa.Table, nbytes: int) -> Iterator[pa.Table]:
+        """Zero-copy slices of `table`, which has so many bytes. Raises `DataMismatch` if `boundaries` have another number
+        of rows."""
         if self.boundaries is None:
-            yield from _slices(table, self._rows_that_fit(table))
+            yield from _slices(table, self._rows_that_fit(table, nbytes))
             return
         if sum(self.boundaries) != table.num_rows:
             raise _wrong_rows(sum(self.boundaries), table.num_rows)
@@ -41,7 +47,7 @@ class Cut:
     def batches(self, schema: pa.Schema, batches: Iterable[pa.Table]) -> Iterator[pa.Table]:
         """Fragments as soon as they are full; holds one fragment and one batch at a time."""
         if self.boundaries is None:
-            pieces = (piece for batch in batches for piece in _slices(batch, self._rows_that_fit(batch)))
+            pieces = (piece for batch in batches for piece in _slices(batch, self._rows_that_fit(batch, batch.nbytes)))
             yield from self._fill(schema, pieces)
         else:
             yield from _fill_exactly(schema, batches, self.boundaries)
@@ -59,8 +65,7 @@ class Cut:
         if held:
             yield joined(schema, held)
 
-    def _rows_that_fit(self, table: pa.Table) -> int:
-        size: int = table.nbytes
+    def _rows_that_fit(self, table: pa.Table, size: int) -> int:
         if size <= self.max_bytes:
             return self.max_rows
         return max(1, min(self.max_rows, int(table.num_rows) * self.max_bytes // size))

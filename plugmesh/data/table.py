@@ -9,7 +9,18 @@ import pyarrow as pa
 
 from plugmesh.contracts.data import ColumnGroup, ColumnSpan, DataRef, Fragment
 from plugmesh.data.columns import ColumnFile, read_column
-from plugmesh.data.fragments import MAX_BYTES, MAX_ROWS, Batches, Cut, as_tables, joined, rows_only, slice_rows
+from plugmesh.data.fragments import (
+    MAX_BYTES,
+    MAX_ROWS,
+    MAX_TABLE_BYTES,
+    MAX_TABLE_ROWS,
+    Batches,
+    Cut,
+    as_tables,
+    joined,
+    rows_only,
+    slice_rows,
+)
 from plugmesh.data.schema import find_columns, make_schema_ipc, schema_of
 from plugmesh.errors import DataMismatch, ObjectCorrupt
 from plugmesh.objects.port import ObjectStore
@@ -19,32 +30,39 @@ __all__ = ["make_schema_ipc", "read_batches", "read_rows", "read_table", "schema
 BATCH_ROWS = 256 * 1024
 """Most rows of a batch that `read_batches` hands out."""
 
+_STREAM_BYTES = 1024  # of a column that are not its values
+
 
 def write_table(
     store: ObjectStore,
     key: str,
     table: pa.Table | Batches,
     *,
-    max_rows_per_fragment: int = MAX_ROWS,
-    max_bytes_per_fragment: int = MAX_BYTES,
+    max_rows_per_fragment: int | None = None,
+    max_bytes_per_fragment: int | None = None,
     boundaries: Sequence[int] | None = None,
     schema: pa.Schema | None = None,
 ) -> DataRef:
     """Write a table, or batches as they come, as one object under `key`; nothing is left if it fails.
 
-    `boundaries` are the rows of each fragment, for columns that are to be attached to another table. `schema` is for
-    iterables of batches that may be empty. A table without rows or columns makes no object.
+    A table becomes one fragment, if it is not very large; batches become fragments of about 64 MiB. `boundaries` are the
+    rows of each fragment, for columns that are to be attached to another table. `schema` is for iterables of batches that
+    may be empty. A table without rows or columns makes no object.
     Raises `StoreFull`, `Conflict` (the key exists), `DataMismatch` (two columns of one name, batches that differ).
     """
-    cut = Cut(max_rows_per_fragment, max_bytes_per_fragment, boundaries)
-    if isinstance(table, pa.Table):
-        schema, tables = table.schema, cut.table(table)
+    size: int | None = None
+    if whole := isinstance(table, pa.Table):
+        size = table.nbytes
+        cut = Cut(max_rows_per_fragment or MAX_TABLE_ROWS, max_bytes_per_fragment or MAX_TABLE_BYTES, boundaries)
+        schema, tables = table.schema, cut.table(table, size)
+        size += _STREAM_BYTES * table.num_columns
     else:
+        cut = Cut(max_rows_per_fragment or MAX_ROWS, max_bytes_per_fragment or MAX_BYTES, boundaries)
         schema, incoming = as_tables(table, schema)
         tables = cut.batches(schema, incoming)
     _check_names(schema)
-    with ColumnFile(store, key) as file:
-        fragments = tuple([file.add(piece) for piece in tables])
+    with ColumnFile(store, key, size) as file:
+        fragments = tuple([file.add(piece, contiguous=whole) for piece in tables])
         file.commit()
     return DataRef(
         schema_ipc=make_schema_ipc(schema), rows=sum(fragment.rows for fragment in fragments), fragments=fragments

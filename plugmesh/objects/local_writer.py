@@ -2,104 +2,99 @@
 
 from __future__ import annotations
 
-import errno
 import os
-from pathlib import Path
+from contextlib import suppress
 
-from plugmesh.errors import Conflict, ObjectMissing, StoreFull
+from plugmesh.errors import Conflict
+from plugmesh.objects.extent import (
+    TRAILER_BYTES,
+    Extent,
+    file_size,
+    is_long,
+    write_extent,
+)
+from plugmesh.objects.local_folder import is_no_room
+from plugmesh.objects.pool import Pool, Taken
 from plugmesh.objects.port import Stored
 from plugmesh.runtime import Runtime
 
 _CHECK_ROOM_EVERY_BYTES = 16 * 1024 * 1024
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
-
-
-class LocalFolder:
-    """Where a local store's files are, how much room is left there, and whether what is committed is on the disk."""
-
-    def __init__(self, root: Path, keep_free_bytes: int, *, durable: bool = False) -> None:
-        self.root, self.keep_free_bytes, self.durable = root, keep_free_bytes, durable
-        self.objects, self.tmp = str(root / "objects"), str(root / "tmp")
-
-    def path(self, key: str) -> str:
-        """The file of an object."""
-        return f"{self.objects}/{key}"
-
-    def check_room(self, more_bytes: int) -> None:
-        """Raises `StoreFull` if `more_bytes` would leave less than the watermark, `ObjectMissing` if the store is gone."""
-        try:
-            status = os.statvfs(self.root)
-        except FileNotFoundError:
-            raise ObjectMissing(
-                f"the object store {self.root} was removed while it is in use: put the folder back where it was, or start "
-                "the server again"
-            ) from None
-        free = status.f_bavail * status.f_frsize
-        if free - more_bytes < self.keep_free_bytes:
-            raise StoreFull(
-                f"no room in {self.root}: {free:,} bytes are free there, and {self.keep_free_bytes:,} must stay free "
-                "(keep_free_bytes of the object store): make room on that disk"
-            )
-
-    def explain(self, error: OSError, key: str) -> Exception:
-        """What to raise for `error`, met while `key` was being written."""
-        if error.errno in _NO_ROOM:
-            return StoreFull(f"object {key}: {error.strerror} in {self.root}: make room on that disk")
-        if isinstance(error, FileNotFoundError):
-            return ObjectMissing(
-                f"object {key}: its file in {self.tmp} vanished; was the folder emptied? Write it again"
-            )
-        return error
 
 
 class LocalWriter:
-    """`Writer` of the temporary file `path`, open and locked as `fd`."""
+    """`Writer` of the new file `path`, open and locked as `fd`."""
 
-    def __init__(self, folder: LocalFolder, runtime: Runtime, key: str, path: str, fd: int) -> None:
-        self._folder, self._runtime = folder, runtime
-        self._key, self._path, self._target = key, path, folder.path(key)
+    def __init__(self, pool: Pool, runtime: Runtime, key: str, path: str, fd: int) -> None:
+        self._folder, self._pool, self._runtime = pool.folder, pool, runtime
+        self._key, self._path = key, path
         self._fd: int | None = fd
+        self._written = 0
         self._room = _CHECK_ROOM_EVERY_BYTES
 
     def write(self, data: bytes | memoryview) -> int:
         fd = self._open_fd()
         view = memoryview(data).cast("B") if isinstance(data, memoryview) else memoryview(data)
         try:
-            self._room -= len(view)
-            if self._room < 0:
-                self._folder.check_room(len(view))
-                self._room = _CHECK_ROOM_EVERY_BYTES
-            written = os.write(fd, view) if view else 0
-            while written < len(view):
-                written += os.write(fd, view[written:])
+            self._check_room(len(view))
+            self._put(fd, view)
         except BaseException as error:
             self.abort()
             if isinstance(error, OSError):
                 raise self._folder.explain(error, self._key) from error
             raise
-        return written
+        self._written += len(view)
+        return len(view)
 
     def commit(self) -> Stored:
-        fd = self._open_fd()
+        fd, published = self._open_fd(), False
         try:
+            self._shape(fd)
             self._runtime.point("objects.commit.before_rename")
             if self._folder.durable:
                 os.fsync(fd)  # first the bytes, then the name: a name without its bytes must not be found
-            self._link()
+            self._folder.publish(self._path, self._key)
+            published = True
             if self._folder.durable:
-                self._flush_folders()
+                self._folder.flush(self._key)
             status = os.fstat(fd)
         except OSError as error:
             raise self._folder.explain(error, self._key) from error
         finally:
-            self.abort()
+            self._fd = None
+            self._leave(fd, published=published)
         self._runtime.point("objects.commit.after_rename")
-        return Stored(self._key, status.st_size, status.st_mtime)
+        return Stored(self._key, self._written, status.st_mtime)
 
     def abort(self) -> None:
-        if self._fd is None:
-            return
-        fd, self._fd = self._fd, None
+        if self._fd is not None:
+            fd, self._fd = self._fd, None
+            self._leave(fd, published=False)
+
+    def _check_room(self, more: int) -> None:
+        self._room -= more
+        if self._room < 0:
+            self._pool.make_room(more)
+            self._room = _CHECK_ROOM_EVERY_BYTES
+
+    def _put(self, fd: int, view: memoryview) -> None:
+        written = 0
+        while written < len(view):
+            try:
+                written += os.write(fd, view[written:] if written else view)
+            except OSError as error:
+                self._find_room(error, len(view))
+
+    def _find_room(self, error: OSError, more: int) -> None:
+        """Raises `error`, unless free files could be given up for what there was no room for."""
+        if not is_no_room(error) or not self._pool.give_up(more + _CHECK_ROOM_EVERY_BYTES):
+            raise error
+
+    def _shape(self, fd: int) -> None:
+        """What is new is its object, byte for byte; only a size that would say otherwise is given a trailer."""
+        if is_long(self._written):
+            write_extent(fd, file_size(self._written), Extent(self._written, self._written))
+
+    def _leave(self, fd: int, *, published: bool) -> None:
         try:
             os.unlink(self._path)
         except FileNotFoundError:  # somebody emptied the folder: nothing left to drop
@@ -112,46 +107,46 @@ class LocalWriter:
             raise Conflict(f"object {self._key} was committed or aborted already: create it again under another key")
         return self._fd
 
-    def _link(self) -> None:
-        while True:
+
+class RecycledWriter(LocalWriter):
+    """`Writer` of a file that was taken from the pool: copies into its map, as far as that reaches."""
+
+    def __init__(self, pool: Pool, runtime: Runtime, key: str, taken: Taken) -> None:
+        super().__init__(pool, runtime, key, taken.path, taken.fd)
+        self._taken = taken
+        self._pid = os.getpid()
+
+    def _check_room(self, more: int) -> None:
+        beyond = self._written + more - self._taken.written
+        if beyond > 0:
+            super()._check_room(min(more, beyond))
+
+    def _put(self, fd: int, view: memoryview) -> None:
+        mapped, at = self._taken.map, self._written
+        copied = 0
+        if mapped is not None and at < len(mapped):
+            copied = min(len(view), len(mapped) - at)
+            mapped[at : at + copied] = view if copied == len(view) else view[:copied]
+        while copied < len(view):
             try:
-                return os.link(self._path, self._target)
-            except FileNotFoundError:  # no folder yet, or a delete pruned it just now
-                if not os.path.exists(self._path):
-                    raise
-                self._make_folder()
-            except FileExistsError:
-                self._remove_empty_folder()
-            except NotADirectoryError:
-                raise self._blocked() from None
+                copied += os.pwrite(fd, view[copied:], at + copied)
+            except OSError as error:
+                self._find_room(error, len(view))
 
-    def _make_folder(self) -> None:
-        try:
-            os.makedirs(os.path.dirname(self._target), exist_ok=True)
-        except (FileExistsError, NotADirectoryError):
-            raise self._blocked() from None
+    def _shape(self, fd: int) -> None:
+        size = self._taken.size
+        if self._written > size - TRAILER_BYTES:
+            size = file_size(self._written)
+        write_extent(fd, size, Extent(self._written, max(self._written, self._taken.written)))
+        self._taken.size = size
 
-    def _remove_empty_folder(self) -> None:
-        """A folder whose keys were all deleted is no object and gives way."""
-        try:
-            os.rmdir(self._target)
-        except FileNotFoundError:
+    def _leave(self, fd: int, *, published: bool) -> None:
+        if self._pid != os.getpid():  # a forked child: the file is its parent's, and so is the lock
             return
-        except NotADirectoryError:
-            raise Conflict(f"object {self._key} exists: a key is never written twice") from None
-        except OSError:
-            raise Conflict(f"object {self._key}: there are keys below it; choose another key") from None
-
-    def _flush_folders(self) -> None:
-        """Bring the object's name to the disk, and those of the folders above it, which may be new."""
-        folder = os.path.dirname(self._target)
-        while len(folder) >= len(self._folder.objects):
-            fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            try:
-                os.fsync(fd)
-            finally:
-                os.close(fd)
-            folder = os.path.dirname(folder)
-
-    def _blocked(self) -> Conflict:
-        return Conflict(f"object {self._key}: the first words of this key are an object; choose another key")
+        if not published:
+            self._taken.size = os.fstat(fd).st_size
+        free = not published and self._pool.give(self._path, self._taken.size, self._taken.inode)
+        if not free:
+            with suppress(FileNotFoundError):
+                os.unlink(self._path)
+        self._pool.done(self._taken, keep=published or free)

@@ -28,9 +28,9 @@ class MeasuredStore:
             for operation in ("commit", "read", "delete")
         }
 
-    def create(self, key: str) -> Writer:
+    def create(self, key: str, bytes: int | None = None) -> Writer:
         with self._counted("create"):
-            return _MeasuredWriter(self._store.create(key), self)
+            return _MeasuredWriter(self._store.create(key, bytes), self)
 
     def read(self, key: str, offset: int = 0, length: int | None = None) -> memoryview:
         with self._counted("read"):

@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from plugmesh.errors import ConfigurationError
 from plugmesh.objects.local import DEFAULT_KEEP_FREE_BYTES, LocalStore
+from plugmesh.objects.pool import DEFAULT_POOL_BYTES
 from plugmesh.objects.port import SweptStore
 from plugmesh.runtime import Runtime
 
@@ -38,12 +39,20 @@ def _open_local(url: str, runtime: Runtime) -> LocalStore:
         raise ConfigurationError(f"object store {url!r}: write file:///absolute/folder")
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
     keep_free = options.pop("keep_free_bytes", str(DEFAULT_KEEP_FREE_BYTES))
+    pool = options.pop("pool_bytes", str(DEFAULT_POOL_BYTES))
     durable = options.pop("durable", "false")
     if options:
-        known = "keep_free_bytes, durable"
+        known = "keep_free_bytes, pool_bytes, durable"
         raise ConfigurationError(f"object store {url!r}: unknown option {min(options)!r}; known are {known}")
     if durable not in {"true", "false"}:
         raise ConfigurationError(f"object store {url!r}: durable={durable!r} must be true or false")
-    if not keep_free.isdecimal():
-        raise ConfigurationError(f"object store {url!r}: keep_free_bytes={keep_free!r} must be a whole number of bytes")
-    return LocalStore(Path(unquote(parts.path)), runtime, keep_free_bytes=int(keep_free), durable=durable == "true")
+    for name, value in {"keep_free_bytes": keep_free, "pool_bytes": pool}.items():
+        if not value.isdecimal():
+            raise ConfigurationError(f"object store {url!r}: {name}={value!r} must be a whole number of bytes")
+    return LocalStore(
+        Path(unquote(parts.path)),
+        runtime,
+        keep_free_bytes=int(keep_free),
+        pool_bytes=int(pool),
+        durable=durable == "true",
+    )

@@ -39,8 +39,8 @@ class Writer(Protocol):
 class ObjectStore(Protocol):
     """One process's access to the store."""
 
-    def create(self, key: str) -> Writer:
-        """Start an object."""
+    def create(self, key: str, bytes: int | None = None) -> Writer:
+        """Start an object; `bytes` is about how many will come, where that is known. It may be more or less in the end."""
         ...
 
     def read(self, key: str, offset: int = 0, length: int | None = None) -> memoryview:

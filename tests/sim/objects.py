@@ -25,7 +25,7 @@ class MemoryStore:
     def __init__(self, disk: Disk, runtime: Runtime, check: Callable[[], None] = lambda: None) -> None:
         self._disk, self._runtime, self._check = disk, runtime, check
 
-    def create(self, key: str) -> MemoryWriter:
+    def create(self, key: str, bytes: int | None = None) -> MemoryWriter:
         self._check()
         return MemoryWriter(self._disk, self._runtime, check_key(key))
 

@@ -21,9 +21,10 @@ def test_file_url_opens_a_local_store(tmp_path: Path) -> None:
     [
         ("file:relative", "file:///absolute"),
         ("file://relative/folder", "file:///absolute"),
-        ("file:///a?keep_fre=1", "unknown option 'keep_fre'; known are keep_free_bytes, durable"),
+        ("file:///a?keep_fre=1", "unknown option 'keep_fre'; known are keep_free_bytes, pool_bytes, durable"),
         ("file:///a?durable=yes", "must be true or false"),
         ("file:///a?keep_free_bytes=-1", "whole number of bytes"),
+        ("file:///a?pool_bytes=much", "pool_bytes='much' must be a whole number of bytes"),
         ("ftp://host/a", "no driver for 'ftp'; known are file://"),
         ("/a", "no driver for 'no scheme'"),
     ],

@@ -41,7 +41,7 @@ class Objects:
             raise ObjectMissing(f"no object {key}")
         return memoryview(self.objects[key])
 
-    def create(self, key: str) -> Writer:
+    def create(self, key: str, bytes: int | None = None) -> Writer:
         raise NotImplementedError
 
     def delete(self, key: str) -> bool:
