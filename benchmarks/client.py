@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+from pathlib import Path
 from typing import Any
 
 
@@ -31,6 +32,14 @@ class Client:
     def delete(self, path: str) -> Any:
         """The decoded answer, if there is one. Raises `RuntimeError` for a status of 400 or more."""
         return self._exchange(f"DELETE {path} HTTP/1.1\r\nhost: {self._host}\r\n\r\n".encode())
+
+    def upload(self, name: str, file: Path) -> Any:
+        """Store a file under a name; the decoded answer. Raises `RuntimeError` for a status of 400 or more."""
+        head = f"PUT /api/v1/files/{name} HTTP/1.1\r\nhost: {self._host}\r\ncontent-type: application/octet-stream\r\n"
+        with file.open("rb") as content:
+            self._socket.sendall(f"{head}content-length: {file.stat().st_size}\r\n\r\n".encode())
+            self._socket.sendfile(content)
+        return self._exchange(b"")
 
     def close(self) -> None:
         """End the connection."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from benchmarks import floor, idle, recovery, scale, views, workloads
-from benchmarks.dataplane import w4
+from benchmarks.dataplane import demo, w4, wide
 from benchmarks.figures import Figure
 from benchmarks.mesh import Mesh, mesh
 
@@ -23,6 +23,8 @@ _ON_A_MESH: dict[str, Callable[[Mesh, str, bool], list[Figure]]] = {
 }
 _ALONE = {
     "w4": w4.chain,
+    "wide": wide.wide,
+    "demo": demo.demo,
     "idle": idle.idle,
     "start": idle.start,
     "reload": scale.reload,

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from benchmarks.figures import Figure, figure
+
 T = TypeVar("T")
 _EVERY_S = 0.01
 
@@ -49,6 +51,15 @@ def peaks_while(processes: Callable[[], Mapping[str, int]], work: Callable[[], T
         over.set()
         watch.join()
     return result, peaks
+
+
+def peaks_of(workload: str, variant: str, peaks: Mapping[str, Memory]) -> list[Figure]:
+    """The figures of each process's peaks."""
+    ordered = sorted(peaks.items())
+    return [
+        *[figure(workload, variant, f"pss-{name}", "MB", [peak.pss / 1e6]) for name, peak in ordered],
+        *[figure(workload, variant, f"anonymous-{name}", "MB", [peak.anonymous / 1e6]) for name, peak in ordered],
+    ]
 
 
 def of_process(pid: int) -> Memory:

@@ -31,7 +31,8 @@ class Processes:
         found = {"server": self.server}
         for name, supervisor in self.supervisors.items():
             found[f"supervisor-{name}"] = supervisor
-            found |= {f"executor-{name}": pid for pid in children(supervisor)}
+            executors = children(supervisor)
+            found |= {f"executor-{name}" + f"-{at}" * bool(at): pid for at, pid in enumerate(executors)}
         return found
 
     def cpu_us(self) -> dict[str, float]:
@@ -41,7 +42,7 @@ class Processes:
             kinds[next(kind for kind in kinds if name.startswith(kind.rstrip("s")))] += cpu_us(pid)
         return kinds
 
-    def run(self, flow: Mapping[str, Any], inputs: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    def run(self, flow: Mapping[str, Any] | str, inputs: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Run a flow to its end; the run. Raises `RuntimeError` if it does not succeed."""
         body = {"flow": flow} | ({"inputs": inputs} if inputs else {})
         run = self.client.post("/api/v1/runs", json.dumps(body).encode())["id"]
@@ -57,6 +58,11 @@ class Processes:
     def steps(self, run: str) -> dict[str, dict[str, Any]]:
         """The steps of a run by id, with what each used and wrote."""
         return {step["id"]: step for step in self.client.get(f"/api/v1/runs/{run}/steps")["steps"]}
+
+    def objects(self, run: str, step: str) -> list[int]:
+        """The sizes of all files that steps whose names begin like this have left in the store."""
+        (folder,) = self.folder.glob(f"data/**/data/*/{run}")
+        return [file.stat().st_size for file in folder.glob(f"{step}*/**/*") if file.is_file()]
 
     def let_go(self, run: str) -> None:
         """Delete a run and its data at once, as retention does in its own time."""
@@ -74,13 +80,37 @@ def served_by(*commands: tuple[str, ...]) -> Iterator[Processes]:
             process = start(sys.executable, "-P", str(_HERE / file), *arguments)
             supervisors[arguments[0] if arguments else "modules"] = process.pid
         wait(lambda: _live(port) >= len(commands), folder, process)
-        client = Client(port)
-        client.put("/api/v1/settings/retention_grace_s", b'{"value": 0.001}')
-        try:
-            yield Processes(client, folder, server.pid, supervisors)
-        finally:
-            client.close()
+        with _connected(folder, port, server.pid, supervisors) as mesh:
+            yield mesh
+
+
+@contextmanager
+def with_builtins() -> Iterator[Processes]:
+    """A server and its built-in modules."""
+    with place() as (folder, port, start):
+        server = up(folder, port, start)
+        wait(lambda: _live(port), folder, server)
+        (supervisor,) = [pid for pid in children(server.pid) if pid in _pids(port)]
+        with _connected(folder, port, server.pid, {"builtins": supervisor}) as mesh:
+            yield mesh
+
+
+@contextmanager
+def _connected(folder: Path, port: int, server: int, supervisors: Mapping[str, int]) -> Iterator[Processes]:
+    client = Client(port)
+    client.put("/api/v1/settings/retention_grace_s", b'{"value": 0.001}')
+    try:
+        yield Processes(client, folder, server, supervisors)
+    finally:
+        client.close()
 
 
 def _live(port: int) -> int:
     return answers(port, "/api/v1/instances").count(b"'usable': True")
+
+
+def _pids(port: int) -> set[int]:
+    client = Client(port)
+    listed = client.get("/api/v1/instances")["instances"]
+    client.close()
+    return {int(one["pid"]) for one in listed}

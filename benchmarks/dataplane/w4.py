@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from benchmarks.dataplane import alone, chain_table
-from benchmarks.dataplane.memory import Memory, peaks_while
+from benchmarks.dataplane.memory import Memory, peaks_of, peaks_while
 from benchmarks.dataplane.two_processes import Processes, served_by
 from benchmarks.dataplane.w4_modules import VARIANTS
 from benchmarks.figures import Figure, figure
@@ -132,6 +132,5 @@ def figures(name: str, rounds: Rounds, floor: list[float]) -> list[Figure]:
         line("steps-cpu", "s", [run.steps_cpu_s for run in warm]),
         line("steps-written", "MB", [run.bytes_written / 1e6 for run in warm]),
         *[line(f"cpu-{kind}", "ms/run", [run.cpu_us[kind] / 1e3 for run in warm]) for kind in warm[0].cpu_us],
-        *[line(f"pss-{process}", "MB", [peak.pss / 1e6]) for process, peak in sorted(rounds.peaks.items())],
-        *[line(f"anonymous-{process}", "MB", [peak.anonymous / 1e6]) for process, peak in sorted(rounds.peaks.items())],
+        *peaks_of("w4", name, rounds.peaks),
     ]
