@@ -27,10 +27,12 @@ if TYPE_CHECKING:
     from module_sdk.serving import serve as serve
     from plugmesh.contracts.module import Resources as Resources
     from plugmesh.contracts.plan import Predicate as Predicate
+    from plugmesh.data.outside.source import Source as Source
     from plugmesh.errors import Cancelled as Cancelled
     from plugmesh.errors import ContractError as ContractError
     from plugmesh.errors import DataError as DataError
     from plugmesh.errors import DataMismatch as DataMismatch
+    from plugmesh.errors import FileUnreadable as FileUnreadable
 
 _HOMES = {
     "Cancelled": "plugmesh.errors",
@@ -45,6 +47,7 @@ _HOMES = {
     "Expression": "module_sdk.mesh_types",
     "FatalError": "module_sdk.errors",
     "File": "module_sdk.files",
+    "FileUnreadable": "plugmesh.errors",
     "FileWriter": "module_sdk.context",
     "Module": "module_sdk.decorator",
     "OfPort": "module_sdk.mesh_types",
@@ -52,6 +55,7 @@ _HOMES = {
     "Predicate": "plugmesh.contracts.plan",
     "Resources": "plugmesh.contracts.module",
     "Secret": "module_sdk.mesh_types",
+    "Source": "plugmesh.data.outside.source",
     "TransientError": "module_sdk.errors",
     "module": "module_sdk.decorator",
     "serve": "module_sdk.serving",

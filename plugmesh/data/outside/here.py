@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
+from collections import deque
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from plugmesh.data.outside.decoding import decoded, reader_of
 from plugmesh.data.outside.job import Job
@@ -20,11 +22,21 @@ class Here:
 
     def decode(self, job: Job, fd: int, told: Told) -> pa.RecordBatchReader:
         """As `Decodings.decode`."""
-        return reader_of(_batches(os.dup(fd), job, told))
+        return reader_of(_batches(os.dup(fd), Job.of(json.loads(json.dumps(job.document()))), told))
 
 
 def _batches(fd: int, job: Job, told: Told) -> Iterator[pa.RecordBatch]:
+    waiting: deque[Any] = deque()  # as of another process: what `told` raises is no business of the decoder
+    batches = decoded(job, Source(fd, job.name, waiting.append))
     try:
-        yield from decoded(job, Source(fd, job.name, told))
+        while True:
+            try:
+                batch = next(batches, None)
+            finally:
+                while waiting:
+                    told(waiting.popleft())
+            if batch is None:
+                return
+            yield batch
     finally:
         os.close(fd)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
@@ -11,8 +12,8 @@ from plugmesh.data.outside.source import Source
 if TYPE_CHECKING:
     import pyarrow as pa
 
-DEFAULT_MEMORY_BYTES = 2 * 1024**3
-"""Data that a decoder may hold. Those of this project read in pieces and stay below a third of it."""
+MEMORY_BYTES = 1024**3
+"""Data that a decoder may always hold; the other half of the machine's memory is for everybody else."""
 CPU_S = 60.0
 CPU_S_PER_MIB = 1.0
 OUTPUT_BYTES = 1024**3
@@ -65,7 +66,7 @@ def limits_for(
 ) -> DecodeLimits:
     """The limits for a file of this size; those that somebody has set come first."""
     return DecodeLimits(
-        memory_bytes=memory_bytes or DEFAULT_MEMORY_BYTES,
+        memory_bytes=memory_bytes or max(MEMORY_BYTES, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2),
         cpu_s=cpu_s or CPU_S + CPU_S_PER_MIB * file_bytes / 1024**2,
         output_bytes=output_bytes or max(OUTPUT_BYTES, EXPANSION * file_bytes),
     )
