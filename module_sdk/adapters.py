@@ -55,11 +55,10 @@ class Adapter:
         if self.lasts:
             return True
         columns = list(_LIBRARIES[self.name](handed.native, (handed,)))
-        names = handed.table.column_names
-        if [column.name for column in columns] != names:
+        if [one.name for one in columns] != handed.table.column_names:
             return False
         if handed.table.num_rows:
-            return all(column.origin is not None and column.origin.name == column.name for column in columns)
+            return all(one.origin is not None and one.origin.name == one.name and one.whole for one in columns)
         return bool(from_native(handed.native, given=[handed]).schema.equals(handed.table.schema))
 
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from module_sdk.pandas_frames import RowIndex
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)  # made for every input of every step: a frozen one takes three times as long
 class Handed:
     """The `index`-th table of a port: the `table` as it was read, and the frame `native` that the module got.
 
@@ -35,13 +35,9 @@ class Origin(NamedTuple):
 
 
 class Returned(NamedTuple):
-    """A column of a frame that came back; with an `origin` it is that very column, of the same bytes."""
+    """A column of a frame that came back; with an `origin` it is rows of that very column, `whole`: all of them."""
 
     name: str
     column: pa.ChunkedArray
     origin: Origin | None = None
-
-
-def original(name: str, origin: Origin) -> Returned:
-    """The column that came back as `name` is the one of the input."""
-    return Returned(name, origin.handed.table.column(origin.name), origin)
+    whole: bool = True

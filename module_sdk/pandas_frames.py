@@ -9,11 +9,12 @@ index is dropped; a named one and a MultiIndex become the first columns.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from module_sdk.handed import Handed, Origin, Returned, original
-from module_sdk.pandas_columns import is_pandas_type, place_of, to_arrow, to_column, values_of
+from module_sdk.handed import Handed, Origin, Returned
+from module_sdk.pandas_columns import bytes_of, is_pandas_type, to_arrow, to_column, values_of
+from module_sdk.same_bytes import Held
 from plugmesh.errors import DataMismatch
 
 if TYPE_CHECKING:
@@ -74,29 +75,27 @@ def has_all_rows(frame: pd.DataFrame, rows: RowIndex) -> bool:
 
 def columns_of(frame: pd.DataFrame, given: Sequence[Handed] = ()) -> Iterator[Returned]:
     """The frame's columns. Raises `DataMismatch` naming the column that has no Arrow type."""
-    known = _known(given, len(frame))
+    held = _held(given) if len(frame) else None
     for label, series in (*_index_columns(frame.index), *frame.items()):
         if not isinstance(label, str):
             raise DataMismatch(
                 f"column label {label!r} is no text: name the columns, e.g. df.columns = [str(c) for c in df.columns]"
             )
-        origins = known.get(place_of(values_of(series))) if known else None
-        if origins:
-            yield original(label, next((one for one in origins if one.name == label), origins[0]))
-        else:
-            yield Returned(label, to_arrow(label, series))
+        place = None if held is None else bytes_of(values_of(series))
+        found = None if held is None or place is None else held.find(label, *place)
+        yield found or Returned(label, to_arrow(label, series))
 
 
-def _known(given: Sequence[Handed], rows: int) -> dict[Hashable, list[Origin]]:
-    """Where the columns are that frames were handed over with."""
-    known: dict[Hashable, list[Origin]] = {}
-    for handed in given:
-        if rows and isinstance(handed.before, dict) and handed.table.num_rows == rows:
-            for name, column in handed.before.items():
-                place = place_of(column)
-                if place is not None:
-                    known.setdefault(place, []).append(Origin(handed, name))
-    return known
+def _held(given: Sequence[Handed]) -> Held | None:
+    """Where the columns lie that frames were handed over with; `None` if there are none."""
+    held = Held()
+    before = [one for one in given if isinstance(one.before, dict)]
+    for handed in before:
+        for name, column in handed.before.items():
+            place = bytes_of(column)
+            if place is not None:
+                held.add(Origin(handed, name), *place)
+    return held if before else None
 
 
 def _index_of(rows: RowIndex) -> pd.Index[Any]:

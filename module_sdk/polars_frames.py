@@ -9,15 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from module_sdk.handed import Handed, Origin, Returned, original
-from module_sdk.same_bytes import same_bytes, start_of
+from module_sdk.handed import Handed, Origin, Returned
+from module_sdk.same_bytes import Held
 from plugmesh.errors import DataMismatch
 
 if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
-
-    _Known = tuple[pa.ChunkedArray, Origin, pl.DataType]
 
 
 def to_polars(table: pa.Table) -> pl.DataFrame:
@@ -52,29 +50,22 @@ def columns_of(frame: pl.DataFrame | pl.LazyFrame, given: Sequence[Handed] = ())
         frame = frame.collect()
     if not frame.width:
         return
-    known = _known(given, frame.height)
+    held = _held(given)
     for series in frame:
-        column = _bytes(series)
-        found = known.get(start_of(column), ()) if known else ()
-        origins = [one for held, one, dtype in found if dtype == series.dtype and same_bytes(held, column)]
-        if origins:
-            yield original(series.name, next((one for one in origins if one.name == series.name), origins[0]))
-        else:
-            yield Returned(series.name, series.to_frame().to_arrow().column(0))
+        found = held.find(series.name, series.dtype, _bytes(series)) if frame.height else None
+        yield found or Returned(series.name, series.to_frame().to_arrow().column(0))
 
 
-def _known(given: Sequence[Handed], rows: int) -> dict[tuple[str, int], list[_Known]]:
-    """What polars gives out for the columns that were handed over, by where they begin."""
+def _held(given: Sequence[Handed]) -> Held:
+    """What polars gives out for the columns that were handed over."""
     import polars as pl
 
-    known: dict[tuple[str, int], list[_Known]] = {}
+    held = Held()
     for handed in given:
-        before = handed.before
-        if rows and isinstance(before, pl.DataFrame) and before.height == rows:
-            for series in before:
-                column = _bytes(series)
-                known.setdefault(start_of(column), []).append((column, Origin(handed, series.name), series.dtype))
-    return known
+        if isinstance(handed.before, pl.DataFrame):
+            for series in handed.before:
+                held.add(Origin(handed, series.name), series.dtype, _bytes(series))
+    return held
 
 
 def _bytes(series: pl.Series) -> pa.ChunkedArray:

@@ -31,7 +31,7 @@ class TypesBack:
         """The column as it goes out."""
         import pyarrow as pa
 
-        name, column, origin = returned
+        name, column, origin, _ = returned
         if origin is not None:
             return origin.handed.table.schema.field(origin.name).with_name(name), column
         before = next((schema.field(name) for schema in self._schemas if name in schema.names), None)
