@@ -10,10 +10,11 @@ from pydantic import TypeAdapter
 from pydantic_core import from_json
 
 from gateway.views import Views
-from plugmesh.contracts.data import Reference
+from plugmesh.contracts.data import Reference, kind_of
 from plugmesh.contracts.flow import Flow, Node, Source
 from plugmesh.contracts.module import REJECTED, ModuleContract
 from plugmesh.contracts.run import STEP_GOOD, Rerun
+from plugmesh.data.reference import cut
 from plugmesh.errors import Conflict, NotFound, ObjectMissing
 from plugmesh.flows.binding import bind_inputs
 from plugmesh.flows.feeding import fed, port_of, ports_of_elements
@@ -60,17 +61,27 @@ def replay(reader: Reader, views: Views, contracts: Contracts, run: str, step: s
     inputs = _INPUTS.validate_json(stored.inputs)
     name, dot, element = step.partition(".")
     scope = scope_of(found.flow, inputs, from_json(stored.params))
-    if dot:
+    told = None if stored.rerun is None else Rerun.model_validate_json(stored.rerun)
+    piece: tuple[int, int] | None = None
+    if dot and found.node.map is None:
+        piece = _piece(reader, found, told)
+    elif dot:
         items = fill_map(name, found.node, scope) or []
         scope = scope.at(items[int(element)], int(element))
     elif found.node.map is not None:
         raise Conflict(f"node {name!r} runs once for each element: replay one of them, such as {name}.0")
     edges = bind_inputs(found.node, contract, name)
-    given = {} if stored.rerun is None else Rerun.model_validate_json(stored.rerun).feeds.get(step, {})
-    ports = {
-        port: given[port] if port in given else fed(contract, port, _carried(reader, found, inputs, sources))
-        for port, sources in edges.items()
-    }
+    feeds = {} if told is None else told.feeds
+    given, whole = feeds.get(step, {}), feeds.get(name, {}) if piece is not None else {}
+    ports: dict[str, tuple[Reference, ...]] = {}
+    for port, sources in edges.items():
+        if port in given:
+            ports[port] = given[port]
+            continue
+        carried = whole.get(port) or fed(contract, port, _carried(reader, found, inputs, sources))
+        if piece is not None:
+            carried = tuple([cut(one, *piece) if kind_of(one) == "table" else one for one in carried])
+        ports[port] = carried
     return {
         **_attempt(found),
         "module": contract.name,
@@ -82,6 +93,18 @@ def replay(reader: Reader, views: Views, contracts: Contracts, run: str, step: s
         "columns": None,
         "timeout_s": found.node.timeout_s,
     }
+
+
+def _piece(reader: Reader, found: Replay, told: Rerun | None) -> tuple[int, int]:
+    """First row and number of rows of a piece of a rowwise node. Raises `NotFound`."""
+    name, _, item = found.step.partition(".")
+    row = reader.step(found.run, name)
+    ends = None if row is None or row.pieces is None else from_json(row.pieces)
+    ends = ends or (None if told is None else told.pieces.get(name))
+    if ends is None or not item.isdecimal() or int(item) >= len(ends):
+        raise NotFound(f"run {found.run.id} has no step {found.step!r}: {name!r} was not done in so many pieces")
+    start = ends[int(item) - 1] if int(item) else 0
+    return start, ends[int(item)] - start
 
 
 def _attempt(found: Replay) -> dict[str, Any]:

@@ -108,7 +108,7 @@ class Reruns:
         flow = await self._state.read(_flow, self._views, stored)
         resolved = Resolved(_REFERENCES.validate_json(stored.inputs), from_json(stored.params))
         told = None if stored.rerun is None else Rerun.model_validate_json(stored.rerun)
-        accepted, left_out = await self._steps(stored)
+        accepted, left_out, pieces = await self._steps(stored)
         origin = Origin(
             flow,
             scope_of(flow, resolved.inputs, resolved.params),
@@ -116,6 +116,7 @@ class Reruns:
             left_out,
             feeds={} if told is None else told.feeds,
             elements={} if told is None else told.elements,
+            pieces=pieces if told is None else {**told.pieces, **pieces},
         )
         return First(stored, resolved, origin, stored.id if told is None else told.root)
 
@@ -168,25 +169,40 @@ class Reruns:
         given = await inputs.resolve(self._state, flow.namespace, request.inputs) if request.inputs else {}
         return resolve_inputs_and_params(flow, {**was.inputs, **given}, {**was.params, **request.params})
 
-    async def _steps(self, stored: StoredRun) -> tuple[dict[str, Recovered], frozenset[str]]:
-        """The steps that were accepted, and those that were left out, page by page: others ask questions, too."""
+    async def _steps(
+        self, stored: StoredRun
+    ) -> tuple[dict[str, Recovered], frozenset[str], dict[str, tuple[int, ...]]]:
+        """The steps that were accepted, those that were left out, and those that were cut, page by page: others ask
+        questions, too."""
         accepted: dict[str, Recovered] = {}
         left_out: set[str] = set()
+        pieces: dict[str, tuple[int, ...]] = {}
         after = ""
         while True:
-            good, out, after = await self._state.read(_page, stored, after)
-            accepted.update((one.step, one) for one in good)
-            left_out.update(out)
+            page, after = await self._state.read(_page, stored, after)
+            accepted.update((one.step, one) for one in page.good)
+            left_out.update(page.left_out)
+            pieces.update(page.pieces)
             if not after:
-                return accepted, frozenset(left_out)
+                return accepted, frozenset(left_out), pieces
 
 
-def _page(reader: Reader, stored: StoredRun, after: str) -> tuple[list[Recovered], list[str], str]:
-    """Of one page of steps those that were accepted, those that nobody asked for, and where the next page begins."""
+@dataclass(frozen=True, slots=True)
+class _Page:
+    """Of some steps those that were accepted, those that nobody asked for, and those that were done in pieces."""
+
+    good: list[Recovered]
+    left_out: list[str]
+    pieces: dict[str, tuple[int, ...]]
+
+
+def _page(reader: Reader, stored: StoredRun, after: str) -> tuple[_Page, str]:
+    """One page of steps, and where the next one begins."""
     rows = reader.steps(stored, after=after, limit=_PAGE)
     good = [_recovered(row) for row in rows if row.state in _GOOD]
     out = [row.id for row in rows if row.state == StepState.SKIPPED and row.reason == NOT_ASKED]
-    return good, out, rows[-1].id if len(rows) == _PAGE else ""
+    pieces = {row.id: tuple(from_json(row.pieces)) for row in rows if row.pieces is not None}
+    return _Page(good, out, pieces), rows[-1].id if len(rows) == _PAGE else ""
 
 
 def _recovered(row: StepRow) -> Recovered:
@@ -239,6 +255,7 @@ def _submission(first: First, request: RerunRequest, resolved: Resolved, parts: 
             skipped=parts.skipped,
             feeds=_feeds(parts.feeds),
             elements=dict(parts.elements),
+            pieces=dict(parts.pieces),
         ),
         **more,
     )

@@ -25,7 +25,7 @@ from plugmesh.state.borrowing import reruns_of
 from plugmesh.state.notifications import notifications_of
 from plugmesh.state.reads import Reader
 from plugmesh.state.records import AttemptRow, StepRow, StoredFile, StoredRun
-from plugmesh.state.runs import element_counts, list_steps
+from plugmesh.state.runs import element_counts, list_steps, pieces_of
 from plugmesh.state.waits import waiting_steps
 
 STEPS_SHOWN = 5_000
@@ -64,7 +64,7 @@ class Views:
         document["params"] = from_json(stored.params)
         document["inputs"] = {name: summary(ref) for name, ref in from_json(stored.inputs).items()}
         document["steps"] = self._steps(stored, shape, rows[:STEPS_SHOWN], complete=len(rows) <= STEPS_SHOWN)
-        document["nodes"] = self._elements(reader, stored, shape, rows) if shape.mapped else {}
+        document["nodes"] = self._elements(reader, stored, shape, rows)
         if len(rows) > STEPS_SHOWN:
             document["steps_left_out"] = sum(reader.step_counts(stored).values()) - STEPS_SHOWN
         document["outputs"] = _outputs(
@@ -140,10 +140,14 @@ class Views:
         return stored, reader.steps(stored, after=after, limit=limit + 1)
 
     def _elements(self, reader: Reader, run: StoredRun, shape: Shape, rows: list[StepRow]) -> dict[str, dict[str, int]]:
-        """How many elements of each mapped node are in each state; those without a row are pending."""
-        counts: dict[str, dict[str, int]] = {name: {} for name in shape.mapped}
+        """How many elements of each mapped node, and pieces of each that was cut, are in each state; those without a row are
+        pending."""
+        cut = _cut(reader, run, rows)
+        counts: dict[str, dict[str, int]] = {name: {} for name in (*shape.mapped, *cut)}
+        if not counts:
+            return {}
         if len(rows) > STEPS_SHOWN:
-            counts = {name: element_counts(reader, run, name) for name in shape.mapped}
+            counts = {name: element_counts(reader, run, name) for name in counts}
         else:
             for row in rows:
                 node, dot, _ = row.id.partition(".")
@@ -153,7 +157,8 @@ class Views:
             scope = scope_of(shape.declared, {}, from_json(run.params))
             limited = _told(run).get("elements", {})
             for name, states in counts.items():
-                length = len(limited[name]) if name in limited else _length(shape.declared, name, scope)
+                whole = cut[name] if name in cut else _length(shape.declared, name, scope)
+                length = len(limited[name]) if name in limited else whole
                 untouched = length - sum(states.values())
                 if untouched > 0:
                     states[StepState.PENDING.value] = untouched
@@ -177,6 +182,15 @@ class Views:
             if len(self._shapes) > _FLOWS_REMEMBERED:
                 self._shapes.popitem(last=False)
         return shape
+
+
+def _cut(reader: Reader, run: StoredRun, rows: list[StepRow]) -> dict[str, int]:
+    """The nodes that are done in pieces, and how many there are."""
+    found = {row.id: row.pieces for row in rows if row.pieces is not None}
+    if len(rows) > STEPS_SHOWN:
+        found = pieces_of(reader, run)
+    ends = {**_told(run).get("pieces", {}), **{name: from_json(text) for name, text in found.items()}}
+    return {name: len(one) for name, one in ends.items()}
 
 
 def find(reader: Reader, run: str) -> StoredRun:

@@ -43,7 +43,8 @@ class Origin:
 
     `scope` are its inputs and params. `accepted` are its steps with outputs by their ids, elements and mapped nodes
     alike; those that it took over itself count. If it was a rerun, `left_out` are the nodes that nobody had asked it
-    for, and `feeds` and `elements` what it was told.
+    for, and `feeds` and `elements` what it was told. `pieces` are the rowwise nodes that were done in pieces, and after
+    which rows these end.
     """
 
     flow: Flow
@@ -52,6 +53,7 @@ class Origin:
     left_out: frozenset[str] = frozenset()
     feeds: Feeds = field(default_factory=dict)
     elements: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    pieces: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,7 @@ class Parts:
     skipped: tuple[str, ...] = ()
     feeds: Feeds = field(default_factory=dict)
     elements: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    pieces: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     fates: Mapping[str, Fate] = field(default_factory=dict)
     again: int = 0
     problems: tuple[Obstacle, ...] = ()
@@ -109,7 +112,9 @@ class _Planning:
         mapped = {name: node for name, node in origin.flow.nodes.items() if node.map is not None}
         self.had = {name: _items(name, node, origin.scope) for name, node in mapped.items()}
         self.has = self.had if self.is_same else {name: _items(name, node, scope) for name, node in mapped.items()}
-        self.named = self._names()
+        self.cut = {name: list(ends) for name, ends in origin.pieces.items() if name not in mapped}
+        self.had, self.has = {**self.had, **self.cut}, {**self.has, **self.cut}
+        self.named: dict[str, frozenset[int]] = self._names()
         self.left_out = self._left_out()
         self.fates: dict[str, Fate] = {}
         self.taken: dict[str, list[Recovered]] = {}
@@ -130,6 +135,7 @@ class _Planning:
                 if step not in taken and self.fates[step.partition(".")[0]] is Fate.AGAIN
             },
             elements={name: numbers for name, numbers in limited.items() if numbers is not None},
+            pieces={name: tuple(self.cut[name]) for name in again if name in self.cut and name in self.has},
             fates=self.fates,
             again=sum(1 + len(self._elements(name)) - len(self.taken.get(name, ())) for name in again),
         )
@@ -157,7 +163,7 @@ class _Planning:
             return f"the flow has no step {step[:100]!r} ({hint})"
         if not dot:
             return None
-        if node.map is None:
+        if name not in self.has:
             return f"{name!r} is not mapped, so it has no element {step[:100]!r}: name the node"
         count = len(self.has[name] or ())
         if not _is_number(element) or int(element) >= count:
@@ -193,6 +199,7 @@ class _Planning:
                 self._lacks(name, parent)
             return Fate.SKIPPED
         if self.asked.start or self._is_named_whole(name):
+            self._cut_anew(name)
             return Fate.AGAIN
         return self._take_over(name, Fate.AGAIN)
 
@@ -201,6 +208,8 @@ class _Planning:
         if name in self.named:
             if parent is not None:
                 self._lacks(name, parent)
+            if self._is_named_whole(name) or not self._has_same_table(name):
+                self._cut_anew(name)
             return Fate.AGAIN
         is_below = any(self.fates[other] is Fate.AGAIN for other in self.before[name])
         if parent is not None or is_below or name in self.left_out:
@@ -224,14 +233,19 @@ class _Planning:
     def _take_over(self, name: str, otherwise: Fate) -> Fate:
         """Note what can be taken over of a node; `otherwise` is its fate if that is not all."""
         if any(self.fates[other] is Fate.AGAIN for other in self.before[name]):
+            self._cut_anew(name)
             return otherwise
         own = self.origin.accepted.get(name)
         node = self.origin.flow.nodes[name]
         if node.map is None:
-            if own is None or not self._is_unchanged(name, node):
-                return otherwise
-            self.taken[name] = [own]
-            return Fate.RECOVERED
+            if own is not None and name not in self.named and self._is_unchanged(name, node):
+                self.taken[name] = [own]
+                return Fate.RECOVERED
+            if not self._has_same_table(name):
+                self._cut_anew(name)
+            elif otherwise is Fate.AGAIN:
+                self.taken[name] = self._accepted_elements(name, node)
+            return otherwise
         elements = self._accepted_elements(name, node)
         had, has = self.had[name], self.has[name]
         is_whole = len(elements) == len(self._elements(name)) and had is not None and has is not None
@@ -242,6 +256,20 @@ class _Planning:
             self.taken[name] = elements
         return otherwise
 
+    # -- rowwise nodes in pieces ---------------------------------------------------------------------------------------
+
+    def _has_same_table(self, name: str) -> bool:
+        """Whether a node that was done in pieces has the same rows again."""
+        is_below = any(self.fates[other] is Fate.AGAIN for other in self.before[name])
+        return name in self.cut and not is_below and self._is_unchanged(name, self.origin.flow.nodes[name])
+
+    def _cut_anew(self, name: str) -> None:
+        """Forget how a rowwise node was cut: it is done whole, whatever piece of it was named."""
+        if name in self.cut:
+            del self.has[name]
+            if name in self.named:
+                self.named[name] = frozenset()
+
     # -- elements of mapped nodes --------------------------------------------------------------------------------------
 
     def _is_named_whole(self, name: str) -> bool:
@@ -250,7 +278,7 @@ class _Planning:
     def _limited(self, name: str) -> tuple[int, ...] | None:
         """The elements that a mapped node has in this rerun; None: all."""
         numbers = self.named.get(name, frozenset())
-        if self._is_named_whole(name):
+        if self._is_named_whole(name) or name not in self.has:
             return None
         if not (self.asked.only and numbers):
             if name not in self.origin.elements:

@@ -113,6 +113,12 @@ def element_steps(reader: Reader, run: StoredRun, node: str) -> list[StepRow]:
     return sorted(rows, key=lambda row: int(row.id.rpartition(".")[2]))
 
 
+def pieces_of(reader: Reader, run: StoredRun) -> dict[str, str]:
+    """The nodes of a run that were done in pieces, and where these end, as JSON text."""
+    query = sa.select(_step.c.id, _step.c.pieces).where(_step.c.run == run.key, _step.c.pieces.is_not(None))
+    return {str(step): str(ends) for step, ends in reader.rows(query)}
+
+
 def element_counts(reader: Reader, run: StoredRun, node: str) -> dict[str, int]:
     """How many of a mapped node's elements are in each state; those without a row are left out."""
     query = sa.select(_step.c.state, sa.func.count()).where(*_elements(run, node)).group_by(_step.c.state)

@@ -177,6 +177,49 @@ def test_a_list_that_is_none_is_left_for_the_run_to_say() -> None:
     assert again(plan_rerun(old, Asked(), scope(flow, day="Mon"))) == {"each"}
 
 
+# -- rowwise nodes in pieces -------------------------------------------------------------------------------------------
+
+CUT = {"b": (4, 7, 10)}
+
+
+def test_accepted_pieces_are_taken_over_and_the_others_are_done() -> None:
+    old = origin(CHAIN, "a b.0 b.2", pieces=CUT)
+    parts = plan_rerun(old, Asked(), old.scope)
+    assert (ids(parts), again(parts), parts.again) == ("a b.0 b.2", {"b", "c"}, 3)
+    assert (parts.pieces, parts.elements) == (CUT, {})
+
+
+def test_a_node_whose_pieces_were_all_accepted_is_taken_over_as_one() -> None:
+    old = origin(CHAIN, "a b b.0 b.1 b.2", pieces=CUT)
+    parts = plan_rerun(old, Asked(), old.scope)
+    assert (ids(parts), again(parts), parts.pieces) == ("a b", {"c"}, {})
+
+
+def test_one_piece_can_be_asked_for() -> None:
+    old = origin(CHAIN, "a b b.0 b.1 b.2 c", pieces=CUT)
+    parts = plan_rerun(old, Asked(steps=("b.1",)), old.scope)
+    assert (ids(parts), again(parts), parts.pieces) == ("a b.0 b.2", {"b", "c"}, CUT)
+    parts = plan_rerun(old, Asked(only=("b.1",)), old.scope)
+    assert (ids(parts), again(parts), parts.pieces, parts.elements) == ("a", {"b"}, CUT, {"b": (1,)})
+    assert "'b' has 3" in problem(plan_rerun(old, Asked(steps=("b.3",)), old.scope))
+
+
+@pytest.mark.parametrize(
+    "asked", [Asked(start=True), Asked(steps=("a",)), Asked(steps=("b",)), Asked(only=("a", "b.1"))]
+)
+def test_a_node_that_gets_other_rows_or_is_asked_for_whole_is_cut_anew(asked: Asked) -> None:
+    parts = plan_rerun(origin(CHAIN, "a b.0 b.2", pieces=CUT), asked, scope(CHAIN))
+    assert "b" in again(parts)
+    assert (parts.pieces, parts.elements) == ({}, {})
+    assert not {"b.0", "b.2"} & set(ids(parts).split())
+
+
+def test_a_node_with_other_params_is_cut_anew() -> None:
+    flow = flow_of(a=node(), b=node("a", params={"day": "${params.day}"}))
+    parts = plan_rerun(origin(flow, "a b.0 b.2", pieces=CUT), Asked(), scope(flow, day="Tue"))
+    assert (ids(parts), parts.pieces, parts.again) == ("a", {}, 1)
+
+
 # -- other params and inputs -------------------------------------------------------------------------------------------
 
 
