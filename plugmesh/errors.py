@@ -140,6 +140,12 @@ class DataMismatch(PlugmeshError):
     code = "data-mismatch"
 
 
+class PlanOutdated(PlugmeshError):
+    """A module's version reads columns that the run's plan left out, because it was made with another version."""
+
+    code = "plan-outdated"
+
+
 class DataError(PlugmeshError):
     """The data is not what the module can work with; trying again is useless.
 

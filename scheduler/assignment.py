@@ -20,6 +20,7 @@ from plugmesh.flows.feeding import fed, port_of
 from plugmesh.flows.substitute import fill_params
 from plugmesh.objects.keys import attempt_prefix
 from plugmesh.objects.port import ObjectStore
+from plugmesh.planner.planned import check_covered
 from scheduler import retry
 from scheduler.plan import Bound, PlanNode
 from scheduler.runstate import RunState
@@ -63,6 +64,9 @@ def make_assign(
     if bound is None:
         bound = node.bound[contract.digest] = _bound(node, contract)
     limits = defaults.limits if bound.limits is None else bound.limits.over(defaults.limits)
+    planned = None if run.planned is None else run.planned.nodes.get(node.name)
+    if planned is not None:
+        check_covered(node.name, planned, contract, params)
     return Assign(
         instance=instance,
         shard=run.shard,
@@ -77,6 +81,9 @@ def make_assign(
         params=params,
         inputs=_inputs(run, step, contract, bound.edges),
         bind=node.node.bind,
+        columns=None if planned is None else planned.columns,
+        wanted=None if planned is None else planned.wanted,
+        filters=None if planned is None else planned.filters,
         prefix=attempt_prefix(run.namespace, run.id, step.id, epoch),
         timeout_s=_timeout_s(node.node, step, at, defaults),
         limits=None if limits is NO_LIMITS or limits == NO_LIMITS else limits,

@@ -287,6 +287,7 @@ class Engine:
             priority=submission.priority,
             permit=submission.permit,
             rerun=submission.rerun,
+            planned=submission.planned,
             notify=submission.notify,
         )
         self.board.work.submissions.append(submission)

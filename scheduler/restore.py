@@ -11,6 +11,7 @@ from pydantic import TypeAdapter
 from plugmesh.contracts.data import Reference
 from plugmesh.contracts.flow import Flow
 from plugmesh.contracts.notify import Notify
+from plugmesh.contracts.plan import Planned
 from plugmesh.contracts.run import STEP_GOOD, Permit, Progress, Rerun, StepError, StepState
 from plugmesh.contracts.run import RunState as State
 from plugmesh.state.records import StepRow, StoredRun, Unfinished
@@ -45,6 +46,7 @@ def restore_run(stored: StoredRun, plan: Plan, rows: Sequence[StepRow]) -> RunSt
         priority=stored.priority,
         permit=None if stored.permit is None else Permit.model_validate_json(stored.permit),
         rerun=None if stored.rerun is None else Rerun.model_validate_json(stored.rerun),
+        planned=None if stored.planned is None else Planned.model_validate_json(stored.planned),
         notify=() if stored.notify is None else _NOTIFY.validate_json(stored.notify),
         key=stored.key,
         seq=stored.seq,

@@ -9,6 +9,7 @@ from typing import Any
 
 from plugmesh.contracts.data import Reference
 from plugmesh.contracts.notify import Notify
+from plugmesh.contracts.plan import Planned
 from plugmesh.contracts.run import (
     RUN_NEXT,
     RUN_TERMINAL,
@@ -66,6 +67,7 @@ class RunState:
         priority: int = 0,
         permit: Permit | None = None,
         rerun: Rerun | None = None,
+        planned: Planned | None = None,
         notify: Sequence[Notify] = (),
         key: int = 0,
         seq: int = 0,
@@ -73,7 +75,7 @@ class RunState:
         self.id, self.shard, self.plan, self.namespace = run, shard, plan, namespace
         self.key, self.seq = key, seq
         self.deadline, self.timeout_s, self.priority = deadline, timeout_s, priority
-        self.permit, self.rerun = permit, rerun
+        self.permit, self.rerun, self.planned = permit, rerun, planned
         self.ends_at: float | None = None
         """Its `deadline` by its owner's monotonic clock, which nobody sets."""
         self.notify = notify

@@ -185,6 +185,14 @@ STEPS = (
         "Start the module and run the flow again; `park:` in the flow says how long steps wait.",
     ),
     _step(
+        "plan-outdated",
+        "The run's plan does not fit the module's version",
+        "The step was given a version of its module that reads columns which the steps before it have left out.",
+        "When the run was submitted, another version was there that does not read them, so nobody had to make or keep them.",
+        "Run it again (`plugmesh rerun RUN`): the rerun is planned with the version that is there now, and does again what it "
+        "must. Or let the flow name the version, as in `module: table.filter@1.2.0`.",
+    ),
+    _step(
         "map-invalid",
         "The list to map over is wrong",
         "The expression of `map:` gave something that is no list, or could not be computed.",

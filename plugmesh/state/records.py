@@ -172,6 +172,7 @@ class StoredRun:
     deadline: float | None = None
     permit: str | None = None
     rerun: str | None = None
+    planned: str | None = None
     seq: int = 0
 
 

@@ -77,6 +77,7 @@ run = Table(
     Column("deadline", Double),
     Column("permit", Text),
     Column("rerun", Text),
+    Column("planned", Text),
     UniqueConstraint("namespace", "idempotency_key"),
 )
 _unfinished = run.c.ended_at.is_(None)
@@ -363,3 +364,13 @@ run_borrow = Table(
 """Outputs of an ended run that lie elsewhere: with another run (its id), or in a file (the object's key). `at` is when a
 rerun that was about to be made laid its hand on them; it stays until that run has ended and was measured."""
 Index("run_borrow_lender", run_borrow.c.lender)
+
+plan_answer = Table(
+    "plan_answer",
+    metadata,
+    Column("question", String(64), primary_key=True),
+    Column("answer", Text, nullable=False),
+    Column("at", Double, nullable=False),
+)
+"""What modules answered to the planner's questions, by the questions' keys."""
+Index("plan_answer_oldest", plan_answer.c.at)

@@ -264,6 +264,7 @@ class Writer:
             "deadline": submission.deadline,
             "permit": None if submission.permit is None else submission.permit.model_dump_json(),
             "rerun": None if submission.rerun is None else _rerun_json(submission.rerun),
+            "planned": None if submission.planned is None else submission.planned.model_dump_json(exclude_none=True),
         }
         key = int(self._execute(self._run_insert, values).fetchone()[0])
         if submission.labels:

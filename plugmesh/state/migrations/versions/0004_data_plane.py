@@ -1,4 +1,4 @@
-"""Rowwise nodes in pieces."""
+"""Rowwise nodes in pieces; plans of columns, and what modules answered to the planner."""
 
 from __future__ import annotations
 
@@ -12,3 +12,11 @@ down_revision = "0003"
 def upgrade() -> None:
     """Add what is new; rows that are there keep their meaning."""
     op.add_column("step", sa.Column("pieces", sa.Text(), nullable=True))
+    op.add_column("run", sa.Column("planned", sa.Text(), nullable=True))
+    op.create_table(
+        "plan_answer",
+        sa.Column("question", sa.String(64), primary_key=True),
+        sa.Column("answer", sa.Text(), nullable=False),
+        sa.Column("at", sa.Double(), nullable=False),
+    )
+    op.create_index("plan_answer_oldest", "plan_answer", ["at"])
