@@ -58,7 +58,8 @@ class Mesh:
         """
         state = await State.open(f"sqlite:///{data / STATE}?synchronous={settings.synchronous}", runtime)
         await StoredSettings(settings, state, runtime).load()
-        objects_url = (data / OBJECTS).as_uri() + ("?durable=true" if settings.durable else "")
+        objects_url = f"{(data / OBJECTS).as_uri()}?pool_bytes={settings.pool_bytes}"
+        objects_url += "&durable=true" if settings.durable else ""
         objects = MeasuredStore(open_store(objects_url, runtime), runtime)
         mesh = await state.mesh_value("id", runtime.new_id("mesh"))
         hub = Hub(runtime, mesh=mesh, objects=objects_url)

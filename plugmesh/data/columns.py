@@ -18,10 +18,11 @@ from plugmesh.errors import ObjectCorrupt
 from plugmesh.objects.port import ObjectStore, Writer
 
 ALIGNMENT_BYTES = 64
-_PIECE_BYTES = 256 * 1024  # hashed and written while it is in the processor's cache
+_PIECE_BYTES = 1024 * 1024  # hashed and copied while it is in the cache; smaller copies would read what they overwrite
+_GATHERED_BYTES = 256 * 1024  # small pieces are written together
 _SMALL_BYTES = 64 * 1024  # a stream below this is made in memory: half the calls
 _FEW_ROWS = 64 * 1024  # chunks smaller than this are put together before they are written
-_GATHERED_BYTES = 256 * 1024 * 1024  # most of a column that is put together: it is in memory twice then
+_COMBINED_BYTES = 256 * 1024 * 1024  # most of a column that is put together: it is in memory twice then
 
 
 class ColumnFile:
@@ -63,9 +64,9 @@ class ColumnFile:
 
     def append(self, data: memoryview) -> None:
         """Bytes of a stream; small pieces are gathered."""
-        if len(self._pending) + len(data) > _PIECE_BYTES:
+        if len(self._pending) + len(data) > _GATHERED_BYTES:
             self._flush()
-        if len(data) < _PIECE_BYTES:
+        if len(data) < _GATHERED_BYTES:
             self._pending += data
         else:
             self._written += self._open().write(data)
@@ -74,7 +75,7 @@ class ColumnFile:
         self._open()
         self.append(memoryview(b"\0" * (-self._position % ALIGNMENT_BYTES)))
         start = self._position
-        chunks = _gathered(column, few_rows).chunks
+        chunks = _combined(column, few_rows).chunks
         if column.nbytes < _SMALL_BYTES:
             memory = pa.BufferOutputStream()
             _write_stream(memory, field, chunks)
@@ -159,9 +160,9 @@ def _write_stream(sink: pa.NativeFile, field: pa.Field, chunks: list[pa.Array]) 
             writer.write_batch(pa.RecordBatch.from_arrays([chunk], schema=schema))
 
 
-def _gathered(column: pa.ChunkedArray, few_rows: int) -> pa.ChunkedArray:
+def _combined(column: pa.ChunkedArray, few_rows: int) -> pa.ChunkedArray:
     """The same column with chunks of fewer rows put together, where Arrow can, and memory allows it."""
-    if column.num_chunks < 2 or len(column) >= few_rows * column.num_chunks or column.nbytes > _GATHERED_BYTES:
+    if column.num_chunks < 2 or len(column) >= few_rows * column.num_chunks or column.nbytes > _COMBINED_BYTES:
         return column
     try:
         combined = column.combine_chunks()

@@ -122,7 +122,8 @@ def _projected(ref: DataRef, columns: Sequence[str] | None) -> pa.Schema:
 def _read_fragment(store: ObjectStore, schema: pa.Schema, fragment: Fragment, *, verify: bool) -> pa.Table:
     if not schema.names:
         return rows_only(schema, fragment.rows)
-    spans = {span.name: (group, span) for group in fragment.groups for span in group.columns}
+    wanted = set(schema.names)
+    spans = {span.name: (group, span) for group in fragment.groups for span in group.columns if span.name in wanted}
     arrays = []
     for field in schema:
         group, span = _find_span(spans, field.name)

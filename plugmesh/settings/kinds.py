@@ -126,6 +126,7 @@ def _shown(text: str) -> str:
 
 
 Bytes = Annotated[int, BeforeValidator(read_bytes), Field(ge=1, le=_MOST)]
+BytesOrZero = Annotated[int, BeforeValidator(read_bytes), Field(ge=0, le=_MOST)]
 Seconds = Annotated[float, BeforeValidator(read_seconds), Field(gt=0, le=_MOST_S, allow_inf_nan=False)]
 SecondsOrZero = Annotated[float, BeforeValidator(read_seconds), Field(ge=0, le=_MOST_S, allow_inf_nan=False)]
 Count = Annotated[int, BeforeValidator(read_count), Field(ge=1, le=2**31 - 1)]
