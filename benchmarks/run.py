@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from benchmarks import floor, idle, recovery, scale, views, workloads
-from benchmarks.dataplane import demo, w4, wide
+from benchmarks.dataplane import csv_gigabyte, demo, large, w4, wide
 from benchmarks.figures import Figure
 from benchmarks.mesh import Mesh, mesh
 
@@ -25,6 +25,8 @@ _ALONE = {
     "w4": w4.chain,
     "wide": wide.wide,
     "demo": demo.demo,
+    "csv": csv_gigabyte.gigabyte,
+    "large": large.large,
     "idle": idle.idle,
     "start": idle.start,
     "reload": scale.reload,
@@ -32,7 +34,7 @@ _ALONE = {
     "recovery": recovery.recovery,
 }
 NAMES = (*_ON_A_MESH, *_ALONE, "floor")
-_SIZES = frozenset({"scale", "reload", "lists", "views", "recovery"})
+_SIZES = frozenset({"scale", "reload", "lists", "views", "recovery", "csv", "large"})
 """What grows with size, or has to be waited for, takes minutes; it is only measured when it is named."""
 
 
