@@ -5,7 +5,7 @@ The executor and the test harness both go this way, so a module that passes its 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from module_sdk.context import Context
 from module_sdk.decorator import Module
 from module_sdk.files import File
 from module_sdk.handed import Handed
+from module_sdk.pandas_frames import RowIndex, has_all_rows, row_positions
 from module_sdk.params import ValuePort
 from module_sdk.signature import PortParameter, Style
 from module_sdk.workspace import FileWriter, Workspace
@@ -57,6 +58,16 @@ class Prepared:
     context: Context | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Picked:
+    """A table that a module returned, and which rows of the first table of input `port` its rows are; `None`: all of them, in
+    their order."""
+
+    table: pa.Table
+    port: str
+    rows: pa.Int64Array | None
+
+
 class WrongReturn(DataMismatch):
     """A module returned something that does not fit its outputs; correct its `return` or its `outputs=`."""
 
@@ -77,7 +88,8 @@ class Caller:
         signature = module.signature
         self._ports = {port.name: port for port in signature.ports}
         self._adapters = {port.name: adapter_for(port.annotation) for port in signature.ports if _is_table(port)}
-        self.columns = Columns(module.contract)
+        self._numbered = frozenset(name for name in self._adapters if self._is_numbered(name))
+        self.columns = Columns(module.contract, self._numbered)
         self._readers: dict[str, Callable[[Any, Workspace], Any]] = {
             port.name: self._reader(port) for port in signature.ports if not _is_table(port)
         }
@@ -95,9 +107,13 @@ class Caller:
         context: Context | None,
         *,
         local_files: bool = False,
+        partial: Collection[str] = (),
     ) -> Prepared:
         """The arguments for `inputs` (tables, `FileRef`s or JSON values, by port). Raises `DataMismatch`,
-        `InvalidParams`."""
+        `InvalidParams`.
+
+        `partial` are the inputs of which the module is not handed all columns.
+        """
         natives: dict[str, tuple[Any, ...]] = {}
         handed: list[Handed] = []
         for name in self._ports:
@@ -105,7 +121,9 @@ class Caller:
             if adapter is None:
                 natives[name] = tuple([self._readers[name](value, workspace) for value in inputs.get(name, ())])
                 continue
-            ours = [adapter.hand_over(table, name, index) for index, table in enumerate(inputs.get(name, ()))]
+            tables = inputs.get(name, ())
+            rows = RowIndex(tables[0].num_rows) if name in partial and name in self._numbered else None
+            ours = [adapter.hand_over(table, name, index, rows) for index, table in enumerate(tables)]
             natives[name] = tuple([one.native for one in ours])
             handed += ours
         kwargs = self.module.params.arguments(params, workspace.file, local_files=local_files)
@@ -121,7 +139,7 @@ class Caller:
         return Prepared(tuple(args), kwargs, natives, tuple(handed), inputs, params, context)
 
     def collect(self, returned: Any, prepared: Prepared, workspace: Workspace) -> dict[str, Any]:
-        """What each output port holds: `Passed`, a `pa.Table` or `pa.RecordBatchReader`, a `FileRef` or a
+        """What each output port holds: `Passed`, `Picked`, a `pa.Table` or `pa.RecordBatchReader`, a `FileRef` or a
         `ValueRef`. Raises `WrongReturn`."""
         return {
             name: self._output(self._outputs[name], value, prepared, workspace)
@@ -186,7 +204,24 @@ class Caller:
         given = {name: values[0] for name, values in prepared.given.items() if values and hasattr(values[0], "schema")}
         wanted = None if prepared.context is None else prepared.context.wanted(port.name)
         self.columns.check_output(port.name, table, given, prepared.params, wanted)
-        return table if passed is None else passed
+        if passed is not None:
+            return passed
+        return table if port.passes is None else self._picked(port, value, table, prepared)
+
+    def _picked(self, port: OutputPort, value: Any, table: pa.Table, prepared: Prepared) -> pa.Table | Picked:
+        """With its rows, if it is a frame that still knows which rows of the input they are."""
+        for one in prepared.handed:
+            if one.rows is not None and one.port == port.passes and type(value).__module__.startswith("pandas."):
+                if has_all_rows(value, one.rows):
+                    return Picked(table, one.port, None)
+                rows = row_positions(value, one.rows)
+                return table if rows is None else Picked(table, one.port, rows)
+        return table
+
+    def _is_numbered(self, port: str) -> bool:
+        """Whether the rows of the frame for an input can be told apart later, and have to be: other columns pass it by."""
+        passes = any(output.passes == port for output in self._outputs.values())
+        return passes and self._adapters[port].picks_rows and self._ports[port].style is Style.SINGLE
 
     def _passed(self, port: OutputPort, value: Any, prepared: Prepared) -> Passed | None:
         """The input that came back as it was; one that was changed in place is an output like any other."""

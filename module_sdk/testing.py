@@ -26,8 +26,11 @@ from module_sdk.executor.ceilings import Ceilings, NoRoom
 from module_sdk.executor.failure import limit_error
 from module_sdk.executor.memory import Memory
 from module_sdk.executor.metered import MeteredStore
+from module_sdk.executor.rest import rows_of_rest
+from module_sdk.executor.table_rows import taken
+from module_sdk.executor.untouched import comes_back
 from module_sdk.files import File
-from module_sdk.invoke import Caller, Passed, Prepared
+from module_sdk.invoke import Caller, Passed, Picked, Prepared
 from module_sdk.limits import output_text
 from module_sdk.planning import answer, names_of
 from module_sdk.reports import Reports
@@ -183,12 +186,13 @@ class Harness:
     def with_unsent(
         self,
         port: OutputPort,
-        value: Any,
+        found: Any,
         inputs: Mapping[str, list[Any]],
         handed: Mapping[str, list[Any]],
         params: Mapping[str, Any],
     ) -> Any:
         """With the columns that pass through, but were not handed over; the mesh puts them there by reference."""
+        value = self.shown(found.table if isinstance(found, Picked) else found, inputs)
         if port.passes is None or not inputs[port.passes]:
             return value
         drops = self.caller.columns.output(port.name, params).drops
@@ -198,10 +202,30 @@ class Harness:
             for name in whole.column_names
             if name not in part.column_names and name not in value.column_names and name not in drops
         ]
+        rest = whole.select(unsent)
+        if unsent and not isinstance(found, Passed):
+            picked = found if isinstance(found, Picked) else None
+            rest = self._rows_beside(port, rest, part, value, picked, hasattr(found, "read_all"))
         for name in unsent:
-            value = value.append_column(whole.schema.field(name), whole.column(name))
+            value = value.append_column(whole.schema.field(name), rest.column(name))
         order = [name for name in whole.column_names if name in value.column_names] if unsent else []
         return value.select([*order, *(name for name in value.column_names if name not in order)]) if unsent else value
+
+    def _rows_beside(  # noqa: PLR0917  what is beside what
+        self, port: OutputPort, rest: Any, part: Any, value: Any, picked: Picked | None, streamed: bool
+    ) -> Any:
+        """The rows of the columns that were not handed over that belong beside what was returned."""
+        if not value.num_rows:
+            return rest.slice(0, 0)
+        rows = rows_of_rest(
+            self.caller.ref,
+            port,
+            rest.column_names,
+            same=self.caller.module.contract.traits.rows == "same",
+            picked=picked,
+            comes_back=lambda: not streamed and comes_back(value, part),
+        )
+        return rest if rows is None else taken(rest, rows)
 
     def shown(self, value: Any, inputs: Mapping[str, list[Any]]) -> Any:
         if isinstance(value, Passed):

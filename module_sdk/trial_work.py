@@ -33,15 +33,22 @@ class TrialWork:
         self._handed = {
             port: [harness.handed(port, value, self._params) for value in values] for port, values in inputs.items()
         }
-        return harness.caller.prepare(self._handed, self._params, harness.workspace, self._context, local_files=True)
+        partial = [
+            port
+            for port, values in inputs.items()
+            if values
+            and hasattr(values[0], "num_columns")
+            and self._handed[port][0].num_columns < values[0].num_columns
+        ]
+        return harness.caller.prepare(
+            self._handed, self._params, harness.workspace, self._context, local_files=True, partial=partial
+        )
 
     def finish(self, returned: Any, prepared: Prepared) -> dict[str, Any]:
         harness = self._harness
         found = harness.caller.collect(returned, prepared, harness.workspace)
         return {
-            port.name: harness.with_unsent(
-                port, harness.shown(found[port.name], self._inputs), self._inputs, self._handed, self._params
-            )
+            port.name: harness.with_unsent(port, found[port.name], self._inputs, self._handed, self._params)
             for port in harness.caller.module.contract.outputs
         }
 

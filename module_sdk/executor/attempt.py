@@ -14,7 +14,7 @@ from module_sdk.executor.answer import kept_log, shortened, spilled
 from module_sdk.executor.attempt_work import AttemptWork, Handed
 from module_sdk.executor.failure import limit_error, step_error
 from module_sdk.executor.fingerprint import fingerprint
-from module_sdk.executor.inputs import Given
+from module_sdk.executor.inputs import Given, partial_ports
 from module_sdk.executor.metered import MeteredStore
 from module_sdk.executor.outputs import Outputs, Written
 from module_sdk.executor.rejected_output import RejectedOutput
@@ -109,7 +109,9 @@ class Attempt:
         values = {port: [given.value for given in found] for port, found in self._given.items()}
         if caller.module.signature.context is not None:
             self._context = self._make_context(workspace)
-        return caller, caller.prepare(values, assign.params, workspace, self._context)
+        return caller, caller.prepare(
+            values, assign.params, workspace, self._context, partial=partial_ports(self._given)
+        )
 
     def calls(self, prepared: Prepared) -> Calls[Done]:
         """The calls of the function: usually one; their result is the attempt's."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from module_sdk.context import Context
-from module_sdk.executor.inputs import Given, Inputs
+from module_sdk.executor.inputs import Given, Inputs, partial_ports
 from module_sdk.executor.table_rows import TableRows
 from module_sdk.invoke import Caller, Prepared
 from module_sdk.rejected import Mark, Rejected
@@ -110,4 +110,6 @@ class AttemptWork:
     def _prepare(self, port: str, given: Given) -> Prepared:
         self._handed = {**self._given, port: [given]}
         values = {name: [one.value for one in found] for name, found in self._handed.items()}
-        return self._caller.prepare(values, self._assign.params, self._workspace, self._context)
+        return self._caller.prepare(
+            values, self._assign.params, self._workspace, self._context, partial=partial_ports(self._handed)
+        )

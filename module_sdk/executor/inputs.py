@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from module_sdk.executor.compose import bytes_of
+from module_sdk.executor.untouched import Places
 from module_sdk.invoke import Caller
 from plugmesh.contracts.data import DataRef, FileRef, JoinedRef, Reference, SpilledRef, ValueRef
 from plugmesh.contracts.messages import Assign
@@ -31,7 +32,7 @@ class Given:
     """One input: the reference as it came, as the module sees it (columns bound), and what is handed over.
 
     `columns` are the names handed over (`None` for a file or a value), `bytes` is their size in the store;
-    `partial`: the table has other columns too.
+    `partial`: the table has other columns too. `places` says where in memory they are; of a stream, nothing does.
     """
 
     reference: Reference
@@ -40,6 +41,7 @@ class Given:
     columns: tuple[str, ...] | None = None
     bytes: int = 0
     partial: bool = False
+    places: Places | None = None
 
 
 class Inputs:
@@ -48,7 +50,7 @@ class Inputs:
     def __init__(self, store: ObjectStore) -> None:
         self._store = store
         self._checked: OrderedDict[tuple[str, str, str], tuple[str, ...] | None] = OrderedDict()
-        self._recent: OrderedDict[Small, tuple[pa.Table, tuple[str, ...], int]] = OrderedDict()
+        self._recent: OrderedDict[Small, tuple[pa.Table, tuple[str, ...], int, Places]] = OrderedDict()
 
     def load(self, assign: Assign, caller: Caller) -> dict[str, list[Given]]:
         """What each port is given. Raises `DataMismatch`, `ObjectMissing`, `ObjectCorrupt`."""
@@ -99,8 +101,8 @@ class Inputs:
         small = _small(ref, wanted)
         recent = self._recent.get(small) if small is not None else None
         if recent is not None:
-            table, columns, size = recent
-            return Given(reference, ref, table, columns, size, wanted is not None)
+            table, columns, size, places = recent
+            return Given(reference, ref, table, columns, size, wanted is not None, places)
         from plugmesh.data.table import read_batches, read_table  # takes pyarrow along
 
         if caller.streams(port):
@@ -110,11 +112,17 @@ class Inputs:
         table = read_table(self._store, ref, wanted)
         columns = tuple(table.column_names)
         size = bytes_of(ref, columns)
+        places = Places((table,))
         if small is not None and size <= _CACHED_BYTES and not caller.streams(port):
-            self._recent[small] = (table, columns, size)
+            self._recent[small] = (table, columns, size, places)
             if len(self._recent) > _CACHED_TABLES:
                 self._recent.popitem(last=False)
-        return Given(reference, ref, table, columns, size, wanted is not None)
+        return Given(reference, ref, table, columns, size, wanted is not None, places)
+
+
+def partial_ports(given: Mapping[str, Sequence[Given]]) -> list[str]:
+    """The inputs of which not all columns were handed over."""
+    return [port for port, found in given.items() if found and found[0].partial]
 
 
 def _of(present: Sequence[str], asked: Collection[str]) -> tuple[str, ...] | None:

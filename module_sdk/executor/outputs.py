@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from module_sdk.executor.compose import bytes_of, compose
+from module_sdk.executor.borrowing import Borrowing, ends_of
+from module_sdk.executor.compose import Lane, bytes_of, compose
 from module_sdk.executor.inputs import Given
-from module_sdk.executor.untouched import untouched
-from module_sdk.invoke import Caller, Passed, WrongReturn
+from module_sdk.executor.rest import rows_of_rest
+from module_sdk.executor.table_rows import taken
+from module_sdk.invoke import Caller, Passed, Picked, WrongReturn
 from plugmesh.contracts.data import DataRef, FileRef, Reference, ValueRef
 from plugmesh.contracts.messages import Assign
 from plugmesh.contracts.module import OutputPort
@@ -54,6 +57,8 @@ class Outputs:
     def _one(self, written: Written, port: str, value: Any) -> Reference:
         if isinstance(value, Passed):
             return self._pass(written, port, self.inputs[value.port][value.index], value.port)
+        if isinstance(value, Picked):
+            return self._table(written, port, value.table, value)
         if isinstance(value, FileRef):
             written.bytes_written += value.bytes
             return value
@@ -74,23 +79,39 @@ class Outputs:
         written.passed[port] = given.columns
         return given.reference if whole else self._unbind(declared, ref)
 
-    def _table(self, written: Written, port: str, value: pa.Table | pa.RecordBatchReader) -> DataRef:
+    def _table(self, written: Written, port: str, value: Any, picked: Picked | None = None) -> DataRef:
         declared = self._declared(port)
-        unsent = self._unsent(declared)
-        partner, kept = self._partner(declared, value, unsent)
-        if partner is None:
-            ref = self._write(port, value, None)
-            written.written[port] = tuple(value.schema.names)
-            written.bytes_written += bytes_of(ref)
+        rest = None if declared.passes is None else self._rest(declared, value.schema.names)
+        if hasattr(value, "num_rows"):
+            made = self._beside(declared, value, rest, picked)
         else:
-            ref = self._beside(written, port, value, partner=partner, kept=kept, unsent=unsent)
-        self._check_streamed(declared, value, ref)
+            made = self._streamed(declared, value, rest)
+        ref = made.ref
+        written.written[port] = made.written
+        if made.passed:
+            written.passed[port] = made.passed
+            written.bytes_passed += bytes_of(ref, made.passed)
+            written.rows_passed += ref.rows
+        written.bytes_written += made.bytes_written
         written.rows += ref.rows
         return self._unbind(declared, ref)
 
-    def _check_streamed(self, declared: OutputPort, value: Any, ref: DataRef) -> None:
-        """`rows="same"` of a stream can only be checked when all of it was read."""
-        if hasattr(value, "num_rows") or self.caller.module.contract.traits.rows != "same":
+    def _streamed(self, declared: OutputPort, value: pa.RecordBatchReader, rest: _Rest | None) -> _Made:
+        """A stream is written as it comes. What it promised can only be checked when all of it was read."""
+        names = tuple(value.schema.names)
+        if rest is None:
+            ref = self._write(declared.name, value, None)
+            self._check_streamed(declared, ref)
+            return _Made(ref, names, (), bytes_of(ref))
+        rows_of_rest(self.caller.ref, declared, rest.names, same=self._same)
+        ref = self._write(declared.name, value, [fragment.rows for fragment in rest.ref.fragments])
+        self._check_streamed(declared, ref)
+        lane, ours = Lane.whole(rest.ref), Lane.whole(ref)
+        columns = {name: (lane, name) for name in rest.names} | {name: (ours, name) for name in names}
+        return self._composed(value.schema, columns, ends_of(lane), rest, ref)
+
+    def _check_streamed(self, declared: OutputPort, ref: DataRef) -> None:
+        if not self._same:
             return
         given = self._passing_input(declared) or next(iter(self._tables()), None)
         if given is not None and isinstance(given.ref, DataRef) and given.ref.rows != ref.rows:
@@ -100,74 +121,89 @@ class Outputs:
                 declared.name,
             )
 
-    def _beside(
+    def _beside(self, declared: OutputPort, value: pa.Table, rest: _Rest | None, picked: Picked | None) -> _Made:
+        """New columns are written with the fragments of those that are borrowed."""
+        borrowing = self._borrowing(value)
+        if rest is not None:
+            rest = self._with_rows(declared, value, rest, picked, borrowing)
+        lane = None if rest is None or rest.table is not None else Lane.whole(rest.ref)
+        borrowed = borrowing.borrow(lane)
+        columns, cuts = borrowed.columns, borrowed.cuts
+        new = value.select([name for name in value.schema.names if name not in columns]) if columns else value
+        if rest is None and not columns:
+            all_new = self._write(declared.name, new, None)
+            return _Made(all_new, tuple(new.schema.names), (), bytes_of(all_new))
+        if rest is not None and rest.table is not None:
+            new = _side_by_side(new, rest.table)
+        elif rest is not None and lane is not None:
+            columns |= {name: (lane, name) for name in rest.names}
+        ref: DataRef | None = None
+        if new.num_columns and value.num_rows:
+            ref = self._write(declared.name, new, [end - start for start, end in pairwise([0, *cuts])] or None)
+            ours = Lane.whole(ref)
+            columns |= {name: (ours, name) for name in new.schema.names}
+            cuts = cuts or ends_of(ours)
+        return self._composed(value.schema, columns, cuts, rest, ref)
+
+    def _composed(
         self,
-        written: Written,
-        port: str,
-        value: Any,
-        *,
-        partner: Given,
-        kept: Mapping[str, str],
-        unsent: Sequence[str],
-    ) -> DataRef:
-        """New columns are written with the partner's fragments, the others are the partner's own."""
+        schema: pa.Schema,
+        columns: Mapping[str, tuple[Lane, str]],
+        cuts: Sequence[int],
+        rest: _Rest | None,
+        ref: DataRef | None,
+    ) -> _Made:
+        """Where columns pass by, in the order that the input has them; new ones behind."""
         import pyarrow as pa
 
-        source = partner.ref
-        assert isinstance(source, DataRef)
-        rows = [fragment.rows for fragment in source.fragments]
-        made = [name for name in value.schema.names if name not in kept]
-        ref = self._write(port, value.select(made) if kept else value, rows) if made else None
-        theirs = schema_of(source)
-        sources: dict[str, tuple[DataRef, str]] = {name: (source, name) for name in unsent if name not in made}
-        fields = {name: theirs.field(name) for name in sources}
-        for name in value.schema.names:
-            fields[name] = value.schema.field(name)
-            sources[name] = (source, kept[name]) if name in kept else (_there(ref), name)
-        order = [name for name in theirs.names if name in sources] if unsent else []
-        order += [name for name in value.schema.names if name not in order]
-        composed = compose(
-            pa.schema([fields[name] for name in order], value.schema.metadata),
-            {name: sources[name] for name in order},
-            rows,
+        fields = {field.name: field for field in schema}
+        order = list(fields)
+        if rest is not None:
+            theirs = schema_of(rest.ref)
+            fields |= {name: theirs.field(name) for name in rest.names}
+            first = {name: None for name in theirs.names if name in fields}
+            order = [*first, *(name for name in order if name not in first)]
+        whole = pa.schema([fields[name] for name in order], schema.metadata)
+        composed = compose(whole, {name: columns[name] for name in order if name in columns}, cuts)
+        made = () if ref is None else tuple(schema_of(ref).names)
+        new = frozenset(made)
+        passed = tuple([name for name in order if name in columns and name not in new])
+        return _Made(composed, made, passed, 0 if ref is None else bytes_of(ref))
+
+    def _with_rows(
+        self, declared: OutputPort, value: pa.Table, rest: _Rest, picked: Picked | None, borrowing: Borrowing
+    ) -> _Rest:
+        """The columns that pass by, with the rows that belong beside those that were returned."""
+        if not value.num_rows:
+            return rest._replace(table=_no_rows(rest))
+        source = next((index for index, one in enumerate(self._tables()) if one is rest.given), -1)
+        rows = rows_of_rest(
+            self.caller.ref,
+            declared,
+            rest.names,
+            same=self._same,
+            picked=picked,
+            comes_back=lambda: borrowing.proves_rows(source),
         )
-        written.written[port] = tuple(made)
-        written.passed[port] = tuple(name for name in order if name not in made)
-        written.bytes_written += 0 if ref is None else bytes_of(ref)
-        written.bytes_passed += bytes_of(composed, written.passed[port])
-        written.rows_passed += composed.rows if written.passed[port] else 0
-        return composed
+        if rows is None:
+            return rest
+        from plugmesh.data.table import read_table  # takes pyarrow along
 
-    def _partner(
-        self, declared: OutputPort, value: Any, unsent: Sequence[str]
-    ) -> tuple[Given | None, Mapping[str, str]]:
-        """The input whose rows the output has, and which of its columns came back untouched."""
-        best: Given | None = None
-        kept: Mapping[str, str] = {}
-        if hasattr(value, "num_rows"):
-            for given in self._tables():
-                if hasattr(given.value, "num_rows"):
-                    found = untouched(value, given.value, given.columns or ())
-                    if len(found) > len(kept):
-                        best, kept = given, found
-        passing = self._passing_input(declared)
-        if passing is None or passing is best or not unsent:
-            return best, kept
-        if self.caller.module.contract.traits.rows != "same":
-            raise WrongReturn(
-                f"{self.caller.ref}: columns of {declared.passes!r} that it was not handed must pass through the output "
-                f'{declared.name!r}, but nothing says that the rows are the same: declare rows="same", return one of the '
-                'columns unchanged, or take all columns ("...": True in the input)'
-            )
-        return passing, {}
+        return rest._replace(table=taken(read_table(self.store, rest.ref, rest.names), rows))
 
-    def _unsent(self, declared: OutputPort) -> tuple[str, ...]:
+    def _borrowing(self, value: pa.Table) -> Borrowing:
+        given = self._tables()
+        refs = [one.ref for one in given if isinstance(one.ref, DataRef)]
+        return Borrowing(value, [one.value for one in given], refs, given[0].places if len(given) == 1 else None)
+
+    def _rest(self, declared: OutputPort, returned: Collection[str]) -> _Rest | None:
         """Columns that pass through the output, but were not handed to the module."""
         given = self._passing_input(declared)
         if given is None or not given.partial or not isinstance(given.ref, DataRef):
-            return ()
-        handed = frozenset(given.columns or ())
-        return tuple(name for name in schema_of(given.ref).names if name not in handed and name not in declared.drops)
+            return None
+        out = {*(given.columns or ()), *declared.drops, *returned}
+        names = tuple([name for name in schema_of(given.ref).names if name not in out])
+        return _Rest(given, given.ref, names) if names else None
 
     def _passing_input(self, declared: OutputPort) -> Given | None:
         if declared.passes is None:
@@ -175,7 +211,12 @@ class Outputs:
         return next(iter(self.inputs.get(declared.passes, ())), None)
 
     def _tables(self) -> list[Given]:
-        return [given for values in self.inputs.values() for given in values if isinstance(given.ref, DataRef)]
+        """The tables that were handed over whole, not as streams."""
+        return [given for values in self.inputs.values() for given in values if hasattr(given.value, "num_rows")]
+
+    @property
+    def _same(self) -> bool:
+        return self.caller.module.contract.traits.rows == "same"
 
     def _declared(self, port: str) -> OutputPort:
         return self.caller.columns.output(port, self.assign.params)
@@ -196,6 +237,30 @@ class Outputs:
         return rename(ref, back) if back else ref
 
 
-def _there(ref: DataRef | None) -> DataRef:
-    assert ref is not None
-    return ref
+class _Rest(NamedTuple):
+    """Columns of an input that was handed over in part. `table`: they have other rows than there, and are these."""
+
+    given: Given
+    ref: DataRef
+    names: tuple[str, ...]
+    table: pa.Table | None = None
+
+
+class _Made(NamedTuple):
+    ref: DataRef
+    written: tuple[str, ...]
+    passed: tuple[str, ...]
+    bytes_written: int
+
+
+def _side_by_side(one: pa.Table, two: pa.Table) -> pa.Table:
+    import pyarrow as pa
+
+    return pa.table([*one.columns, *two.columns], schema=pa.schema([*one.schema, *two.schema], one.schema.metadata))
+
+
+def _no_rows(rest: _Rest) -> pa.Table:
+    import pyarrow as pa
+
+    theirs = schema_of(rest.ref)
+    return pa.schema([theirs.field(name) for name in rest.names]).empty_table()

@@ -105,6 +105,16 @@ def chosen(table: pa.Table, mask: Any) -> pa.Table:
         return pa.concat_tables([table.slice(0, 0), *(table.slice(start, rows) for start, rows in _stretches(mask))])
 
 
+def taken(table: pa.Table, rows: pa.Int64Array) -> pa.Table:
+    """These rows, in this order; a number may be there several times."""
+    import pyarrow as pa
+
+    try:
+        return table.take(rows)
+    except pa.ArrowNotImplementedError:  # views and run ends: Arrow can slice them, and no more
+        return pa.concat_tables([table.slice(0, 0), *(table.slice(row, 1) for row in rows.to_pylist())])
+
+
 def _stretches(mask: Any) -> Iterator[tuple[int, int]]:
     """Where rows that follow each other are true: from which, and how many."""
     start = -1
