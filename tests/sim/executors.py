@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,14 +13,25 @@ from module_sdk.executor.fingerprint import fingerprint
 from module_sdk.frames import Kind
 from module_sdk.supervisor.executor import Executor, Exit, Listener
 from module_sdk.workspace import Workspace
-from plugmesh.contracts.data import FileRef
+from plugmesh.contracts.data import ColumnGroup, ColumnSpan, DataRef, FileRef, Fragment
 from plugmesh.contracts.messages import AskPlan, Assign, AttemptStats, Done, Failed, PlanAnswered
 from plugmesh.contracts.plan import PlanAnswer
 from plugmesh.contracts.run import StepError
 from plugmesh.data.digest import content_hash
 from plugmesh.errors import ErrorClass, PlugmeshError
 from plugmesh.objects.port import ObjectStore
-from tests.sim.modules import PASS, SINK, UPSERT, output_bytes
+from tests.sim.modules import (
+    PASS,
+    ROWWISE,
+    SINK,
+    TABLE,
+    TABLE_ROWS,
+    TALLY,
+    UPSERT,
+    output_bytes,
+    row_bytes,
+    tally_bytes,
+)
 from tests.sim.process import SimProcess
 
 UPSERT_ROWS = 3
@@ -169,7 +181,7 @@ class VirtualExecutor:
         if message.params.get("fatal"):
             return StepError(error_class=ErrorClass.FATAL, type="Broken", message="it can never work")
         outside = self._house.outside
-        if message.params.get("breaks") and message.root in {None, message.run}:
+        if message.params.get("breaks") and message.root in {None, message.run} and not _begins(message):
             return StepError(error_class=ErrorClass.FATAL, type="Broken", message="it does not work in the first run")
         if not outside.again(outside.failures, (message.run, message.step), message.params.get("fails", 0)):
             return None
@@ -183,20 +195,55 @@ class VirtualExecutor:
             self._house.outside.upsert(context.sink_key(row), f"{message.root or message.run}/{message.step}/{row}")
             await asyncio.sleep(self._dice.uniform(0.0005, 0.003))
 
-    def _output(self, message: Assign) -> FileRef:
+    def _output(self, message: Assign) -> FileRef | DataRef:
+        if message.module in {TABLE.name, ROWWISE.name}:
+            return self._table(message)
+        if message.module == TALLY.name:
+            return self._file(message, self._tally(message))
         inputs = [reference for reference in message.inputs.get("into", ()) if isinstance(reference, FileRef)]
         if message.module == PASS.name:
             return inputs[0]
         read = [bytes(self._house.objects.read(reference.key)) for reference in inputs]
-        data = output_bytes(str(message.params["label"]), read)
+        if message.module == SINK.name:
+            self._house.outside.effects.append(f"{message.run}/{message.step}")
+        return self._file(message, output_bytes(str(message.params["label"]), read))
+
+    def _file(self, message: Assign, data: bytes) -> FileRef:
         nonce = self._house.process.runtime.new_id("n")
         key = f"{message.prefix}/{nonce}/out"
         writer = self._house.objects.create(key)
         writer.write(data)
         writer.commit()
-        if message.module == SINK.name:
-            self._house.outside.effects.append(f"{message.run}/{message.step}")
         return FileRef(name="out", key=key, bytes=len(data), hash=content_hash(data))
+
+    def _table(self, message: Assign) -> DataRef:
+        """A table with an object for each fragment that was read; a source has one."""
+        label = str(message.params["label"])
+        ranges = [(first, end) for _, first, end in self._rows(message)] or [(0, TABLE_ROWS)]
+        fragments = []
+        for first, end in ranges:
+            file = self._file(message, row_bytes(label, first))
+            span = ColumnSpan(name="x", offset=0, length=file.bytes, hash=file.hash)
+            fragments.append(Fragment(rows=end - first, groups=(ColumnGroup(key=file.key, columns=(span,)),)))
+        rows = sum(fragment.rows for fragment in fragments)
+        return DataRef(schema_ipc="", rows=rows, fragments=tuple(fragments))
+
+    def _rows(self, message: Assign) -> list[tuple[str, int, int]]:
+        """Of each fragment that is read, who wrote it and which rows of the whole it has."""
+        found = []
+        for reference in message.inputs.get("into", ()):
+            assert isinstance(reference, DataRef)
+            for fragment in reference.fragments:
+                group = fragment.groups[0]
+                inside = json.loads(bytes(self._house.objects.read(group.key)))
+                first = inside["first"] + group.start
+                found.append((inside["label"], first, first + fragment.rows))
+        return found
+
+    def _tally(self, message: Assign) -> bytes:
+        rows = self._rows(message)
+        ranges = [(first, end) for _, first, end in rows]
+        return tally_bytes(str(message.params["label"]), [label for label, _, _ in rows], ranges)
 
     async def _cancelled(self, number: int) -> None:
         await asyncio.sleep(self._dice.uniform(0.001, 0.02))
@@ -227,6 +274,12 @@ def context_of(message: Assign, objects: ObjectStore) -> Context:
     workspace = Workspace(lambda: objects, lambda name: f"{message.prefix}/{name}")
     names = {"run": message.run, "root": message.root, "step": message.step, "attempt": message.epoch}
     return Context(workspace, **names, fingerprint=lambda: fingerprint(message.inputs))  # type: ignore[arg-type]
+
+
+def _begins(message: Assign) -> bool:
+    """It has the first rows of a table, or the whole of it."""
+    tables = [one for one in message.inputs.get("into", ()) if isinstance(one, DataRef)]
+    return bool(tables) and tables[0].fragments[0].groups[0].start == 0
 
 
 def _who(message: Assign) -> dict[str, Any]:

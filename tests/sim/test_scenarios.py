@@ -9,7 +9,7 @@ import pytest
 
 from tests.sim.chaos import BUSIEST, Fault, Plan, Trap
 from tests.sim.executors import UPSERT_ROWS
-from tests.sim.workload import CANCELLED, SUCCEEDED, Job, chain, fan_out, limited, mapped, single
+from tests.sim.workload import CANCELLED, FAILED, SUCCEEDED, Job, chain, fan_out, large, limited, mapped, single
 from tests.sim.world import LATE_AT, World
 
 GOOD = frozenset({SUCCEEDED})
@@ -135,6 +135,28 @@ def test_a_result_that_was_under_way_when_the_run_was_cancelled_is_not_accepted(
 def test_a_map_goes_on_where_it_was_after_a_crash_of_the_server(with_hub: bool) -> None:
     world = _run(with_hub, [Job("map", mapped(12, 0.5), GOOD, SUBMIT_AT)], Fault(4.0, "server-crash", 0, 0.0))
     assert world.beyond.executions == 14
+
+
+@on_both_wires
+def test_pieces_of_a_rowwise_node_are_shared_and_those_of_a_killed_instance_are_done_again(with_hub: bool) -> None:
+    """A source, twice five pieces, one that reads all: only what the killed instance had is executed again."""
+    jobs = [Job("large", large(2.0), GOOD, SUBMIT_AT)]
+    world = _run(with_hub, jobs, Fault(7.0, "instance-crash", BUSIEST, 0.0), executions=1 + 10 + 1 + 4)
+    assert 1 <= _attempts(world, "lost") <= 4
+
+
+@on_both_wires
+def test_pieces_that_were_accepted_outlive_the_server(with_hub: bool) -> None:
+    jobs = [Job("large", large(2.0), GOOD, SUBMIT_AT)]
+    world = _run(with_hub, jobs, Fault(6.0, "server-crash", 0, 0.0), Fault(9.0, "server-crash", 0, 0.0), executions=12)
+    assert world.beyond.executions == 12
+
+
+@on_both_wires
+def test_a_rerun_does_only_the_pieces_that_failed(with_hub: bool) -> None:
+    jobs = [Job("large", large(0.5, breaks=True), frozenset({FAILED}), SUBMIT_AT, rerun="failed")]
+    world = _run(with_hub, jobs, Fault(3.0, "link-cut", BUSIEST, 0.2), executions=1 + 5 + 4 + 5 + 1)
+    assert world.runs == 2
 
 
 @on_both_wires

@@ -90,6 +90,17 @@ def mapped(items: int, s: float = 0.0) -> dict[str, Any]:
     return flow("mapped", nodes, "last")
 
 
+def large(s: float = 0.0, **fields: Any) -> dict[str, Any]:
+    """A large table through two rowwise nodes, which are done in pieces, and one that reads it whole."""
+    nodes = {
+        "made": node("sim.table", "made", s=s),
+        "one": node("sim.rowwise", "one", "made", s=s, **fields),
+        "two": node("sim.rowwise", "two", "one", s=s),
+        "all": node("sim.tally", "all", "two"),
+    }
+    return flow("large", nodes, "all")
+
+
 def sinks(s: float = 0.0) -> dict[str, Any]:
     """A step that two sinks read: one that applies its effects each time, one that is idempotent."""
     nodes = {
@@ -150,6 +161,7 @@ def _plain(dice: random.Random, long: float) -> list[Job]:
         Job("fan-out", fan_out(dice.randint(3, 12), long / 2), good, priority=dice.randint(-100, 100)),
         Job("mapped", mapped(dice.randint(0, 12), long / 2), good),
         Job("wide", mapped(dice.choice((20, 300)), 0.0), good),
+        Job("large", large(long / 2), good),
         Job("flaky", single("sim.work", "flaky", 0.05, fails=dice.randint(1, 4)), good),
         Job("exact", single("sim.work", "exact", 0.05, fails=dice.randint(1, 5), retry=exact), good),
         Job("in-all", single("sim.work", "in-all", 0.05, fails=90, retry={**exact, "total": 6.0}), frozenset({FAILED})),
@@ -178,6 +190,9 @@ def _controlled(dice: random.Random, long: float) -> list[Job]:
         Job("paused-cancelled", mapped(8, 1.0), ended, pause=(1.0, 9.0), cancel_after=dice.uniform(1.0, 12.0)),
         Job("again", broken_chain(long / 4), frozenset({FAILED}), rerun="failed"),
         Job("again-all", sinks(long / 4), good, rerun="start"),
+        Job("again-pieces", large(long / 4, breaks=True), frozenset({FAILED}), rerun="failed"),
+        Job("cancelled-pieces", large(max(long / 2, 0.5)), ended, cancel_after=dice.uniform(0.0, 6.0)),
+        Job("paused-pieces", large(0.5), good, pause=(dice.uniform(0.0, 3.0), dice.uniform(0.1, 20.0))),
         Job("queue", queue, good),
         Job("queue", queue, good, priority=50),
         Job("queue", queue, ended, cancel_after=dice.uniform(0.0, 10.0)),
