@@ -9,6 +9,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from plugmesh.objects.local_folder import is_no_room
+
 _MOUNTS = Path("/proc/self/mountinfo")
 _LOCAL = {"ext2", "ext3", "ext4", "xfs", "tmpfs", "btrfs", "f2fs", "zfs", "overlay"}
 # Where writing again to a page that is on the disk needs no new room: elsewhere a full disk would end the process.
@@ -36,7 +38,8 @@ def volume_of(folder: str, mounts: Path = _MOUNTS) -> Volume:
 
 
 def works(path: str, fd: int) -> bool:
-    """Try on the new, empty file at `path`, open and locked as `fd`, what using files again needs."""
+    """Try on the new, empty file at `path`, open and locked as `fd`, what using files again needs. Raises `OSError` if there
+    is no room to try."""
     try:
         os.pwrite(fd, bytes(mmap.PAGESIZE), 0)
         moved = f"{path}-moved"
@@ -45,7 +48,9 @@ def works(path: str, fd: int) -> bool:
         with mmap.mmap(fd, mmap.PAGESIZE) as written:
             written[: len(_PROBE)] = _PROBE
             return os.pread(fd, len(_PROBE), 0) == _PROBE and _is_locked(path)
-    except OSError:
+    except OSError as error:
+        if is_no_room(error):
+            raise
         return False
 
 
