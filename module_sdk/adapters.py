@@ -5,11 +5,12 @@ The table is `_ADAPTERS`. No frame library, and not pyarrow either, is imported 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from module_sdk import duckdb_frames, pandas_frames, polars_frames
+from module_sdk import duckdb_frames, numpy_frames, pandas_frames, polars_frames
 from module_sdk.frame_names import kind_of, name_of, shown
 from module_sdk.handed import Handed, Returned
 from module_sdk.types_back import TypesBack
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 BATCH_ROWS = 256 * 1024
 """Most rows of a batch that a module gets which asked for a stream."""
+LARGE_BYTES = 1024**3
+"""What a lazy frame or a relation computes from a larger table is taken from it part by part."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +84,8 @@ def adapter_for(annotation: Any) -> Adapter:
 
 
 def from_native(value: Any, *, given: Sequence[Handed] = ()) -> pa.Table | pa.RecordBatchReader:
-    """Arrow from a frame of any of these libraries, or from anything with `__arrow_c_stream__`.
+    """Arrow from a frame of any of these libraries, from anything with `__arrow_c_stream__`, from a structured NumPy
+    array, a dict of columns or a list of dicts.
 
     `given` is what the module got. A column that came back from there untouched is the column of the input, of the same
     bytes; a changed one of the same name whose type the frame's library cannot have (polars has no `timestamp[s]`) gets
@@ -93,16 +97,29 @@ def from_native(value: Any, *, given: Sequence[Handed] = ()) -> pa.Table | pa.Re
         return value
     if isinstance(value, pa.RecordBatch):
         return pa.Table.from_batches([value])
-    kind = kind_of(type(value), _ADAPTERS)
+    kind = kind_of(type(value), {*_ADAPTERS, _ARRAY})
     if kind in _LIBRARIES:
         return _assembled(value, _ADAPTERS[kind], given)
+    columns = _columns_of_no_frame(kind, value)
+    if columns is not None:
+        return pa.table({one.name: one.column for one in columns})
     if hasattr(value, "__arrow_c_stream__") and kind not in {"pandas.Series", "polars.Series"}:
         return _from_stream(value)
     hint = "; a Series becomes one by .to_frame()" if kind.endswith(".Series") else ""
     raise DataMismatch(
         f"an object of type {type(value).__module__}.{type(value).__qualname__} is no table: return one of "
-        f"{', '.join(_ADAPTERS)}, or anything with __arrow_c_stream__{hint}"
+        f"{', '.join(_ADAPTERS)}, anything with __arrow_c_stream__, a dict of columns, or a list of dicts{hint}"
     )
+
+
+def _columns_of_no_frame(kind: str, value: Any) -> Iterable[Returned] | None:
+    if kind == _ARRAY:
+        return numpy_frames.columns_of_array(value)
+    if isinstance(value, Mapping) and value:
+        return numpy_frames.columns_of_dict(value)
+    if isinstance(value, list | tuple) and value and all(isinstance(row, Mapping) for row in value):
+        return numpy_frames.columns_of_rows(value)
+    return None
 
 
 _LIBRARIES: dict[str, Callable[[Any, Sequence[Handed]], Iterable[Returned]]] = {
@@ -113,17 +130,53 @@ _LIBRARIES: dict[str, Callable[[Any, Sequence[Handed]], Iterable[Returned]]] = {
 }
 
 
-def _assembled(frame: Any, adapter: Adapter, given: Sequence[Handed]) -> pa.Table:
-    """The table of a frame's columns, with the types of `given`."""
+_IN_PARTS: dict[str, Callable[[Any], Iterator[list[Returned]]]] = {
+    "polars.LazyFrame": polars_frames.batches_of,
+    "duckdb.DuckDBPyRelation": duckdb_frames.batches_of,
+}
+_ARRAY = "numpy.ndarray"
+
+
+def _assembled(frame: Any, adapter: Adapter, given: Sequence[Handed]) -> pa.Table | pa.RecordBatchReader:
+    """The table of a frame's columns, with the types of `given`; what is computed from a large table comes in parts."""
     import pyarrow as pa
 
     back = TypesBack(adapter.to_native, _LIBRARIES[adapter.name], [one.table.schema for one in given])
+    if adapter.name in _IN_PARTS and any(_is_large(one.table) for one in given):
+        return _in_parts(map(partial(_table, back), _IN_PARTS[adapter.name](frame)))
     if adapter.name == "polars.LazyFrame":
         frame = frame.collect()
-    columns = list(map(back.field_and_column, _LIBRARIES[adapter.name](frame, given)))
-    if not columns:
-        return pa.table({"": pa.nulls(len(frame))}).select([])
-    return pa.Table.from_arrays([column for _, column in columns], schema=pa.schema([field for field, _ in columns]))
+    table = _table(back, _LIBRARIES[adapter.name](frame, given))
+    return table if table.num_columns else pa.table({"": pa.nulls(len(frame))}).select([])
+
+
+def _table(back: TypesBack, columns: Iterable[Returned]) -> pa.Table:
+    import pyarrow as pa
+
+    done = list(map(back.field_and_column, columns))
+    return pa.Table.from_arrays([column for _, column in done], schema=pa.schema([field for field, _ in done]))
+
+
+def _in_parts(tables: Iterator[pa.Table]) -> pa.RecordBatchReader:
+    import pyarrow as pa
+
+    schema = next(tables).schema
+    return pa.RecordBatchReader.from_batches(
+        schema, (batch for table in tables for batch in _of_schema(table, schema).to_batches())
+    )
+
+
+def _of_schema(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    import pyarrow as pa
+
+    try:
+        return table.cast(schema)
+    except pa.ArrowException as error:
+        raise DataMismatch(f"a later part of the result has other types than the first: {error}") from error
+
+
+def _is_large(table: Any) -> bool:
+    return hasattr(table, "to_reader") and table.get_total_buffer_size() > LARGE_BYTES
 
 
 def _by(to_native: Callable[[Any], Any]) -> Callable[[Any, RowIndex | None], tuple[Any, Any]]:
@@ -155,8 +208,8 @@ def _hand_polars(table: pa.Table, _: RowIndex | None) -> tuple[Any, Any]:
 
 
 def _hand_lazy(table: pa.Table, _: RowIndex | None) -> tuple[Any, Any]:
-    frame = polars_frames.to_polars(table)
-    return frame.lazy(), frame
+    scanned = polars_frames.Scanned(table, in_batches=_is_large(table))
+    return scanned.frame(), scanned
 
 
 def _from_stream(value: Any) -> pa.RecordBatchReader:

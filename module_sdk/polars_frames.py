@@ -10,36 +10,61 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from module_sdk.handed import Handed, Origin, Returned
+from module_sdk.plain_columns import no_type, plain
 from module_sdk.same_bytes import Held
-from plugmesh.errors import DataMismatch
 
 if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
+
+_BATCH_ROWS = 256 * 1024
 
 
 def to_polars(table: pa.Table) -> pl.DataFrame:
     """A frame over the bytes of `table` as far as polars can. Raises `DataMismatch` for a type that it cannot hold."""
     import polars as pl
 
-    columns = [to_series(name, table.column(index)) for index, name in enumerate(table.column_names)]
+    columns = [_to_series(name, table.column(index)) for index, name in enumerate(table.column_names)]
     return pl.DataFrame(columns) if columns else pl.DataFrame(height=table.num_rows)
 
 
-def to_series(name: str, column: pa.ChunkedArray) -> pl.Series:
-    """One column. Raises `DataMismatch` if polars has no type for it."""
-    import polars as pl
-    import pyarrow as pa
+class Scanned:
+    """A table as a `LazyFrame`: only the columns that a query asks for are made into polars' own, and only once."""
 
-    problem = _no_type(column.type)
-    if problem is not None:
-        raise _unknown_type(name, column.type, problem)
-    if pa.types.is_fixed_size_list(column.type):
-        column = _unsliced(column)
-    try:
-        return pl.from_arrow(pa.table([column], [name]), rechunk=False).to_series()  # type: ignore[union-attr]
-    except (pl.exceptions.PolarsError, pa.ArrowException, TypeError, ValueError) as error:
-        raise _unknown_type(name, column.type, str(error)) from error
+    def __init__(self, table: pa.Table, *, in_batches: bool) -> None:
+        self._table, self._in_batches = table, in_batches
+        self.columns: dict[str, pl.Series] = {}
+
+    def frame(self) -> pl.LazyFrame:
+        """Raises `DataMismatch` for a type that polars cannot hold."""
+        from polars.io.plugins import register_io_source
+
+        if not self._table.num_columns:
+            return to_polars(self._table).lazy()
+        schema = to_polars(self._table.slice(0, 0)).schema
+        return register_io_source(self._read, schema=schema, is_pure=True, explain_name="table of the mesh")
+
+    def _read(
+        self, names: list[str] | None, predicate: pl.Expr | None, rows: int | None, _: int | None
+    ) -> Iterator[pl.DataFrame]:
+        names = self._table.column_names if names is None else names
+        for frame in self._frames(names, rows):
+            yield frame if predicate is None else frame.filter(predicate)
+
+    def _frames(self, names: list[str], rows: int | None) -> Iterator[pl.DataFrame]:
+        """The first `rows` rows: all at once, or batch by batch, of which none is kept."""
+        import polars as pl
+        import pyarrow as pa
+
+        if self._in_batches:
+            for batch in self._table.select(names).slice(0, rows).to_batches(max_chunksize=_BATCH_ROWS):
+                yield to_polars(pa.Table.from_batches([batch]))
+            return
+        for name in names:
+            if name not in self.columns:
+                self.columns[name] = _to_series(name, self._table.column(name))
+        frame = pl.DataFrame([self.columns[name] for name in names])
+        yield frame if rows is None else frame.head(rows)
 
 
 def columns_of(frame: pl.DataFrame | pl.LazyFrame, given: Sequence[Handed] = ()) -> Iterator[Returned]:
@@ -48,12 +73,20 @@ def columns_of(frame: pl.DataFrame | pl.LazyFrame, given: Sequence[Handed] = ())
 
     if isinstance(frame, pl.LazyFrame):
         frame = frame.collect()
-    if not frame.width:
-        return
     held = _held(given)
     for series in frame:
         found = held.find(series.name, series.dtype, _bytes(series)) if frame.height else None
         yield found or Returned(series.name, series.to_frame().to_arrow().column(0))
+
+
+def batches_of(frame: pl.LazyFrame) -> Iterator[list[Returned]]:
+    """The result's columns part by part, computed as they are read; at least one part."""
+    import polars as pl
+
+    nothing = pl.DataFrame(schema=frame.collect_schema())
+    yield list(columns_of(nothing))
+    for part in frame.collect_batches(chunk_size=_BATCH_ROWS):
+        yield list(columns_of(part))
 
 
 def _held(given: Sequence[Handed]) -> Held:
@@ -62,8 +95,9 @@ def _held(given: Sequence[Handed]) -> Held:
 
     held = Held()
     for handed in given:
-        if isinstance(handed.before, pl.DataFrame):
-            for series in handed.before:
+        before = handed.before
+        if isinstance(before, pl.DataFrame | Scanned):
+            for series in before if isinstance(before, pl.DataFrame) else before.columns.values():
                 held.add(Origin(handed, series.name), series.dtype, _bytes(series))
     return held
 
@@ -77,6 +111,39 @@ def _bytes(series: pl.Series) -> pa.ChunkedArray:
     return pa.chunked_array(series.to_physical() if isinstance(series.dtype, pl.Categorical | pl.Enum) else series)
 
 
+def _to_series(name: str, column: pa.ChunkedArray) -> pl.Series:
+    """One column. Raises `DataMismatch` if polars has no type for it."""
+    import polars as pl
+    import pyarrow as pa
+
+    kind = column.type
+    problem = _why_not(kind)
+    if problem is not None:
+        raise no_type(name, kind, "a polars frame", problem)
+    try:
+        column = plain(column)
+        if pa.types.is_fixed_size_list(kind):
+            column = _unsliced(column)
+        enum = _enum_of(column) if pa.types.is_dictionary(kind) and kind.ordered else None
+        series = pl.from_arrow(pa.table([column], [name]), rechunk=False).to_series()  # type: ignore[union-attr]
+        return series if enum is None else series.cast(enum)
+    except (pl.exceptions.PolarsError, pa.ArrowException, TypeError, ValueError) as error:
+        raise no_type(name, kind, "a polars frame", error) from error
+
+
+def _enum_of(column: pa.ChunkedArray) -> pl.Enum | None:
+    """polars' type for ordered categories, where it has one: it is for text, and every word once."""
+    import polars as pl
+    import pyarrow as pa
+
+    chunks = column.unify_dictionaries().chunks
+    words = chunks[0].dictionary if chunks else pa.array([], column.type.value_type)
+    is_text = pa.types.is_string(words.type) or pa.types.is_large_string(words.type)
+    if not is_text or words.null_count or len(words.unique()) != len(words):
+        return None
+    return pl.Enum(words.to_pylist())
+
+
 def _unsliced(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """A copy where a chunk is a slice: polars 2.1 refuses slices of fixed-size lists that hold nulls."""
     import pyarrow as pa
@@ -85,18 +152,17 @@ def _unsliced(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return pa.chunked_array(chunks, column.type)
 
 
-def _no_type(kind: pa.DataType) -> str | None:
-    """Why polars cannot hold a type, where it would panic instead of saying so."""
+def _why_not(kind: pa.DataType) -> str | None:
+    """Why polars cannot hold a type, where it would panic or give a riddle instead of saying so."""
     import pyarrow as pa
 
     if pa.types.is_decimal256(kind):
-        return "it has at most 38 digits"
+        return "a decimal has at most 38 digits there"
+    if kind == pa.month_day_nano_interval():
+        return "it has no intervals of months"
+    if pa.types.is_union(kind):
+        return "it has no unions"
+    if pa.types.is_timestamp(kind) and kind.tz is not None and kind.tz[:1] in "+-":
+        return "it knows zones by name only, e.g. Europe/Paris"
     inner = [kind.field(index).type for index in range(kind.num_fields)] if pa.types.is_nested(kind) else []
-    return next((problem for problem in map(_no_type, inner) if problem is not None), None)
-
-
-def _unknown_type(name: str, kind: pa.DataType, problem: str) -> DataMismatch:
-    return DataMismatch(
-        f"column {name!r} of type {kind} cannot be handed over as a polars frame: {problem}. Annotate the parameter with "
-        "pa.Table or pd.DataFrame, or declare the columns that are read, without this one"
-    )
+    return next((problem for problem in map(_why_not, inner) if problem is not None), None)

@@ -387,7 +387,7 @@ def test_every_frame_is_taken_back(make: Any) -> None:
     assert back.to_pydict() == table.to_pydict()
 
 
-@pytest.mark.parametrize("value", [None, 1, "text", {"x": [1]}, [1], pd.Series([1]), pl.Series([1])])
+@pytest.mark.parametrize("value", [None, 1, "text", {}, [], [1], (), pd.Series([1]), pl.Series([1])])
 def test_what_is_no_frame_is_refused(value: Any) -> None:
     with pytest.raises(DataMismatch, match=r"is no table: return one of pyarrow\.Table"):
         from_native(value)
