@@ -16,16 +16,17 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 CHAIN = 200
 WORKERS = 2
 CLIENTS = 16
 JOBS = 1000
+TABLE_ROWS = 10_000_000
 # A slow system is measured once for as long as it takes, but not again and again.
 _ENOUGH_S = 20.0
 
-UNITS = {"W1": "ms/step", "W2-2000": "steps/s", "W2-500": "steps/s", "W3a": "ms", "W3b": "jobs/s"}
+UNITS = {"W1": "ms/step", "W2-2000": "steps/s", "W2-500": "steps/s", "W3a": "ms", "W3b": "jobs/s", "W4": "s"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,7 @@ class Answer:
         return json.dumps(asdict(self))
 
 
+@runtime_checkable
 class Peer(Protocol):
     """A running system. Each call returns when all of its work has finished, and raises if any of it failed."""
 
@@ -59,7 +61,19 @@ class Peer(Protocol):
         """Submit `jobs` one-step jobs as one of several clients, each in a thread; wait for all of them."""
 
 
-def main(start: Callable[[], AbstractContextManager[Peer]], packages: Sequence[str], *, jobs: int = JOBS) -> None:
+@runtime_checkable
+class TablePeer(Protocol):
+    """A running system that hands large tables from step to step."""
+
+    def through(self, rows: int) -> float:
+        """Make the table of W4 (`benchmarks/dataplane/chain_table.py`) in one process, hand it through the five steps, which
+        take turns in two processes, and check the sum: the seconds from when the table was made, before it is handed on, until
+        the next step could have what the last one made."""
+
+
+def main(
+    start: Callable[[], AbstractContextManager[Peer | TablePeer]], packages: Sequence[str], *, jobs: int = JOBS
+) -> None:
     """Measure the workload that the command line names and print the answer. `jobs`: how many W3b has."""
     workload = sys.argv[1]
     with start() as peer:
@@ -68,8 +82,12 @@ def main(start: Callable[[], AbstractContextManager[Peer]], packages: Sequence[s
     print(Answer(workload, statistics.median(samples), UNITS[workload], len(samples), versions).line(), flush=True)
 
 
-def measure(workload: str, peer: Peer, *, jobs: int = JOBS) -> list[float]:
+def measure(workload: str, peer: Peer | TablePeer, *, jobs: int = JOBS) -> list[float]:
     """Samples of a workload, in its unit; not counted: a small one before, that warms up."""
+    if workload == "W4":
+        assert isinstance(peer, TablePeer)
+        return _through(peer)
+    assert isinstance(peer, Peer)
     if workload == "W1":
         peer.chain(CHAIN // 10)
         return [seconds * 1e3 / CHAIN for seconds in _repeat(lambda: peer.chain(CHAIN), 5)]
@@ -94,6 +112,15 @@ def _repeat(once: Callable[[], None], times: int) -> list[float]:
         once()
         taken.append(time.perf_counter() - begin)
     return taken
+
+
+def _through(peer: TablePeer) -> list[float]:
+    """Two tables warm it up; then up to five, for as long as is enough."""
+    begin = time.perf_counter()
+    taken = [peer.through(TABLE_ROWS) for _ in range(3)]
+    while len(taken) < 7 and time.perf_counter() - begin < _ENOUGH_S:
+        taken.append(peer.through(TABLE_ROWS))
+    return taken[2:]
 
 
 def _burst(peer: Peer, jobs: int) -> None:

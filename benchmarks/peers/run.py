@@ -23,14 +23,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="scripts/bench --peers", description=__doc__)
     names = ", ".join(peer.name for peer in PEERS)
     parser.add_argument("--only", action="append", metavar="NAME", help=f"this peer (may be repeated): {names}")
-    parser.add_argument("--workloads", default="W1,W2,W3a,W3b", help=f"comma-separated: W2, {', '.join(UNITS)}")
+    parser.add_argument("--workloads", default="W1,W2,W3a,W3b,W4", help=f"comma-separated: W2, {', '.join(UNITS)}")
     parser.add_argument("--rounds", type=int, default=3, help="how often everything is measured; medians are shown")
     parser.add_argument(
         "--json", type=Path, metavar="FILE", help="also write each answer to FILE, one JSON object a line"
     )
     options = parser.parse_args()
     try:
-        systems, workloads = chosen_systems(options.only), chosen_workloads(options.workloads)
+        workloads = chosen_workloads(options.workloads)
+        systems = [one for one in chosen_systems(options.only) if one.workloads.intersection(workloads)]
     except ValueError as error:
         parser.error(str(error))
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was started is ended and removed then too
@@ -89,7 +90,7 @@ def measure(
         for workload in workloads:
             for system in systems:
                 key = (system.name, workload)
-                if key in results.skipped:
+                if workload not in system.workloads or key in results.skipped:
                     continue
                 try:
                     answer = measures[system.name](workload)

@@ -15,6 +15,7 @@ LABELS = {
     "W2-500": "W2 500 at once",
     "W3a": "W3a latency p50",
     "W3b": "W3b burst of jobs",
+    "W4": "W4 table through 5",
 }
 
 
@@ -39,7 +40,9 @@ def table(systems: Sequence[System], workloads: Sequence[str], results: Results)
 
 
 def cell(workload: str, system: System, results: Results) -> str:
-    """A median, for a peer with the ratio behind it."""
+    """A median, for a peer with the ratio behind it; a dash where nothing is measured."""
+    if workload not in system.workloads:
+        return "-"
     values = results.values.get((system.name, workload))
     if not values:
         return "skipped"

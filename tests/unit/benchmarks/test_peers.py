@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.peers.environment import Skipped
 from benchmarks.peers.process import call
-from benchmarks.peers.protocol import UNITS, Answer
+from benchmarks.peers.protocol import TABLE_ROWS, UNITS, Answer
 from benchmarks.peers.protocol import measure as samples_of
 from benchmarks.peers.run import chosen_systems, chosen_workloads, measure
 from benchmarks.peers.systems import EVERYONE, PLUGMESH, System
@@ -128,12 +128,42 @@ class _Counted:
 
 def test_each_workload_asks_a_peer_for_the_work_that_its_name_says() -> None:
     peer = _Counted()
-    counts = {name: len(samples_of(name, peer)) for name in UNITS}
+    counts = {name: len(samples_of(name, peer)) for name in UNITS if name != "W4"}
     assert counts == {"W1": 5, "W2-2000": 3, "W2-500": 3, "W3a": 150, "W3b": 3}
     assert peer.steps == 20 + 5 * 200
     assert peer.wide == (200 + 3 * 2000) + (50 + 3 * 500)
     assert peer.ones == 30 + 150
     assert peer.jobs == 16 + 3 * 1000
+
+
+def test_a_table_goes_through_a_peer_twice_before_it_counts() -> None:
+    taken = iter([9.0, 8.0, 1.0, 2.0, 3.0, 4.0, 5.0])
+
+    class Through:
+        def through(self, rows: int) -> float:
+            assert rows == TABLE_ROWS
+            return next(taken)
+
+    assert samples_of("W4", Through()) == [1.0, 2.0, 3.0, 4.0, 5.0]
+
+
+def test_what_is_not_measured_of_a_system_is_a_dash_and_not_asked_for() -> None:
+    other = System("other", "Other", "nothing", frozenset({"W4"}))
+    asked: list[str] = []
+
+    def own(workload: str) -> Answer:
+        return _answer(workload, 1.0)
+
+    def theirs(workload: str) -> Answer:
+        asked.append(workload)
+        return _answer(workload, 2.0)
+
+    results = Results()
+    list(measure([PLUGMESH, other], ["W1", "W4"], 1, results, {"plugmesh": own, "other": theirs}))
+    assert asked == ["W4"]
+    rows = _rows(table([PLUGMESH, other], ["W1", "W4"], results))
+    assert rows[LABELS["W1"]] == ["ms/step", "1.00", "-"]
+    assert rows[LABELS["W4"]] == ["s", "1.00", "2.00 (2.00x)"]
 
 
 def test_a_job_that_fails_in_a_client_thread_fails_the_workload() -> None:

@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.dataplane import chain_table
 from benchmarks.peers import protocol
 from benchmarks.peers.environment import place, requirements
 from benchmarks.peers.systems import PEERS
 
 _NAMES = [peer.name for peer in PEERS]
-_THEIRS = {"celery", "dask", "distributed", "prefect", "pyarrow", "ray"}
+_THEIRS = {"celery", "dask", "distributed", "prefect", "pyarrow", "ray", "redis"}
+_OURS = {"benchmarks.peers.protocol", "benchmarks.dataplane", "benchmarks.dataplane.chain_table"}
 
 
 def _imports(script: Path) -> set[str]:
@@ -44,14 +46,21 @@ def test_what_was_asked_for_is_among_the_locked_packages(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", _NAMES)
-def test_a_script_imports_its_own_system_and_the_protocol_only(name: str) -> None:
+def test_a_script_imports_its_own_system_the_protocol_and_the_table_only(name: str) -> None:
     found = _not_standard(_imports(requirements(name).with_name("peer.py")))
-    assert {module for module in found if module.partition(".")[0] not in _THEIRS} == {"benchmarks.peers.protocol"}
+    ours = {module for module in found if module.partition(".")[0] not in _THEIRS}
+    assert "benchmarks.peers.protocol" in ours
+    assert ours <= _OURS
 
 
 def test_the_protocol_needs_the_standard_library_only() -> None:
     assert protocol.__file__ is not None
     assert _not_standard(_imports(Path(protocol.__file__))) == set()
+
+
+def test_the_table_needs_pyarrow_only() -> None:
+    needed = _not_standard(_imports(Path(chain_table.__file__)))
+    assert {module.partition(".")[0] for module in needed} == {"pyarrow"}
 
 
 def test_other_packages_or_another_python_are_another_environment() -> None:
