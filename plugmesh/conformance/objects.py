@@ -52,6 +52,32 @@ class ObjectStoreConformance:
         put(store, "large", data)
         assert store.read("large") == data
 
+    @pytest.mark.parametrize("bytes", [0, 10, 3_000_000, 1 << 24])
+    def test_a_hint_of_the_length_is_only_a_hint(self, store: ObjectStore, bytes: int) -> None:
+        for turn in range(3):
+            data = f"{turn}".encode() * 2_500_001
+            writer = store.create(f"hinted/{turn}", bytes)
+            for start in range(0, len(data), 700_000):
+                writer.write(data[start : start + 700_000])
+            assert writer.commit().bytes == len(data)
+            assert store.read(f"hinted/{turn}") == data
+            assert [item.bytes for item in store.list("hinted/")] == [len(data)]
+            with pytest.raises(ObjectCorrupt):
+                store.read(f"hinted/{turn}", len(data), 1)
+            assert store.delete(f"hinted/{turn}")
+
+    def test_who_holds_a_large_object_keeps_it_when_others_come_and_go(self, store: ObjectStore) -> None:
+        held: list[tuple[int, memoryview]] = []
+        for turn in range(6):
+            writer = store.create(f"turn/{turn}", 2_000_000)
+            writer.write(bytes([turn]) * (2_000_000 + turn))
+            writer.commit()
+            held.append((turn, store.read(f"turn/{turn}", 1)))
+            store.delete(f"turn/{turn}")
+            held = held[-3:]
+            gc.collect()
+            assert all(view == bytes([number]) * (1_999_999 + number) for number, view in held)
+
     def test_empty_object(self, store: ObjectStore) -> None:
         assert store.create("empty").commit().bytes == 0
         assert bytes(store.read("empty")) == b""
