@@ -11,6 +11,7 @@ from gateway.files import Files
 from gateway.flows import Flows
 from gateway.instances import Instances
 from gateway.logs import Logs
+from gateway.planning import Planning
 from gateway.reader.pool import Reader as DataReader
 from gateway.reading import Reading
 from gateway.rerun import Reruns
@@ -57,6 +58,9 @@ class Gateway:
         self.waiting = Waiting(runtime, bus)
         self.uploads = Uploads(runtime, state, objects, self.settings)
         self.flows = Flows(runtime, self.modules, self.settings.flows_kept)
+        self.planning = Planning(
+            runtime, state, modules=self.modules, asking=self.asking, kept=self.settings.flows_kept
+        )
         self.views = Views()
         self.reading = Reading()
         """Whose bytes are being read; a sweeper leaves them alone."""
@@ -79,6 +83,7 @@ class Gateway:
             intake,
             flows=self.flows,
             saved=self.saved,
+            planning=self.planning,
             waiting=self.waiting,
             views=self.views,
             settings=self.settings,
@@ -99,7 +104,12 @@ class Gateway:
         """Begin to listen to events and to the registry."""
         self.waiting.start()
         self.asking.start()
-        self.modules.watch(self.flows.forget)
+        self.modules.watch(self._forget)
+
+    def _forget(self) -> None:
+        """Modules came or went: what flows mean may have changed."""
+        self.flows.forget()
+        self.planning.forget()
 
     def close_streams(self) -> None:
         """Let everybody who waits go, so that the server can stop."""

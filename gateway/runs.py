@@ -11,6 +11,7 @@ from gateway.errors import BadRequest, RequestInvalid
 from gateway.flows import Checked, Flows
 from gateway.paging import number_of
 from gateway.permits import permit_of
+from gateway.planning import Planning
 from gateway.problems import as_documents
 from gateway.requests import RunRequest
 from gateway.saved_flows import SavedFlows
@@ -18,7 +19,7 @@ from gateway.views import Views, find, run_document
 from gateway.waiting import ENDED, Waiting
 from gateway.webhooks import merge_notify
 from plugmesh.contracts.run import Command, Receipt, RunState, Submission
-from plugmesh.errors import Conflict
+from plugmesh.errors import Conflict, FlowInvalid
 from plugmesh.flows.substitute import resolve_inputs_and_params
 from plugmesh.intake import Intake
 from plugmesh.runtime import Runtime
@@ -47,12 +48,13 @@ class Runs:
         *,
         flows: Flows,
         saved: SavedFlows,
+        planning: Planning,
         waiting: Waiting,
         views: Views,
         settings: Settings,
     ) -> None:
         self._runtime, self._state, self._intake = runtime, state, intake
-        self._flows, self._saved = flows, saved
+        self._flows, self._saved, self._planning = flows, saved, planning
         self._waiting, self._views, self._settings = waiting, views, settings
         self.submitted = 0
         """Runs accepted by this gateway, for metrics."""
@@ -83,6 +85,13 @@ class Runs:
                 raise too_late()
             return {**repeated, "warnings": as_documents(checked.warnings)}
         resolved = resolve_inputs_and_params(flow, given, request.params)
+        try:
+            planned = await self._planning.planned(flow, resolved)
+        except FlowInvalid:  # a module may have changed since the first time
+            repeated = await self._repeated(flow.namespace, idempotency_key, request)
+            if repeated is None:
+                raise
+            return {**repeated, "warnings": as_documents(checked.warnings)}
         submission = Submission(
             run=self._runtime.new_id("run"),
             namespace=flow.namespace,
@@ -101,6 +110,7 @@ class Runs:
             priority=flow.priority if request.priority is None else request.priority,
             deadline=request.deadline,
             permit=None if flow.concurrency is None else permit_of(flow, resolved.params),
+            planned=planned,
         )
         receipt = await self.hand_over(submission)
         return {

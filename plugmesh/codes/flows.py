@@ -432,9 +432,23 @@ FLOWS = (
     _flow(
         "unknown-column",
         "There is no such column",
-        "`bind:` names a column that the module does not have.",
-        "It is misspelt: the module's column stands left, the table's right.",
-        "The columns are listed in the message.",
+        "`bind:` names a column that the module does not have; or a node reads a column that its input will not have.",
+        "It is misspelt (in `bind:` the module's column stands left, the table's right), or a node before drops or renames it.",
+        "The message lists the columns that there are; `plugmesh explain FLOW` shows what goes from node to node.",
+    ),
+    _flow(
+        "column-type",
+        "A column has another type than the module reads",
+        "A column that a node reads will come in with another type than its module declares.",
+        "The source has it so, or a node before changed it.",
+        "Convert it before, for example with `table.derive` and `CAST(x AS double)`; or correct the module's `inputs=`.",
+    ),
+    _flow(
+        "plan-problem",
+        "The module cannot work with these columns",
+        "The module was asked what it would do with its params and the columns that come in, and found that it cannot work.",
+        "A param does not fit the columns.",
+        "The message is the module's own; `plugmesh explain FLOW` shows which columns come in.",
     ),
     _flow(
         "not-allowed",

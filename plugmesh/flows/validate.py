@@ -1,4 +1,4 @@
-"""Levels 3 (references), 4 (bound columns) and 5 (live mesh) of validation, all problems at once."""
+"""Levels 3 (references), 4 (columns) and 5 (live mesh) of validation, all problems at once."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Collection
 from typing import Protocol
 
 from plugmesh.contracts.flow import Flow
-from plugmesh.contracts.module import ModuleContract
+from plugmesh.contracts.module import ModuleContract, PortKind
 from plugmesh.flows.binding import bind_inputs, bind_output
 from plugmesh.flows.edges import check_edges, check_outputs
 from plugmesh.flows.graph import find_cycles, predecessors
@@ -14,6 +14,9 @@ from plugmesh.flows.node_params import check_node_params, check_text, check_usag
 from plugmesh.flows.parse import Parsed
 from plugmesh.flows.places import Places
 from plugmesh.flows.problem import COLUMNS, LIVE, REFERENCES, Problem, Report, merge
+from plugmesh.flows.substitute import Scope
+from plugmesh.planner.params import params_of
+from plugmesh.planner.plan import plan
 
 __all__ = ["ContractView", "bind_inputs", "bind_output", "check", "validate"]
 
@@ -81,6 +84,7 @@ def validate(
         check_text(flow.concurrency.key, flow, ("concurrency", "key"), report)
     check_usage(flow, report)
     _check_bound_columns(flow, found, report)
+    _check_columns(flow, found, report)
     if live:
         _check_live(flow, found, contracts, report, strict=strict)
     return report.problems
@@ -120,6 +124,18 @@ def _check_bound_columns(flow: Flow, found: dict[str, ModuleContract], report: R
                 message = f"{contract.name} has no column {column!r} of its own; there are {', '.join(sorted(columns))}"
                 hint = report.did_you_mean(column, columns)
                 report.error(COLUMNS, "unknown-column", message, ("nodes", name, "bind", column), hint=hint, key=True)
+
+
+def _check_columns(flow: Flow, found: dict[str, ModuleContract], report: Report) -> None:
+    """Columns and types through the graph, as far as contracts alone say them."""
+    if any(_says_columns(contract) for contract in found.values()):
+        for one in plan(flow, found, params_of(flow, Scope())).problems:
+            report.error(COLUMNS, one.code, one.message, one.path, hint=one.hint)
+
+
+def _says_columns(contract: ModuleContract) -> bool:
+    """Whether all columns of an output are known without what comes in."""
+    return any(port.kind is PortKind.TABLE and not port.open and port.passes is None for port in contract.outputs)
 
 
 def _check_live(

@@ -89,8 +89,7 @@ def check_covered(node: str, one: PlannedNode, contract: ModuleContract, params:
             raise PlanOutdated(
                 f"node {node!r}: {contract.ref} reads {lacking} of {port.name!r}, but the run was planned with "
                 f"{contract.name}@{one.version}, which does not, so it was left out before: run it again, the rerun is "
-                f"planned with the version that is there then, or name {contract.name}@{one.version} in the flow",
-                port=port.name,
+                f"planned with the version that is there then, or name {contract.name}@{one.version} in the flow"
             )
 
 

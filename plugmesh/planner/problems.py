@@ -16,8 +16,6 @@ from plugmesh.planner.flow_plan import ColumnProblem, Schema, Unknown
 from plugmesh.planner.kinds import certainly_differ
 from plugmesh.planner.place import Place
 
-UNKNOWN_COLUMN, COLUMN_TYPE, PLAN_PROBLEM = "unknown-column", "column-type", "plan-problem"
-
 _PIECE = re.compile(
     r"""\s+|'(?:[^']|'')*'|"(?:[^"]|"")*"|::|<=|>=|<>|!=|==|\d[\w.]*|(?P<word>[^\W\d]\w*)|.""",
     re.DOTALL,
@@ -58,7 +56,7 @@ def _answered(place: Place, problem: PlanProblem) -> ColumnProblem:
     schema = place.schema(problem.port) if problem.port in place.schemas else None
     if problem.column is not None and schema is not None and problem.column not in schema:
         return _missing(place, str(problem.port), problem.column, schema, path)
-    code = PLAN_PROBLEM if problem.column is None else UNKNOWN_COLUMN
+    code = "plan-problem" if problem.column is None else "unknown-column"
     return ColumnProblem(code, f"node {place.name!r}: {message}", path, place.name, problem.port, problem.column, hint)
 
 
@@ -76,7 +74,7 @@ def _declared(place: Place, port: InputPort, schema: Schema) -> Iterator[ColumnP
                 f"{'it' if called == column else repr(cut(column))} as {expected}"
             )
             hint = "convert it upstream, for example with table.derive"
-            yield ColumnProblem(COLUMN_TYPE, message, path, place.name, port.name, column, hint)
+            yield ColumnProblem("column-type", message, path, place.name, port.name, column, hint)
 
 
 def _named(place: Place, port: InputPort, schema: Schema) -> Iterator[ColumnProblem]:
@@ -132,7 +130,7 @@ def _missing(place: Place, port: str, column: str, schema: Schema, path: KeyPath
     several = len(place.connected()) > 1
     its = f"its input {port!r}" if several else "its input"
     message = f"column {cut(called)!r}{bound} does not exist at node {place.name!r}; {its} has {there}"
-    return ColumnProblem(UNKNOWN_COLUMN, message, path, place.name, port, column, near)
+    return ColumnProblem("unknown-column", message, path, place.name, port, column, near)
 
 
 def _path_of(place: Place, port: InputPort, column: str) -> KeyPath:

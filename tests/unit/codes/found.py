@@ -14,7 +14,7 @@ PACKAGES = ("plugmesh", "module_sdk", "registry", "scheduler", "gateway", "modul
 _CODE = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _REPORTS = frozenset({"error", "warning", "_error", "_stop", "_fail", "_limit", "_stopped"})
 """Functions that take a code among their first arguments."""
-_MAKERS = frozenset({"ProblemResponse", "Problem", "Misfit", "Fault", "ReaderFailure"})
+_MAKERS = frozenset({"ProblemResponse", "Problem", "Misfit", "Fault", "ColumnProblem", "ReaderFailure"})
 _SEVERITIES = frozenset({"error", "warning"})
 _NAMES = frozenset({"code", "_MORE"})
 
