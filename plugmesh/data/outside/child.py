@@ -30,8 +30,8 @@ def decode(job: Job, link: socket.socket, file: int, shared: int) -> int:
     set_limits(job.limits)
     batches = _Batches(link, shared)
     try:
-        for batch in decoded(job, Source(file, job.name, lambda value: wire.send(link, wire.TOLD, value))):
-            batches.add(batch)
+        for one in decoded(job, Source(file, job.name, lambda value: wire.send(link, wire.TOLD, value))):
+            batches.add(one)
         wire.send(link, wire.END)
     except PlugmeshError as error:
         wire.send(link, wire.FAILED, told_error(error))
@@ -56,19 +56,19 @@ def set_limits(limits: DecodeLimits) -> None:
 
 
 class _Batches:
-    """Writes each batch as an Arrow IPC stream of its own into a free part of the shared file, and says where it is."""
+    """Writes the schema, then each batch, as an IPC stream of its own into a free part of the shared file; says where it is."""
 
     def __init__(self, link: socket.socket, shared: int) -> None:
         self._link, self._shared = link, shared
         self._regions = Regions()
         self._waiting = 0
 
-    def add(self, batch: pa.RecordBatch) -> None:
+    def add(self, one: pa.Schema | pa.RecordBatch) -> None:
         while self._waiting >= AHEAD:
             self._heed()
-        size = _stream_bytes(batch)
+        size = _stream_bytes(one)
         offset = self._regions.take(size)
-        self._write(batch, offset)
+        self._write(one, offset)
         wire.send(self._link, wire.BATCH, [offset, size])
         self._waiting += 1
 
@@ -80,14 +80,11 @@ class _Batches:
         for offset in found[1]:
             self._regions.give_back(offset)
 
-    def _write(self, batch: pa.RecordBatch, offset: int) -> None:
+    def _write(self, one: pa.Schema | pa.RecordBatch, offset: int) -> None:
         try:
             os.ftruncate(self._shared, max(os.fstat(self._shared).st_size, self._regions.end))
-            with (
-                pa.PythonFile(_At(self._shared, offset), mode="w") as sink,
-                pa.ipc.new_stream(sink, batch.schema) as out,
-            ):
-                out.write_batch(batch)
+            with pa.PythonFile(_At(self._shared, offset), mode="w") as sink:
+                _write_stream(sink, one)
         except OSError as error:
             raise StoreFull(f"no room for what a file holds while it is decoded: {error.strerror or error}") from None
 
@@ -116,10 +113,16 @@ class _At:
         """The descriptor goes on."""
 
 
-def _stream_bytes(batch: pa.RecordBatch) -> int:
-    """Bytes of the batch as an IPC stream."""
+def _stream_bytes(one: pa.Schema | pa.RecordBatch) -> int:
+    """Bytes of it as an IPC stream."""
     counted = pa.MockOutputStream()
-    with pa.ipc.new_stream(counted, batch.schema) as out:
-        out.write_batch(batch)
+    _write_stream(counted, one)
     size: int = counted.size()
     return max(size, PAGE_BYTES)
+
+
+def _write_stream(sink: pa.NativeFile, one: pa.Schema | pa.RecordBatch) -> None:
+    is_batch = isinstance(one, pa.RecordBatch)
+    with pa.ipc.new_stream(sink, one.schema if is_batch else one) as out:
+        if is_batch:
+            out.write_batch(one)

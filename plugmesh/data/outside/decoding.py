@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, cast
 
 from plugmesh.data.outside.job import Decoder, Job
 from plugmesh.data.outside.source import Source
@@ -22,18 +22,20 @@ def find_decoder(name: str) -> Decoder:
     return cast("Decoder", getattr(importlib.import_module(module), function))
 
 
-def decoded(job: Job, source: Source) -> Iterator[pa.RecordBatch]:
-    """Validated batches of one schema; at least one, which may be empty. Raises `PlugmeshError` only."""
+def decoded(job: Job, source: Source) -> Iterator[pa.Schema | pa.RecordBatch]:
+    """The schema, then validated batches. Raises `PlugmeshError` only."""
     import pyarrow as pa
 
     left = job.limits.output_bytes
     try:
-        for batch in _batches(find_decoder(job.decoder)(source, job.arguments), pa):
-            batch.validate(full=True)
-            left -= batch.nbytes
+        found = find_decoder(job.decoder)(source, job.arguments)
+        for one in _with_schema(found.to_reader() if isinstance(found, pa.Table) else found):
+            if isinstance(one, pa.RecordBatch):
+                one.validate(full=True)
+                left -= one.nbytes
             if left < 0:
                 raise FileUnreadable(too_large(job, source.bytes))
-            yield batch
+            yield one
     except PlugmeshError:
         raise
     except MemoryError as error:
@@ -42,31 +44,25 @@ def decoded(job: Job, source: Source) -> Iterator[pa.RecordBatch]:
         raise FileUnreadable(unreadable(job.name, f"{type(error).__name__}: {error}")) from error
 
 
-def reader_of(batches: Iterator[pa.RecordBatch]) -> pa.RecordBatchReader:
-    """A reader; the first batch is read now, for it tells the schema."""
+def _with_schema(found: Iterable[pa.RecordBatch]) -> Iterator[pa.Schema | pa.RecordBatch]:
+    batches = iter(found)
+    schema, first = getattr(found, "schema", None), None
+    if schema is None:
+        first = next(batches, None)
+        if first is None:
+            raise FileUnreadable("file: there is no table in it: the decoder found neither columns nor rows")
+        schema = first.schema
+    yield schema
+    if first is not None:
+        yield first
+    yield from batches
+
+
+def reader_of(items: Iterator[pa.Schema | pa.RecordBatch]) -> pa.RecordBatchReader:
+    """A reader over a schema and batches; the schema is waited for."""
     import pyarrow as pa
 
-    first = next(batches)
-
-    def all_of_them() -> Iterator[pa.RecordBatch]:
-        yield first
-        yield from batches
-
-    return pa.RecordBatchReader.from_batches(first.schema, all_of_them())
-
-
-def _batches(found: Any, pa: Any) -> Iterator[pa.RecordBatch]:
-    """With an empty one if there is nothing else to tell the schema."""
-    if isinstance(found, pa.Table):
-        found = found.to_reader()
-    schema, seen = getattr(found, "schema", None), False
-    for batch in found:
-        seen = True
-        yield batch
-    if not seen and schema is None:
-        raise FileUnreadable("file: there is no table in it: the decoder found neither columns nor rows")
-    if not seen:
-        yield pa.RecordBatch.from_pylist([], schema=schema)
+    return pa.RecordBatchReader.from_batches(next(items), items)
 
 
 def told_error(error: PlugmeshError) -> dict[str, str]:

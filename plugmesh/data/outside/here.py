@@ -25,18 +25,18 @@ class Here:
         return reader_of(_batches(os.dup(fd), Job.of(json.loads(json.dumps(job.document()))), told))
 
 
-def _batches(fd: int, job: Job, told: Told) -> Iterator[pa.RecordBatch]:
+def _batches(fd: int, job: Job, told: Told) -> Iterator[pa.Schema | pa.RecordBatch]:
     waiting: deque[Any] = deque()  # as of another process: what `told` raises is no business of the decoder
-    batches = decoded(job, Source(fd, job.name, waiting.append))
+    items = decoded(job, Source(fd, job.name, waiting.append))
     try:
         while True:
             try:
-                batch = next(batches, None)
+                one = next(items, None)
             finally:
                 while waiting:
                     told(waiting.popleft())
-            if batch is None:
+            if one is None:
                 return
-            yield batch
+            yield one
     finally:
         os.close(fd)

@@ -92,7 +92,7 @@ class Decodings:
         self._open: WeakSet[_Decoding] = WeakSet()
 
     def decode(self, job: Job, fd: int, told: Told) -> pa.RecordBatchReader:
-        """The batches of the file that is open as `fd`, which may be closed afterwards. The first one is there when this
+        """The batches of the file that is open as `fd`, which may be closed afterwards. The schema is there when this
         returns. Raises, here or while it is read, what the decoder raises, `FileUnreadable` and `DecoderEnded`."""
         while True:
             begun = bool(self._outside.pids)
@@ -113,7 +113,7 @@ class Decodings:
 
 
 class _Decoding:
-    """One file: the packets of its child become batches."""
+    """One file: the packets of its child become a schema and batches."""
 
     def __init__(self, job: Job, told: Told) -> None:
         self._job, self._told = job, told
@@ -124,8 +124,8 @@ class _Decoding:
         self.heard = False
         """Whether somebody has answered."""
 
-    def start(self, outside: Outside, fd: int) -> Iterator[pa.RecordBatch]:
-        """Begin; the batches, of which the first one tells the schema."""
+    def start(self, outside: Outside, fd: int) -> Iterator[pa.Schema | pa.RecordBatch]:
+        """Begin; the schema, then the batches."""
         try:
             with self._theirs:
                 outside.send(self._job, (self._theirs.fileno(), fd, self._shared.fileno(), self._said))
@@ -141,12 +141,16 @@ class _Decoding:
         except OSError:  # it is over
             return
 
-    def _batches(self) -> Iterator[pa.RecordBatch]:
+    def _batches(self) -> Iterator[pa.Schema | pa.RecordBatch]:
+        schema: pa.Schema | None = None
         try:
             while (found := wire.receive(self._link)) is not None:
                 self.heard, (kind, value) = True, found
                 if kind == wire.BATCH:
-                    yield self._batch(*value)
+                    stream = self._stream(*value)
+                    yield stream.schema if schema is None else stream.read_next_batch()
+                    schema = stream.schema
+                    del stream
                     self._next()
                 elif kind == wire.TOLD:
                     self._told(value)
@@ -161,13 +165,13 @@ class _Decoding:
         finally:
             self._close()
 
-    def _batch(self, offset: int, size: int) -> pa.RecordBatch:
+    def _stream(self, offset: int, size: int) -> pa.RecordBatchReader:
         import pyarrow as pa
 
         if not 0 <= offset < offset + size <= os.fstat(self._shared.fileno()).st_size:
             raise FileUnreadable(unreadable(self._job.name, "the decoder does not know what it has written"))
         buffer = mapped(self._shared.fileno(), offset, size, partial(self._given_back.append, offset))
-        return pa.ipc.open_stream(buffer).read_next_batch()
+        return pa.ipc.open_stream(buffer)
 
     def _next(self) -> None:
         offsets = [self._given_back.popleft() for _ in range(len(self._given_back))]
