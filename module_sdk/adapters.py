@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from module_sdk import duckdb_frames, numpy_frames, pandas_frames, polars_frames
@@ -143,18 +142,11 @@ def _assembled(frame: Any, adapter: Adapter, given: Sequence[Handed]) -> pa.Tabl
 
     back = TypesBack(adapter.to_native, _LIBRARIES[adapter.name], [one.table.schema for one in given])
     if adapter.name in _IN_PARTS and any(_is_large(one.table) for one in given):
-        return _in_parts(map(partial(_table, back), _IN_PARTS[adapter.name](frame)))
+        return _in_parts(map(back.table, _IN_PARTS[adapter.name](frame)))
     if adapter.name == "polars.LazyFrame":
         frame = frame.collect()
-    table = _table(back, _LIBRARIES[adapter.name](frame, given))
+    table = back.table(_LIBRARIES[adapter.name](frame, given))
     return table if table.num_columns else pa.table({"": pa.nulls(len(frame))}).select([])
-
-
-def _table(back: TypesBack, columns: Iterable[Returned]) -> pa.Table:
-    import pyarrow as pa
-
-    done = list(map(back.field_and_column, columns))
-    return pa.Table.from_arrays([column for _, column in done], schema=pa.schema([field for field, _ in done]))
 
 
 def _in_parts(tables: Iterator[pa.Table]) -> pa.RecordBatchReader:

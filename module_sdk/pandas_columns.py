@@ -80,7 +80,7 @@ def bytes_of(values: Any) -> tuple[Hashable, pa.ChunkedArray] | None:
     import pyarrow as pa
 
     if isinstance(values, pd.arrays.ArrowExtensionArray):
-        return "arrow", pa.chunked_array(values.__arrow_array__())
+        return "arrow", values.__arrow_array__()
     if isinstance(values, pd.Categorical):
         codes = bytes_of(values.codes)
         return codes and ((id(values.categories), values.ordered), codes[1])

@@ -80,6 +80,8 @@ def _rows_of(column: pa.ChunkedArray, held: pa.ChunkedArray) -> list[Rows] | Non
     """Which rows of `held` the rows of `column` are; `None` if one of them lies elsewhere, or there are none."""
     import pyarrow as pa
 
+    if column is held and len(held):
+        return [(0, len(held))]
     if column.type != held.type:
         return None
     if pa.types.is_null(held.type):
@@ -121,6 +123,8 @@ def _start(held: pa.Array, found: pa.Array) -> int | None:
     if isinstance(held, pa.ExtensionArray):
         return _start(held.storage, found.storage)
     kind = held.type
+    if pa.types.is_dictionary(kind):
+        return _start(held.indices, found.indices) if held.dictionary.equals(found.dictionary) else None
     if pa.types.is_struct(kind):
         parts = zip(_fields(held), _fields(found), strict=True)
         starts = {_start(one, two) for one, two in parts}
@@ -152,6 +156,8 @@ def _place(array: pa.Array) -> int | None:
     kind = array.type
     if isinstance(array, pa.ExtensionArray):
         return _place(array.storage)
+    if pa.types.is_dictionary(kind):
+        return _place(array.indices)
     if pa.types.is_struct(kind):
         return next(map(_place, _fields(array)), None)
     if pa.types.is_fixed_size_list(kind):
@@ -171,7 +177,7 @@ def _bits(kind: pa.DataType) -> int:
         return 64
     if types.is_list(kind) or types.is_map(kind) or types.is_string(kind) or types.is_binary(kind):
         return 32
-    if types.is_nested(kind) or types.is_dictionary(kind) or types.is_null(kind):
+    if types.is_nested(kind) or types.is_null(kind):
         return 0
     return int(kind.bit_width)
 

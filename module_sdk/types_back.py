@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from module_sdk.handed import Handed, Returned
+from plugmesh.errors import DataMismatch
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -26,26 +27,47 @@ class TypesBack:
     ) -> None:
         self._to_native, self._columns_of, self._schemas = to_native, columns_of, schemas
 
-    def field_and_column(self, returned: Returned) -> tuple[pa.Field, pa.ChunkedArray]:
-        """The column as it goes out."""
+    def table(self, columns: Iterable[Returned]) -> pa.Table:
+        """The columns as they go out."""
         import pyarrow as pa
 
-        name, column, origin, _ = returned
-        if origin is not None:
-            return origin.handed.table.schema.field(origin.name).with_name(name), column
-        before = next((schema.field(name) for schema in self._schemas if name in schema.names), None)
-        if before is not None and before.type != column.type:
-            column = self._cast(column, before)
-        return pa.field(name, column.type), column
+        returned = list(columns)
+        before = {one.name: field for one in returned if (field := self._lost(one)) is not None}
+        images = self._images(list(before.values())) if before else {}
+        fields: list[pa.Field] = []
+        made: list[pa.ChunkedArray] = []
+        for name, found, origin, _ in returned:
+            column = _cast_back(found, images[name], before[name].type) if name in images else found
+            field = pa.field(name, column.type) if origin is None else origin.handed.table.schema.field(origin.name)
+            fields.append(field.with_name(name))
+            made.append(column)
+        return pa.Table.from_arrays(made, schema=pa.schema(fields))
 
-    def _cast(self, column: pa.ChunkedArray, before: pa.Field) -> pa.ChunkedArray:
+    def _lost(self, one: Returned) -> pa.Field | None:
+        """The input's column of that name, if it has another type."""
+        if one.origin is not None:
+            return None
+        field = next((schema.field(one.name) for schema in self._schemas if one.name in schema.names), None)
+        return None if field is None or field.type == one.column.type else field
+
+    def _images(self, fields: list[pa.Field]) -> dict[str, pa.DataType]:
+        """What the library makes of types, by the names of their columns."""
         import pyarrow as pa
 
         try:
-            (image,) = self._columns_of(self._to_native(pa.schema([before]).empty_table()), ())
-            return _cast(column, before.type) if _alike(image.column.type, column.type, before.type) else column
-        except pa.ArrowException:  # values that the old type cannot hold: it was changed after all
-            return column
+            frame = self._to_native(pa.schema(fields).empty_table())
+            return {one.name: one.column.type for one in self._columns_of(frame, ())}
+        except (pa.ArrowException, DataMismatch):  # the column was not handed over to this library
+            return {} if len(fields) == 1 else {k: v for one in fields for k, v in self._images([one]).items()}
+
+
+def _cast_back(column: pa.ChunkedArray, image: pa.DataType, kind: pa.DataType) -> pa.ChunkedArray:
+    import pyarrow as pa
+
+    try:
+        return _cast(column, kind) if _alike(image, column.type, kind) else column
+    except pa.ArrowException:  # values that the old type cannot hold: it was changed after all
+        return column
 
 
 def _alike(image: pa.DataType, found: pa.DataType, before: pa.DataType) -> bool:
@@ -64,9 +86,14 @@ def _cast(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
     import pyarrow as pa
     import pyarrow.compute as pc
 
+    if isinstance(kind, pa.BaseExtensionType):
+        chunks = [getattr(chunk, "storage", chunk).cast(kind.storage_type) for chunk in column.chunks]
+        return pa.chunked_array([pa.ExtensionArray.from_storage(kind, chunk) for chunk in chunks], kind)
     if pa.types.is_run_end_encoded(kind):
         values = column.cast(kind.value_type)
         return pa.chunked_array([pc.run_end_encode(chunk, kind.run_end_type) for chunk in values.chunks], kind)
+    if pa.types.is_list_view(kind) or pa.types.is_large_list_view(kind):
+        return pa.chunked_array([_as_views(chunk, kind) for chunk in column.chunks], kind)
     if pa.types.is_dictionary(kind) and not pa.types.is_dictionary(column.type):
         return column.cast(kind.value_type).dictionary_encode().cast(kind)
     if pa.types.is_duration(kind) and column.type == pa.month_day_nano_interval():
@@ -75,6 +102,18 @@ def _cast(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
     if pa.types.is_float16(kind) and not made.cast(column.type).equals(column):
         raise pa.ArrowInvalid("it has values that a float16 cannot hold")
     return made
+
+
+def _as_views(lists: pa.Array, kind: pa.DataType) -> pa.Array:
+    """pyarrow 26 cannot cast lists to list views."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    is_large = pa.types.is_large_list_view(kind)
+    lists = lists.cast((pa.large_list if is_large else pa.list_)(kind.value_type))
+    sizes = pc.fill_null(pc.list_value_length(lists), 0)
+    views = pa.LargeListViewArray if is_large else pa.ListViewArray
+    return views.from_arrays(lists.offsets[:-1], sizes, lists.values, mask=lists.is_null())
 
 
 def _as_nanoseconds(intervals: pa.Array) -> pa.Array:

@@ -95,3 +95,16 @@ GROUPS = {
     "Extension types": EXTENSIONS,
 }
 EXAMPLES: dict[str, pa.Array] = {name: array for group in GROUPS.values() for name, array in group.items()}
+
+_POLARS = dict.fromkeys(("decimal256", "month_day_nano_interval", "timestamp[us, tz=+05:30]", "dense_union"), "polars")
+REFUSED: dict[str, dict[str, str]] = {
+    "pandas.DataFrame": {},
+    "polars.DataFrame": _POLARS,
+    "polars.LazyFrame": _POLARS,
+    "duckdb.DuckDBPyRelation": dict.fromkeys(("decimal256", "duration[ns]", "dense_union"), "DuckDB"),
+}
+"""What a library has no type for, by frame, and how the library is called. (DuckDB: nanoseconds, not whole microseconds.)"""
+BECOMES: dict[str, dict[str, pa.DataType]] = {
+    "duckdb.DuckDBPyRelation": {"dictionary of text, ordered": pa.string(), "uuid": pa.string()},
+}
+"""The type with which a column comes back that was changed, where it is another one."""
