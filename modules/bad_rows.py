@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from module_sdk import Context
 from modules.csv_lines import BadLine
@@ -52,3 +53,13 @@ def to_dead_letters(ctx: Context) -> Reject:
             ctx.reject({"line": line.number, "text": line.sample}, line.reason, sample)
 
     return reject
+
+
+def told_rejects(reject: Reject) -> Callable[[Any], None]:
+    """What takes what is told of lines that are left out."""
+
+    def told(value: Any) -> None:
+        line, rows = value
+        reject(None if line is None else BadLine(*line), rows)
+
+    return told

@@ -1,25 +1,44 @@
-"""CSV to Arrow. Types are those that fit the whole file: Arrow widens a column when a later block does not fit."""
+"""CSV to Arrow, in pieces of whole rows that are parsed side by side.
+
+Types are those that fit the whole file: each piece is read with the types that were found so far. Where a later one does not
+fit, the column becomes wider, and what was read of it too narrowly is read again. Until the types are known, the pieces are
+kept in a file, so memory is bounded.
+"""
 
 from __future__ import annotations
 
 import codecs
-from collections.abc import Callable, Mapping, Sequence
+import os
+import re
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from module_sdk import DataError
+from module_sdk import DataError, Predicate
 from modules.arrow_types import named_types
 from modules.bad_rows import BadRows, Reject
-from modules.csv_lines import LONGEST_LINE_BYTES, BadLine, GoodLines, NulFound, NulWatch, first_bad_line, has_lines
-from modules.names import check_columns
+from modules.csv_lines import LONGEST_LINE_BYTES, BadLine, GoodLines, NulFound, has_lines
+from modules.csv_parser import NoText, Parsed, Parser, head_names
+from modules.csv_pieces import Pieces, TooLong, last_row_end
+from modules.csv_problems import check_encoding, no_text, open_quote, too_long
+from modules.csv_spool import Spool
+from modules.csv_types import joined, needs_text, recast
+from modules.names import check_file_columns
+from modules.row_filters import filtered
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-BLOCK_BYTES = 8 * 1024 * 1024
-"""Bytes parsed at once; a row must fit, so a file with a longer one is read again with larger blocks."""
-
+BLOCK_BYTES = 4 * 1024 * 1024
+"""Bytes parsed at once; more where a row is longer."""
+MOST_THREADS = 4
+_HEAD_BYTES = 64 * 1024
 _SAMPLE_CHARS = 2000
+_ROW = re.compile(r"Row #(\d+)")
+Wants = Callable[[str], bool]
+_What = tuple[Sequence[str], "Mapping[str, pa.DataType]"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,202 +57,226 @@ def read_csv(
     columns: Sequence[str],
     types: Mapping[str, str],
     reject: Reject | None = None,
-) -> pa.Table:
-    """Read the stream that `reopen()` gives anew each time it is called. With `reject`, rows that cannot be read are left
-    out and told to it. Raises `DataError`, `pyarrow.ArrowInvalid`."""
-    _check_encoding(reopen, options.encoding)
-    if reject is not None:
-        return _Rejecting(reopen, options, reject).read(columns, types)
-
-    def watched() -> Any:
-        return NulWatch(reopen()) if has_lines(options.encoding) else reopen()
-
+    *,
+    wants: Wants | None = None,
+    filters: Sequence[Predicate] = (),
+) -> pa.RecordBatchReader:
+    """Read the stream that `reopen()` gives anew each time it is called: `columns` (all, if there are none) as far as
+    somebody `wants` them, without rows that no one needs. With `reject`, rows that cannot be read are left out and told
+    to it. Raises `DataError`, `pyarrow.ArrowInvalid`; everything that is wrong, before there is a reader."""
+    check_encoding(reopen, options.encoding)
+    reading = _Reading(reopen, options, reject)
     try:
-        return _read_whole(watched, options, columns, types)
-    except (NulFound, UnicodeDecodeError, _NoText) as error:
-        found = first_bad_line(reopen(), options.encoding) if has_lines(options.encoding) else None
-        raise DataError(_text_problem(error, found, options.encoding)) from None
+        reading.begin(columns, types, wants)
+        reading.read()
+        reading.settle()
+    except TooLong as error:
+        raise too_long(reopen, options.encoding, LONGEST_LINE_BYTES, reading.rows + 1, error.begin) from None
+    except (NulFound, UnicodeDecodeError, NoText) as error:
+        raise no_text(error, reopen, options.encoding) from None
+    return reading.reader(filters)
 
 
-class _NoText(Exception):
-    """A column is not text of the file's encoding."""
+class _Reading:
+    """One file."""
 
+    def __init__(self, reopen: Callable[[], Any], options: CsvOptions, reject: Reject | None) -> None:
+        if reject is not None and not has_lines(options.encoding):
+            raise DataError(f"bad_rows: rows of a file in {options.encoding} cannot be rejected: convert it to utf-8")
+        self._reopen, self._options = reopen, options
+        self._bad = None if reject is None else BadRows(reject)
+        self._lines: GoodLines | None = None
+        self._spool, self._again = Spool(), Spool()
+        self._kinds: list[dict[str, pa.DataType]] = []
+        self._redone: dict[tuple[int, str], int] = {}
+        self._rows = self._made = 0
+        self._last = b""
 
-def _read_whole(
-    reopen: Callable[[], Any],
-    options: CsvOptions,
-    columns: Sequence[str],
-    types: Mapping[str, str],
-    rejecting: _Rejecting | None = None,
-) -> pa.Table:
-    """With larger blocks if a row needs them. Raises `_NoText`, `NulFound`, `UnicodeDecodeError` besides."""
-    import pyarrow as pa
+    def begin(self, columns: Sequence[str], types: Mapping[str, str], wants: Wants | None) -> None:
+        """Look at the header."""
+        header = self._options.header
+        names = header if isinstance(header, list) else self._names(bytes(next(iter(self._pieces()), b"")))
+        check_file_columns(names, columns)
+        fixed = named_types(types, names)
+        chosen = [name for name in (columns or names) if wants is None or wants(name)]
+        self._columns = chosen or list(columns or names)[:1]  # somebody may count the rows
+        self._known: dict[str, pa.DataType] = {}
+        self._parser = Parser(
+            self._options.delimiter,
+            self._options.nulls,
+            tuple(names),
+            header is True,
+            {name: kind for name, kind in fixed.items() if name in self._columns},
+            self._bad is not None,
+        )
 
-    block_bytes = BLOCK_BYTES
-    while True:
-        arguments = _arguments(options, block_bytes, None if rejecting is None else rejecting.ragged)
+    def read(self) -> None:
+        """All of it, into the spool; which rows are bad is told at the end, in the order of their lines."""
+        for parsed in self._parsed(lambda _: (self._columns, self._known)):
+            self._tell_ragged(parsed)
+            self._rows += parsed.rows
+            self._made += parsed.batch.num_rows
+            self._spool.add(parsed.batch)
+            found = {one.name: one.type for one in parsed.batch.schema}
+            self._kinds.append(found)
+            self._known = {name: joined(self._known.get(name, kind), kind) for name, kind in found.items()}
+        self._check_last_quote(self._last)
+        if self._bad is not None:
+            self._bad.tell()
+
+    def settle(self) -> None:
+        """Read again what is too narrow for the whole column, until every type fits everywhere."""
+        while wrong := self._too_narrow():
+            for number, parsed in self._read_again(wrong):
+                self._again.add(parsed.batch)
+                for one in parsed.batch.schema:
+                    self._redone[number, one.name] = len(self._again) - 1
+                    self._kinds[number][one.name] = one.type
+                    if not one.type.equals(self._known[one.name]):  # not all of its text fits: nothing but text does
+                        self._known[one.name] = _text()
+
+    def reader(self, filters: Sequence[Predicate]) -> pa.RecordBatchReader:
+        """The batches, as they are now known to be."""
+        import pyarrow as pa
+
+        schema = pa.schema([pa.field(name, self._known.get(name, pa.null())) for name in self._columns])
+        return pa.RecordBatchReader.from_batches(schema, self._batches(schema, filters))
+
+    @property
+    def rows(self) -> int:
+        """Rows that were read."""
+        return self._made
+
+    # -- pieces --------------------------------------------------------------------------------------------------
+
+    def _pieces(self) -> Pieces:
+        no_nul = self._bad is None and has_lines(self._options.encoding)
+        return Pieces(self._stream(), BLOCK_BYTES, LONGEST_LINE_BYTES, no_nul=no_nul)
+
+    def _stream(self) -> Any:
+        """Text in UTF-8, from the first byte."""
+        encoding = self._options.encoding
+        if self._bad is not None:
+            self._bad.begin()
+            header = self._options.header is True
+            self._lines = GoodLines(self._reopen(), encoding, self._bad.add, header=header)
+            stream: Any = self._lines
+        else:
+            stream = self._reopen()
+        if codecs.lookup(encoding).name == "utf-8":
+            return stream
+        import pyarrow as pa
+
+        return pa.transcoding_input_stream(pa.PythonFile(stream, mode="r"), encoding, "utf-8")
+
+    def _names(self, head: bytes) -> Sequence[str]:
+        import pyarrow as pa
+
+        begin = head[: last_row_end(head, min(_HEAD_BYTES, len(head)))] or head
         try:
-            arguments["convert_options"] = _conversion(reopen, arguments, options, columns, types)
-            table = _checked(_read(reopen, arguments), options.encoding, types)
-            if not columns:
-                _check_last_quote(table, reopen if rejecting is None else rejecting.reopen)
-            return table
+            return head_names(begin, self._options.delimiter, self._options.header is False)
+        except pa.ArrowInvalid as error:
+            if "Empty CSV" in str(error):
+                raise DataError("file: the file is empty: there is not even a header line") from None
+            raise
+
+    def _parsed(self, what: Callable[[int], _What | None]) -> Iterator[Parsed]:
+        """Pieces in order, parsed by several threads. `what` gives columns of a piece and their known types."""
+        source = self._pieces()
+        waiting: deque[tuple[memoryview, Future[Parsed]]] = deque()
+        threads = min(MOST_THREADS, os.cpu_count() or 1)
+        with ThreadPoolExecutor(threads) as pool:
+            try:
+                for number, text in enumerate(source):
+                    asked = what(number)
+                    if asked is not None:
+                        waiting.append((text, pool.submit(self._parser.parse, text, number == 0, *asked)))
+                    if len(waiting) > threads + 1:
+                        yield self._next(waiting, source)
+            except TooLong:
+                while waiting:
+                    yield self._next(waiting, source)
+                raise
+            else:
+                while waiting:
+                    if len(waiting) == 1:
+                        self._last = bytes(waiting[0][0])
+                    yield self._next(waiting, source)
+            finally:
+                for _, future in waiting:
+                    future.cancel()
+
+    def _next(self, waiting: deque[tuple[memoryview, Future[Parsed]]], source: Pieces) -> Parsed:
+        import pyarrow as pa
+
+        text, future = waiting.popleft()
+        try:
+            parsed = future.result()
         except pa.ArrowInvalid as error:
             said = str(error)
-            if "straddl" in said and block_bytes < LONGEST_LINE_BYTES:
-                block_bytes = min(block_bytes * 8, LONGEST_LINE_BYTES)
-            elif "straddl" in said:
-                raise DataError(_too_long(reopen, options)) from None
-            elif "Empty CSV" in said:
-                raise DataError("file: the file is empty: there is not even a header line") from None
-            elif "invalid UTF8" in said:
-                raise _NoText(f"a column is not {options.encoding} text") from None
-            else:
-                raise
+            if "invalid UTF8" in said:
+                raise NoText("a column") from None
+            raise pa.ArrowInvalid(_ROW.sub(lambda found: f"Row #{int(found[1]) + self._rows}", said)) from None
+        del future
+        source.give_back(text)
+        return parsed
+
+    # -- what is wrong with rows ---------------------------------------------------------------------------------
+
+    def _tell_ragged(self, parsed: Parsed) -> None:
+        """Arrow found rows with another number of values."""
+        for row in parsed.ragged:
+            assert self._lines is not None
+            assert self._bad is not None
+            reason = f"it has {row.actual} values instead of {row.expected}"
+            line = self._lines.line_of(self._rows + row.number)
+            self._bad.add(BadLine(line, reason, row.text[:_SAMPLE_CHARS]))
+
+    def _check_last_quote(self, last: bytes) -> None:
+        if b'"' not in last or last.rstrip(b"\r\n ").endswith(b'"'):
+            return
+        name = self._parser.names[-1]
+        parsed = self._parser.parse(last, len(self._spool) == 1, [name], {name: _text()})
+        value = parsed.batch.column(0)[-1].as_py() if parsed.batch.num_rows else None
+        if isinstance(value, str) and "\n" in value.replace("\r", "\n"):
+            raise open_quote(self.rows, value)
+
+    # -- types ---------------------------------------------------------------------------------------------------
+
+    def _too_narrow(self) -> dict[int, list[str]]:
+        """Columns by piece whose text has to be looked at again."""
+        wrong = {
+            number: [name for name, kind in kinds.items() if needs_text(kind, self._known[name])]
+            for number, kinds in enumerate(self._kinds)
+        }
+        return {number: names for number, names in wrong.items() if names}
+
+    def _read_again(self, wrong: Mapping[int, Sequence[str]]) -> Iterator[tuple[int, Parsed]]:
+        numbers = sorted(wrong)
+
+        def what(number: int) -> _What | None:
+            return (wrong[number], self._known) if number in wrong else None
+
+        yield from zip(numbers, self._parsed(what), strict=True)
+
+    def _batches(self, schema: pa.Schema, filters: Sequence[Predicate]) -> Iterator[pa.RecordBatch]:
+        import pyarrow as pa
+
+        try:
+            for number in range(len(self._kinds)):
+                batch = self._spool.get(number)
+                columns = [self._column(number, batch, one) for one in schema]
+                yield filtered(pa.RecordBatch.from_arrays(columns, schema=schema), filters)
+        finally:
+            self._spool.close()
+            self._again.close()
+
+    def _column(self, number: int, batch: pa.RecordBatch, one: pa.Field) -> pa.Array:
+        again = self._redone.get((number, one.name))
+        return recast((batch if again is None else self._again.get(again)).column(one.name), one.type)
 
 
-def _too_long(reopen: Callable[[], Any], options: CsvOptions) -> str:
-    most = f"{LONGEST_LINE_BYTES >> 20} MiB"
-    found = first_bad_line(reopen(), options.encoding) if has_lines(options.encoding) else None
-    if found is None:
-        return f"file: a row is longer than {most}, the most that one may have: is a quote opened and never closed?"
-    return (
-        f"file: line {found.number} cannot be read: {found.reason}, the most that a row may have: it begins with "
-        f"{found.sample}; are its line ends missing?"
-    )
-
-
-def _text_problem(error: Exception, found: BadLine | None, encoding: str) -> str:
-    if isinstance(error, UnicodeDecodeError):
-        said = f"encoding: the file is not {encoding} text"
-    elif isinstance(error, NulFound):
-        said = "file: there is a NUL in the text, as in a file that is damaged or none of text"
-    else:
-        said = f"encoding: {error}"
-    where = "" if found is None else f" (line {found.number}: {found.reason}; it begins with {found.sample})"
-    how = "bad_rows: reject leaves such lines out" if isinstance(error, NulFound) else _OTHER_ENCODING
-    return f"{said}{where}: {how}"
-
-
-_OTHER_ENCODING = (
-    "name the file's encoding, for example latin-1 or cp1252, or leave such lines out with bad_rows: reject"
-)
-
-
-class _Rejecting:
-    """Reads a file without the rows that cannot be read."""
-
-    def __init__(self, reopen: Callable[[], Any], options: CsvOptions, reject: Reject) -> None:
-        if not has_lines(options.encoding):
-            raise DataError(f"bad_rows: rows of a file in {options.encoding} cannot be rejected: convert it to utf-8")
-        self.reopen, self._options, self._bad = reopen, options, BadRows(reject)
-        self._lines: GoodLines | None = None
-
-    def read(self, columns: Sequence[str], types: Mapping[str, str]) -> pa.Table:
-        """Without the bad rows, which are told in the order of their lines."""
-        table = _read_whole(self._good, self._options, columns, types, self)
-        self._bad.tell()
-        return table
-
-    def ragged(self, row: Any) -> str:
-        """Arrow found a row with another number of values."""
-        assert self._lines is not None
-        reason = f"it has {row.actual_columns} values instead of {row.expected_columns}"
-        self._bad.add(BadLine(self._lines.line_of(row.number), reason, row.text[:_SAMPLE_CHARS]))
-        return "skip"
-
-    def _good(self) -> GoodLines:
-        """From the first line, which may come several times: then all is said again."""
-        self._bad.begin()
-        self._lines = GoodLines(
-            self.reopen(), self._options.encoding, self._bad.add, header=self._options.header is True
-        )
-        return self._lines
-
-
-def _read(reopen: Callable[[], Any], arguments: dict[str, Any]) -> pa.Table:
-    import pyarrow as pa
-    from pyarrow import csv
-
-    try:
-        return csv.read_csv(reopen(), **arguments)
-    except pa.ArrowInvalid as error:
-        if "Expected" in str(error):
-            arguments["read_options"].use_threads = False  # one thread alone knows the number of the row
-            csv.read_csv(reopen(), **arguments)
-        raise
-
-
-def _arguments(options: CsvOptions, block_bytes: int, on_ragged: Callable[[Any], str] | None = None) -> dict[str, Any]:
-    from pyarrow import csv
-
-    read = csv.ReadOptions(
-        use_threads=on_ragged is None,  # one thread alone knows the number of the row
-        block_size=block_bytes,
-        column_names=options.header if isinstance(options.header, list) else None,
-        autogenerate_column_names=options.header is False,
-        encoding=options.encoding,
-    )
-    parse = csv.ParseOptions(delimiter=options.delimiter, newlines_in_values=True, invalid_row_handler=on_ragged)
-    return {"read_options": read, "parse_options": parse}
-
-
-def _conversion(
-    reopen: Callable[[], Any],
-    arguments: dict[str, Any],
-    options: CsvOptions,
-    columns: Sequence[str],
-    types: Mapping[str, str],
-) -> Any:
-    from pyarrow import csv
-
-    names = None
-    if columns or types:  # names are checked before the whole file is read
-        with csv.open_csv(reopen(), **arguments) as start:
-            names = start.schema.names
-        check_columns("columns", columns, names, "file")
-    return csv.ConvertOptions(
-        null_values=list(options.nulls),
-        true_values=["true", "True", "TRUE"],  # not 1 and 0, which are integers
-        false_values=["false", "False", "FALSE"],
-        strings_can_be_null=True,
-        quoted_strings_can_be_null=False,
-        include_columns=list(columns) or None,
-        column_types=named_types(types, names),
-    )
-
-
-def _check_encoding(reopen: Callable[[], Any], encoding: str) -> None:
-    try:
-        name = codecs.lookup(encoding).name
-    except LookupError:
-        raise DataError(
-            f"encoding: there is no encoding {encoding!r}: write for example utf-8, latin-1 or cp1252"
-        ) from None
-    if name == "utf-8" and reopen().read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
-        raise DataError("encoding: the file begins as UTF-16 text does: set encoding to utf-16")
-
-
-def _check_last_quote(table: pa.Table, reopen: Callable[[], Any]) -> None:
-    """A quote that nobody closes swallows the rest of the file: Arrow takes all of it for one value of several lines."""
-    last = table.column(table.num_columns - 1)[-1].as_py() if table.num_columns and table.num_rows else None
-    if not isinstance(last, str) or "\n" not in last.replace("\r", "\n"):
-        return
-    tail, stream = b"", reopen()
-    while piece := stream.read(BLOCK_BYTES):
-        tail = (tail + piece)[-64:]
-    if not tail.replace(b"\0", b"").rstrip(b"\r\n ").endswith(b'"'):
-        raise DataError(
-            f"file: a quote is opened in row {table.num_rows:,} and never closed: its value goes on to the end of the "
-            f"file and begins with {last[:40]!r}"
-        )
-
-
-def _checked(table: pa.Table, encoding: str, types: Mapping[str, str]) -> pa.Table:
-    """Text of another encoding comes as bytes. Raises `_NoText`."""
+def _text() -> pa.DataType:
     import pyarrow as pa
 
-    for field in table.schema:
-        if pa.types.is_binary(field.type) and field.name not in types:
-            raise _NoText(f"the column {field.name!r} is not {encoding} text")
-    return table
+    return pa.string()

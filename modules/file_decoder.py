@@ -5,73 +5,76 @@ from __future__ import annotations
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any
+from contextlib import contextmanager
+from typing import Any
 
-from module_sdk import DataError, FileUnreadable, Source
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.json
+from pyarrow import parquet
+
+from module_sdk import DataError, FileUnreadable, Predicate, Source
 from modules.bad_rows import Reject
 from modules.csv_lines import BadLine
-from modules.csv_reader import CsvOptions, read_csv
+from modules.csv_reader import CsvOptions, Wants, read_csv
 from modules.formats import Format, Kind, unpacked
 from modules.jsonl_reader import read_jsonl
-from modules.names import check_columns
-
-if TYPE_CHECKING:
-    import pyarrow as pa
+from modules.names import check_file_columns
+from modules.parquet_groups import needed_groups
+from modules.row_filters import filtered
 
 BATCH_ROWS = 256 * 1024
-DECODER = "modules.file_decoder:decode"
 Reopen = Callable[[], Any]
 """Gives a new stream from the first byte; a reader may have to start again."""
 
 
-def decode(source: Source, arguments: Mapping[str, Any]) -> Iterator[pa.RecordBatch]:
+def decode(source: Source, arguments: Mapping[str, Any]) -> pa.RecordBatchReader:
     """The file's columns. `arguments`: `kind` (fields of a `Kind`), `csv` (of `CsvOptions`), `columns`, `types`, `reject`.
 
-    Bad lines are told, as `told_rejects` reads them. What Arrow complains about becomes an error that names the file.
+    Bad lines are told, as `bad_rows.told_rejects` reads them. What Arrow complains about becomes an error that names the
+    file, here or while batches are read.
     """
-    import pyarrow as pa
-
     kind = Kind(**arguments["kind"])
-    with ExitStack() as opened:
-        try:
-            reader = _reader(source, kind, arguments, opened)
-            yield pa.RecordBatch.from_pylist([], schema=reader.schema)  # tells the columns before any row is read
+    with _naming(source.name, kind):
+        reader = _reader(source, kind, arguments)
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        with _naming(source.name, kind):
             yield from reader
-        except FileUnreadable:
-            raise
-        except DataError as error:
-            raise DataError(_named(str(error), source.name)) from None
-        except MemoryError:
-            raise
-        except (pa.ArrowException, OSError, EOFError, zlib.error, zipfile.BadZipFile) as error:
-            said = str(error).partition("\n")[0]
-            raise FileUnreadable(f"file: {source.name!r} cannot be read as {kind.format}: {said}") from None
+
+    return pa.RecordBatchReader.from_batches(reader.schema, batches())
 
 
-def told_rejects(reject: Reject) -> Callable[[Any], None]:
-    """What takes what is told of lines that are left out."""
+@contextmanager
+def _naming(name: str, kind: Kind) -> Iterator[None]:
+    try:
+        yield
+    except FileUnreadable:
+        raise
+    except DataError as error:
+        raise DataError(_named(str(error), name)) from None
+    except MemoryError:
+        raise
+    except (pa.ArrowException, OSError, EOFError, zlib.error, zipfile.BadZipFile) as error:
+        said = str(error).partition("\n")[0]
+        raise FileUnreadable(f"file: {name!r} cannot be read as {kind.format}: {said}") from None
 
-    def told(value: Any) -> None:
-        line, rows = value
-        reject(None if line is None else BadLine(*line), rows)
 
-    return told
-
-
-def _reader(source: Source, kind: Kind, arguments: Mapping[str, Any], opened: ExitStack) -> pa.RecordBatchReader:
+def _reader(source: Source, kind: Kind, arguments: Mapping[str, Any]) -> pa.RecordBatchReader:
     columns, types = arguments["columns"], arguments["types"]
     options = CsvOptions(**arguments["csv"] | {"nulls": tuple(arguments["csv"]["nulls"])})
     reject = _telling(source) if arguments["reject"] else None
 
     def reopen() -> Any:
-        return unpacked(opened.enter_context(source.open()), kind.compression, source.name)
+        return unpacked(source.open(), kind.compression, source.name)
 
+    wants = wants_of(arguments["wanted"])
+    filters = [Predicate(**one) for one in arguments["filters"]]
     readers: dict[Format, Callable[[], pa.RecordBatchReader]] = {
-        "csv": lambda: _chosen(read_csv(reopen, options, columns, types, reject), columns),
-        "jsonl": lambda: _chosen(read_jsonl(reopen, types, reject), columns),
-        "parquet": lambda: _parquet(_seekable(reopen(), kind), columns),
-        "arrow": lambda: _arrow(_seekable(reopen(), kind), columns),
+        "csv": lambda: read_csv(reopen, options, columns, types, reject, wants=wants, filters=filters),
+        "jsonl": lambda: _rows(_jsonl(read_jsonl(reopen, types, reject), columns, wants), filters),
+        "parquet": lambda: _rows(_parquet(_seekable(reopen(), kind), columns, wants, filters), filters),
+        "arrow": lambda: _rows(_arrow(_seekable(reopen(), kind), columns, wants), filters),
     }
     return readers[kind.format]()
 
@@ -91,47 +94,56 @@ def _named(said: str, name: str) -> str:
 
 def _seekable(stream: Any, kind: Kind) -> Any:
     """Parquet and Arrow files are read from their end."""
-    import pyarrow as pa
-
     return stream if kind.compression is None else pa.BufferReader(stream.read())
 
 
-def _parquet(stream: Any, columns: Sequence[str]) -> pa.RecordBatchReader:
-    """Row group by row group."""
-    import pyarrow as pa
-    from pyarrow import parquet
-
+def _parquet(stream: Any, columns: Sequence[str], wants: Wants, filters: Sequence[Predicate]) -> pa.RecordBatchReader:
+    """Row group by row group; one that has no row that anybody needs, as its statistics say, is not read."""
     file = parquet.ParquetFile(stream)
     schema = file.schema_arrow
-    _check(schema.names, columns)
-    batches = file.iter_batches(BATCH_ROWS, columns=list(columns) or None)
-    chosen = schema if not columns else pa.schema([schema.field(name) for name in columns], schema.metadata)
+    chosen = pa.schema([schema.field(name) for name in chosen_names(schema.names, columns, wants)], schema.metadata)
+    groups = needed_groups(file.metadata, schema, filters)
+    batches = file.iter_batches(BATCH_ROWS, row_groups=groups, columns=chosen.names)
     return pa.RecordBatchReader.from_batches(chosen, (batch.select(chosen.names) for batch in batches))
 
 
-def _arrow(stream: Any, columns: Sequence[str]) -> pa.RecordBatchReader:
+def _arrow(stream: Any, columns: Sequence[str], wants: Wants) -> pa.RecordBatchReader:
     """An IPC file or stream, batch by batch."""
-    import pyarrow as pa
-
     is_file = stream.read(6) == b"ARROW1"
     stream.seek(0)
-    reader: Any = pa.ipc.open_file(stream) if is_file else pa.ipc.open_stream(stream)
-    _check(reader.schema.names, columns)
+    opened = pa.ipc.open_file if is_file else pa.ipc.open_stream
+    reader: Any = opened(stream)
+    names = chosen_names(reader.schema.names, columns, wants)
+    chosen = pa.schema([reader.schema.field(name) for name in names], reader.schema.metadata)
+    fields = sorted(reader.schema.get_field_index(name) for name in names)
+    stream.seek(0)
+    reader = opened(stream, options=pa.ipc.IpcReadOptions(included_fields=fields))
     batches = (reader.get_batch(number) for number in range(reader.num_record_batches)) if is_file else reader
-    if not columns:
-        return pa.RecordBatchReader.from_batches(reader.schema, batches)
-    chosen = pa.schema([reader.schema.field(name) for name in columns], reader.schema.metadata)
-    return pa.RecordBatchReader.from_batches(chosen, (batch.select(list(columns)) for batch in batches))
+    return pa.RecordBatchReader.from_batches(chosen, (batch.select(names) for batch in batches))
 
 
-def _chosen(table: pa.Table, columns: Sequence[str]) -> pa.RecordBatchReader:
-    names = table.column_names
-    _check(names, columns)
-    return (table.select(list(columns)) if columns and list(columns) != names else table).to_reader(BATCH_ROWS)
+def _jsonl(table: pa.Table, columns: Sequence[str], wants: Wants) -> pa.RecordBatchReader:
+    names = chosen_names(table.column_names, columns, wants)
+    return (table if names == table.column_names else table.select(names)).to_reader(BATCH_ROWS)
 
 
-def _check(names: Sequence[str], columns: Sequence[str]) -> None:
-    twice = next((name for name in names if names.count(name) > 1), None) if len(set(names)) < len(names) else None
-    if twice is not None:
-        raise DataError(f"file: two columns are called {twice!r}; for csv, give the names in `header` and skip nothing")
-    check_columns("columns", columns, names, "file")
+def _rows(reader: pa.RecordBatchReader, filters: Sequence[Predicate]) -> pa.RecordBatchReader:
+    """Without those that nobody needs."""
+    if not filters:
+        return reader
+    return pa.RecordBatchReader.from_batches(reader.schema, (filtered(batch, filters) for batch in reader))
+
+
+def chosen_names(names: Sequence[str], columns: Sequence[str], wants: Wants) -> list[str]:
+    """Which columns of a file to read, in order; one at least, for somebody may count the rows. Raises `DataError`."""
+    check_file_columns(names, columns)
+    there = list(columns or names)
+    return [name for name in there if wants(name)] or there[:1]
+
+
+def wants_of(wanted: Sequence[str] | None) -> Wants:
+    """Whether somebody uses a column; names are compared without regard to case."""
+    if wanted is None:
+        return lambda _: True
+    folded = frozenset(name.casefold() for name in wanted)
+    return lambda name: name.casefold() in folded

@@ -8,12 +8,13 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from module_sdk import Columns, Context, DataError, File, module
-from modules.bad_rows import to_dead_letters
+from modules.bad_rows import to_dead_letters, told_rejects
 from modules.csv_reader import CsvOptions
-from modules.file_decoder import DECODER, told_rejects
 from modules.formats import FormatChoice, kind_of
 from modules.tables import NO_COLUMNS, Table
 
+DECODER = "modules.file_decoder:decode"
+"""It is imported by the process that decodes, and never here."""
 _BAD_ROWS = (
     "csv, jsonl: rows that cannot be read (another number of values, NULs, bytes that are no text, endless lines, no JSON "
     "object) are an error, or they are left out and go to the step's dead letters, with line, text and reason."
@@ -63,5 +64,7 @@ def read(
         "columns": list(columns),
         "types": types,
         "reject": bad_rows == "reject",
+        "wanted": ctx.wanted(),
+        "filters": [one.model_dump(mode="json") for one in ctx.filters()],
     }
     return file.decode(DECODER, arguments, told_rejects(to_dead_letters(ctx)))

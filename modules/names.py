@@ -40,3 +40,11 @@ def check_columns(param: str, names: Iterable[str], known: Sequence[str], port: 
         if name in seen:
             raise DataError(f"{param}: the column {name!r} is named twice")
         seen.add(name)
+
+
+def check_file_columns(names: Sequence[str], columns: Iterable[str]) -> None:
+    """Raise `DataError` when two columns of a file have one name, or one of `columns` is not there."""
+    twice = next((name for name in names if names.count(name) > 1), None) if len(set(names)) < len(names) else None
+    if twice is not None:
+        raise DataError(f"file: two columns are called {twice!r}; for csv, give the names in `header` and skip nothing")
+    check_columns("columns", columns, names, "file")

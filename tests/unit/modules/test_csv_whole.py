@@ -1,0 +1,122 @@
+"""A CSV file that is read in pieces is what Arrow makes of the whole of it."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+from unittest.mock import patch
+
+import pyarrow as pa
+import pyarrow.csv
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from module_sdk import Predicate
+from modules import csv_reader
+from modules.csv_pieces import Pieces, last_row_end
+from modules.csv_reader import CsvOptions, read_csv
+from modules.csv_spool import Spool
+
+WORDS = [
+    "", "NA", "1", "-7", "0x1F", "007", "99999999999", "1.5", "1e3", "nan", "true", "False", "2026-01-02", "9999-01-02",
+    "10:11:12", "2026-01-02 10:11:12", "2026-01-02 10:11:12.123", "2026-01-02T10:11:12Z", "x", "ä", '"NA"', '""', '"5"',
+    '"a,b"', '"a\nb"', '"say ""x"""', ' 1 ', 'in"ch',
+]  # fmt: skip
+columns = st.lists(st.sampled_from(WORDS), min_size=1, max_size=4).flatmap(
+    lambda kinds: st.lists(st.sampled_from(kinds), min_size=12, max_size=40)
+)
+
+
+def whole(text: str) -> pa.Table:
+    return pyarrow.csv.read_csv(
+        io.BytesIO(text.encode()),
+        parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True),
+        convert_options=pyarrow.csv.ConvertOptions(
+            null_values=["", "NA"],
+            true_values=["true", "True", "TRUE"],
+            false_values=["false", "False", "FALSE"],
+            strings_can_be_null=True,
+            quoted_strings_can_be_null=False,
+        ),
+    )
+
+
+def in_pieces(text: str, columns: Any = (), *, block: int = 64, **options: Any) -> pa.Table:
+    with patch.object(csv_reader, "BLOCK_BYTES", block), patch.object(csv_reader, "Spool", lambda: Spool(100)):
+        reader = read_csv(lambda: io.BytesIO(text.encode()), CsvOptions(), columns, {}, **options)
+        return reader.read_all()
+
+
+@settings(max_examples=150, deadline=None)
+@given(columns, columns, st.sampled_from([1, 16, 64, 200]))
+def test_pieces_of_any_size_give_the_same_types_and_values(one: list[str], two: list[str], block: int) -> None:
+    rows = [f"{left},{right},{number}" for number, (left, right) in enumerate(zip(one, two, strict=False))]
+    text = "a,b,n\n" + "\n".join(rows) + "\n"
+    expected, found = whole(text), in_pieces(text, block=block)
+    assert found.schema == expected.schema
+    assert str(found.to_pydict()) == str(expected.to_pydict())  # as text: NaN is not equal to itself
+
+
+@given(st.text(alphabet='ab"\n,', max_size=200), st.integers(1, 40))
+def test_pieces_are_the_whole_text_and_end_where_no_quote_is_open(text: str, size: int) -> None:
+    found = [bytes(piece) for piece in Pieces(io.BytesIO(text.encode()), size, 10_000)]
+    assert b"".join(found) == text.encode()
+    for piece in found[:-1]:
+        assert piece.endswith(b"\n")
+        assert piece.count(b'"') % 2 == 0
+
+
+def test_the_memory_of_pieces_is_used_again() -> None:
+    source = Pieces(io.BytesIO(b"1\n" * 1000), 16, 1000)
+    for piece in source:
+        source.give_back(piece)
+    assert len(source._free) <= 2
+
+
+def test_a_line_end_within_quotes_ends_no_row() -> None:
+    assert last_row_end(b'a,b\n1,"x\ny', 10) == 4
+    assert last_row_end(b'a,b\n1,"x\ny"\n2', 13) == 12
+    assert last_row_end(b"a,b", 3) == 0
+
+
+@pytest.mark.parametrize(
+    ("later", "kind"),
+    [("1.5", "double"), ("x", "string"), ("0x1F", "int64"), ("NA", "int64"), ("true", "string")],
+)
+def test_only_a_column_that_does_not_fit_is_read_again(later: str, kind: str) -> None:
+    text = "a,b\n" + "1,2\n" * 50 + f"{later},3\n"
+    table = in_pieces(text)
+    assert [str(one.type) for one in table.schema] == [kind, "int64"]
+    assert table.num_rows == 51
+
+
+def test_hexadecimal_numbers_are_no_floats_so_such_a_column_is_text() -> None:
+    table = in_pieces("a,b\n" + "0x1F,2\n" * 30 + "1.5,3\n")
+    assert str(table.schema.field("a").type) == "string"
+    assert table.column("a")[0].as_py() == "0x1F"
+
+
+def test_only_wanted_columns_are_read_whatever_their_case() -> None:
+    text = "Id,b,c\n1,x,2\n"
+    assert in_pieces(text, wants=lambda name: name.casefold() in {"id", "c", "z"}).column_names == ["Id", "c"]
+    assert in_pieces(text, ["c", "b"], wants=lambda name: name == "b").column_names == ["b"]
+
+
+def test_rows_can_be_counted_when_no_column_is_wanted() -> None:
+    table = in_pieces("a,b\n1,x\n2,y\n", wants=lambda _: False)
+    assert (table.num_rows, table.column_names) == (2, ["a"])
+
+
+def test_rows_that_nobody_needs_are_left_out_when_their_types_are_known() -> None:
+    text = "a,b\n" + "".join(f"{n},{'x' if n % 2 else 'y'}\n" for n in range(100))
+    some = [Predicate(column="A", op=">=", value=90), Predicate(column="b", op="=", value="x")]
+    assert in_pieces(text, filters=some).column("a").to_pylist() == [91, 93, 95, 97, 99]
+    assert in_pieces(text, filters=[Predicate(column="a", op="=", value="91")]).num_rows == 100
+    assert in_pieces(text, filters=[Predicate(column="nothing", op="=", value=1)]).num_rows == 100
+
+
+def test_a_row_with_too_many_values_is_an_error_though_its_columns_are_not_wanted() -> None:
+    text = "a,b\n" + "1,2\n" * 50 + "1,2,3\n"
+    with pytest.raises(pa.ArrowInvalid, match="Row #52: Expected 2 columns, got 3"):
+        in_pieces(text, wants=lambda name: name == "a")
