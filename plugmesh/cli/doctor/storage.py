@@ -54,11 +54,14 @@ class Database:
 
 @dataclass(frozen=True, slots=True)
 class Leftovers:
-    """Files that writers left behind: number, bytes, and the age of the oldest."""
+    """Files that writers left behind: number, bytes, and the age of the oldest; and those of deleted objects that are to be
+    written again: number and bytes."""
 
     files: int = 0
     bytes: int = 0
     oldest_s: float = 0.0
+    free_files: int = 0
+    free_bytes: int = 0
 
 
 def check_folder(folder: Folder, *, asked: bool) -> Check:
@@ -138,11 +141,11 @@ def check_database(database: Database) -> Check:
 
 def check_leftovers(leftovers: Leftovers, *, served: bool) -> Check:
     """Whether dead writers left something in the object store."""
+    free = f"; {bytes_text(leftovers.free_bytes)} free to be written again" if leftovers.free_files else ""
     if not leftovers.files:
-        return ok("object store", "nothing was left half-written")
-    found = (
-        f"{leftovers.files:,} half-written files, {bytes_text(leftovers.bytes)}, {seconds_text(leftovers.oldest_s)} old"
-    )
+        return ok("object store", f"nothing was left half-written{free}")
+    age = seconds_text(leftovers.oldest_s)
+    found = f"{leftovers.files:,} half-written files, {bytes_text(leftovers.bytes)}, {age} old{free}"
     todo = "it goes at the next start of the mesh" if served else "the next `plugmesh up` removes it"
     return warning("object store", found, todo)
 
@@ -224,7 +227,8 @@ def leftovers_in(folder: Path, now: float) -> Leftovers:
     """Files of the object store that are still being written, by nobody for a long time."""
     old = [status for status in _statuses(folder / OBJECTS / "tmp") if now - status.st_mtime > OLD_S]
     oldest = max((now - status.st_mtime for status in old), default=0.0)
-    return Leftovers(len(old), sum(status.st_size for status in old), oldest)
+    free = [status.st_size for status in _statuses(folder / OBJECTS / "free")]
+    return Leftovers(len(old), sum(status.st_size for status in old), oldest, len(free), sum(free))
 
 
 def log_bytes_in(folder: Path) -> int:
