@@ -211,7 +211,11 @@ class Caller:
     def _picked(self, port: OutputPort, value: Any, table: pa.Table, prepared: Prepared) -> pa.Table | Picked:
         """With its rows, if it is a frame that still knows which rows of the input they are."""
         for one in prepared.handed:
-            if one.rows is not None and one.port == port.passes and type(value).__module__.startswith("pandas."):
+            if (
+                one.rows is not None
+                and one.port == port.passes
+                and type(value).__module__.partition(".")[0] == "pandas"
+            ):
                 if has_all_rows(value, one.rows):
                     return Picked(table, one.port, None)
                 rows = row_positions(value, one.rows)

@@ -18,7 +18,7 @@ _EXTENSION = (b"ARROW:extension:name", b"ARROW:extension:metadata")
 class Place(NamedTuple):
     """Rows `start` to `start + rows` of what lies in some buffers: `base` says which, children included."""
 
-    base: Hashable
+    base: tuple[object, ...]
     start: int
     rows: int
 
@@ -129,28 +129,32 @@ def same_kind(one: pa.Field, two: pa.Field) -> bool:
 
 def place_of(array: pa.Array) -> Place | None:
     """Where an array lies; `None` where that proves nothing (no bytes, or types that hide a part of them)."""
+    found = _place(array)
+    return found if found is not None and any(found.base) else None
+
+
+def _place(array: pa.Array) -> Place | None:
+    """Children without bytes are known by their length: they are empty, or nothing but nulls."""
     import pyarrow as pa
 
     if isinstance(array, pa.ExtensionArray):
-        return place_of(array.storage)
+        return _place(array.storage)
     base: list[object] = [0 if buffer is None else buffer.address for buffer in array.buffers()]
-    if not any(base):
-        return None
     kind, types = array.type, pa.types
     inner: list[Place | None] = []
     if types.is_dictionary(kind):
-        inner = [place_of(array.dictionary)]
+        inner = [_place(array.dictionary)]
     elif types.is_nested(kind):
         if types.is_struct(kind):
-            inner = [_beside(place_of(array.field(index)), array.offset) for index in range(kind.num_fields)]
+            inner = [_beside(_place(array.field(index)), array.offset) for index in range(kind.num_fields)]
         elif types.is_map(kind):
-            inner = [place_of(array.keys), place_of(array.items)]
+            inner = [_place(array.keys), _place(array.items)]
         elif types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind):
-            inner = [place_of(array.values)]
+            inner = [_place(array.values)]
         else:
             return None
-    if None in inner:
-        return None
+        if None in inner:
+            return None
     base.extend(inner)
     return Place(tuple(base), array.offset, len(array))
 
