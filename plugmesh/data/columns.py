@@ -15,7 +15,7 @@ import pyarrow as pa
 from plugmesh.contracts.data import ColumnGroup, ColumnSpan, Fragment
 from plugmesh.data.digest import RunningHash, content_hash, verify_hash
 from plugmesh.errors import ObjectCorrupt
-from plugmesh.objects.port import ObjectStore, Writer
+from plugmesh.objects.port import ObjectStore, Readable, Writer, is_older
 
 ALIGNMENT_BYTES = 64
 _PIECE_BYTES = 1024 * 1024  # hashed and copied while it is in the cache; smaller copies would read what they overwrite
@@ -104,12 +104,12 @@ class ColumnFile:
 
 
 def read_column(
-    store: ObjectStore, group: ColumnGroup, span: ColumnSpan, field: pa.Field, rows: int, *, verify: bool
+    store: Readable, group: ColumnGroup, span: ColumnSpan, field: pa.Field, rows: int, *, verify: bool
 ) -> pa.ChunkedArray:
     """One column of a fragment, without a copy where the store maps. Raises `ObjectMissing`, `ObjectCorrupt`."""
     key, whole = group.key, rows if group.rows is None else group.rows
     data = store.read(key, span.offset, span.length)
-    if verify:
+    if verify or is_older(store, key):
         verify_hash(data, span.hash, f"object {key}, column {span.name!r}")
     try:
         table = pa.ipc.open_stream(pa.py_buffer(data)).read_all()

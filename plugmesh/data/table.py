@@ -21,9 +21,10 @@ from plugmesh.data.fragments import (
     rows_only,
     slice_rows,
 )
+from plugmesh.data.pages import Pages
 from plugmesh.data.schema import find_columns, make_schema_ipc, schema_of
 from plugmesh.errors import DataMismatch, ObjectCorrupt
-from plugmesh.objects.port import ObjectStore
+from plugmesh.objects.port import ObjectStore, Readable
 
 __all__ = ["make_schema_ipc", "read_batches", "read_rows", "read_table", "schema_of", "write_table"]
 
@@ -84,12 +85,21 @@ def read_table(
 
 
 def read_batches(store: ObjectStore, ref: DataRef, columns: Sequence[str] | None = None) -> pa.RecordBatchReader:
-    """The same as a stream: a fragment is read when it is reached. Errors as `read_table`, some while reading."""
+    """The same as a stream: a fragment is read when it is reached, and its pages are given back behind the reader, who may
+    keep the batches all the same. Errors as `read_table`, some while reading."""
     schema = _projected(ref, columns)
 
     def batches() -> Iterator[pa.RecordBatch]:
+        pages = Pages(store)
         for fragment in ref.fragments:
-            yield from _read_fragment(store, schema, fragment, verify=False).to_batches(max_chunksize=BATCH_ROWS)
+            passed = 0
+            is_whole = all(group.rows is None for group in fragment.groups)
+            for batch in _read_fragment(pages, schema, fragment, verify=False).to_batches(max_chunksize=BATCH_ROWS):
+                yield batch
+                passed += batch.num_rows
+                if is_whole:
+                    pages.passed(passed / fragment.rows)
+            pages.leave()
 
     return pa.RecordBatchReader.from_batches(schema, batches())
 
@@ -119,7 +129,7 @@ def _projected(ref: DataRef, columns: Sequence[str] | None) -> pa.Schema:
     return pa.schema([schema.field(name) for name in columns], schema.metadata)
 
 
-def _read_fragment(store: ObjectStore, schema: pa.Schema, fragment: Fragment, *, verify: bool) -> pa.Table:
+def _read_fragment(store: Readable, schema: pa.Schema, fragment: Fragment, *, verify: bool) -> pa.Table:
     if not schema.names:
         return rows_only(schema, fragment.rows)
     wanted = set(schema.names)

@@ -6,7 +6,7 @@ refuses others with `ConfigurationError`, so that no input becomes a path.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -33,6 +33,14 @@ class Writer(Protocol):
 
     def abort(self) -> None:
         """Drop what was written. Harmless after `commit` and when called twice."""
+        ...
+
+
+class Readable(Protocol):
+    """What objects can be read from."""
+
+    def read(self, key: str, offset: int = 0, length: int | None = None) -> memoryview:
+        """See `ObjectStore.read`."""
         ...
 
 
@@ -78,6 +86,13 @@ class FileStore(Protocol):
         """A new descriptor, to be read only, of a file whose bytes are those of the object while the descriptor is open,
         in whichever process; `None` if there is no such file. Raises `ObjectMissing`."""
         ...
+
+
+def is_older(store: object, key: str) -> bool:
+    """Whether an object was written before the machine was started, as far as the store can tell (`is_older(key)`): such a
+    one may be damaged though it is there, for nothing is flushed to the disk, and its hash is compared before it is used."""
+    older: Callable[[str], bool] | None = getattr(store, "is_older", None)
+    return older is not None and older(key)
 
 
 def descriptor_of(store: ObjectStore, key: str) -> int | None:
