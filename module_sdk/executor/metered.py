@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from module_sdk.limits import OutputLimit
-from plugmesh.objects.port import ObjectStore, Stored, Writer, descriptor_of
+from plugmesh.objects.port import ObjectStore, Stored, Writer, descriptor_of, is_older
 
 
 class MeteredStore:
@@ -19,6 +19,9 @@ class MeteredStore:
 
     def read(self, key: str, offset: int = 0, length: int | None = None) -> memoryview:
         return self._store.read(key, offset, length)
+
+    def is_older(self, key: str) -> bool:
+        return is_older(self._store, key)
 
     def descriptor(self, key: str) -> int | None:
         return descriptor_of(self._store, key)

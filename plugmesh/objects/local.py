@@ -39,13 +39,15 @@ class LocalStore:
         pool_bytes: int = DEFAULT_POOL_BYTES,
         durable: bool = False,
         read_only: bool = False,
+        booted_at: float | None = None,
     ) -> None:
         """Make `root` where needed and remove what dead writers left, unless it is only to be read (`read_only`).
-        `pool_bytes`: how much of what was deleted may lie there, to be written again. Raises `ConfigurationError`."""
+        `pool_bytes`: how much of what was deleted may lie there, to be written again. `booted_at`: when the machine was
+        started, if that is not to be found out. Raises `ConfigurationError`."""
         self._folder = LocalFolder(root, keep_free_bytes, durable=durable)
         self._runtime: Runtime = runtime or SystemRuntime()
         self._pool = Pool(self._folder, self._runtime, pool_bytes)
-        self._reader = LocalReader(self._folder)
+        self._reader = LocalReader(self._folder, booted_at)
         if read_only:
             return
         try:
@@ -69,6 +71,10 @@ class LocalStore:
 
     def read(self, key: str, offset: int = 0, length: int | None = None) -> memoryview:
         return self._reader.read(check_key(key), offset, length)
+
+    def is_older(self, key: str) -> bool:
+        """Whether an object that this process has read was written before the machine was started."""
+        return self._reader.is_older(check_key(key))
 
     def descriptor(self, key: str) -> int | None:
         return self._reader.descriptor(check_key(key))

@@ -33,8 +33,11 @@ class _Mapping(mmap.mmap):
 class LocalReader:
     """Reads objects of a folder. Any thread."""
 
-    def __init__(self, folder: LocalFolder) -> None:
+    def __init__(self, folder: LocalFolder, booted_at: float | None = None) -> None:
+        """`booted_at` is when the machine was started, in Unix time; `None`: look."""
         self._folder = folder
+        self._booted_at = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME) if booted_at is None else booted_at
+        self._has_older = False
         self._maps: WeakValueDictionary[str, _Mapping] = WeakValueDictionary()
 
     def read(self, key: str, offset: int, length: int | None) -> memoryview:
@@ -45,6 +48,15 @@ class LocalReader:
             return self._read_file(key, path, offset, length)
         end = _end(key, offset, length, len(mapped))
         return memoryview(mapped)[offset:end]
+
+    def is_older(self, key: str) -> bool:
+        """Whether an object that was read was written before the machine was started. Costs nothing where there is none."""
+        if not self._has_older:
+            return False
+        try:
+            return os.stat(self._folder.path(key)).st_mtime < self._booted_at
+        except (FileNotFoundError, NotADirectoryError):
+            return False
 
     def descriptor(self, key: str) -> int | None:
         """A descriptor of the object's file, which protects it while it is open; `None` if the file is longer than the
@@ -80,6 +92,8 @@ class LocalReader:
             if not stat.S_ISREG(status.st_mode):
                 raise ObjectMissing(f"object {key} is not in the store {self._folder.root}: only keys below it are")
             inode, size = (status.st_dev, status.st_ino), status.st_size
+            if status.st_mtime < self._booted_at:
+                self._has_older = True
             if size >= LARGE_BYTES:
                 self._share(fd, key, path, inode)
                 size = _length(fd, key, os.fstat(fd).st_size)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from plugmesh.errors import PlugmeshError
 from plugmesh.figures import Figure, Latency, counts
-from plugmesh.objects.port import Stored, SweptStore, Writer
+from plugmesh.objects.port import Stored, SweptStore, Writer, is_older
 from plugmesh.runtime import Runtime
 
 _OPERATIONS = ("create", "write", "commit", "read", "delete", "list")
@@ -37,6 +37,9 @@ class MeasuredStore:
             data = self._store.read(key, offset, length)
         self._bytes["read"] += len(data)
         return data
+
+    def is_older(self, key: str) -> bool:
+        return is_older(self._store, key)
 
     def delete(self, key: str) -> bool:
         with self._counted("delete"):
