@@ -24,6 +24,7 @@ from benchmarks.peers.protocol import WORKERS, main
 
 _SOCKET = Path(os.environ["TMPDIR"]) / "redis"
 _ANSWERS = "answers"
+_PATIENCE_S = 120
 
 
 class Queues:
@@ -71,7 +72,7 @@ def _queue(step: int) -> str:
 
 
 def _connect() -> redis.Redis[Any]:
-    return redis.Redis(unix_socket_path=str(_SOCKET))
+    return redis.Redis(unix_socket_path=str(_SOCKET), socket_timeout=_PATIENCE_S)
 
 
 @contextmanager
