@@ -183,7 +183,7 @@ def _bits(kind: pa.DataType) -> int:
 
 
 def _fields(array: pa.Array) -> list[pa.Array]:
-    return [array.field(index).slice(array.offset, len(array)) for index in range(array.type.num_fields)]
+    return [array.field(index) for index in range(array.type.num_fields)]
 
 
 def _items(array: pa.Array) -> pa.Array:
