@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 import traceback
 from collections.abc import Iterator
 
@@ -17,6 +18,11 @@ from plugmesh.errors import ErrorClass, PlugmeshError
 MESSAGE_CHARS = 4_000
 TRACE_CHARS = 12_000
 _SAID_CHARS = 300
+_READ_ONLY = re.compile("read-only|WRITEABLE flag")
+_COPY_FIRST = (
+    "Inputs are read-only, since other steps and processes have the same bytes: write into a copy (array = array.copy(), "
+    "frame = frame.copy()), or make a new column (frame.assign(x=…))"
+)
 _CHAIN = 10
 _OF_MEMORY = frozenset({"OutOfMemoryException", "OutOfMemoryError"})
 """Errors of libraries that are no `MemoryError`."""
@@ -37,12 +43,19 @@ def step_error(error: BaseException, module: str, file: str = "", line: int | No
     return StepError(
         error_class=error_class_of(error),
         type=type(error).__name__,
-        message=_short(_message(error), MESSAGE_CHARS),
+        message=_short(_message(error), MESSAGE_CHARS) + _way_out(error),
         code=error.code if isinstance(error, PlugmeshError) else "module-failed",
         where=where,
         traceback=_trace(error, frames),
         **fields,
     )
+
+
+def _way_out(error: BaseException) -> str:
+    """What to do about a write into an input: NumPy, and what is built on it, only say that it is read-only."""
+    if isinstance(error, ValueError | BufferError) and _READ_ONLY.search(_message(error)):
+        return ". " + _COPY_FIRST
+    return ""
 
 
 def limit_error(error: BaseException, module: str, limits: Limits | None, own: Limits) -> dict[str, str] | None:

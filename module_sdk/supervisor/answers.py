@@ -96,11 +96,23 @@ def died(attempt: Held, exit: Exit) -> tuple[StepError, bool]:
         error_class=ErrorClass.TRANSIENT,
         type="ExecutorDied",
         code="executor-died",
-        message=f"{head.module}@{head.version}: the process that ran the step ended: {exit.reason}",
+        message=f"{head.module}@{head.version}: the process that ran the step ended: {exit.reason}{_of_crash(exit)}",
         where=place_in_dump(exit.trace),
         traceback=exit.trace,
     )
     return error, True
+
+
+def _of_crash(exit: Exit) -> str:
+    """A write into an input past its library, where the kernel refuses it, looks like any fault of native code."""
+    if "SIGSEGV" not in exit.reason:
+        return ""
+    place = place_in_dump(exit.trace)
+    at = f" at {place}" if place else ""
+    return (
+        f"{at}: it wrote into a read-only input there (by ctypes, numba, torch.from_numpy or the like: write into a copy), or "
+        "its native code is faulty"
+    )
 
 
 def judged(attempt: Held, payload: bytes) -> bytes:

@@ -102,6 +102,16 @@ def ends(*, how: str) -> dict[str, int]:
     return {}
 
 
+@module("b.scribbles")
+def scribbles(rows: pa.Table, *, how: str) -> pa.Table:
+    column = rows["x"].chunk(0)
+    if how == "numpy":
+        column.to_numpy()[0] = 1
+    buffer = column.buffers()[1]
+    ctypes.memset(buffer.address, 1, buffer.size)
+    return rows
+
+
 @module("b.loops")
 def loops(*, how: str = "spin", ctx: Context) -> dict[str, int]:
     while True:

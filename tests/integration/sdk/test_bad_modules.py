@@ -128,6 +128,27 @@ async def test_a_death_is_told_and_the_log_is_kept(house: House, how: str, words
     await after(house)
 
 
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        (
+            "numpy",
+            "assignment destination is read-only. Inputs are read-only, since other steps and processes have the same",
+        ),
+        ("ctypes", "it wrote into a read-only input there (by ctypes, numba"),
+    ],
+)
+async def test_a_write_into_an_input_changes_nothing_and_names_the_way_out(house: House, how: str, words: str) -> None:
+    rows = house.table({"x": list(range(20_000))})
+    failed = await house.failed(await house.assign("b.scribbles", {"rows": [rows]}, params={"how": how}))
+    assert words in failed.error.message
+    assert failed.error.where.startswith(f"{BAD}:")
+    assert failed.convicting is (how == "ctypes")
+    if how == "ctypes":
+        assert f" at {failed.error.where}: " in failed.error.message
+    assert house.read(rows)["x"].to_pylist() == list(range(20_000))
+
+
 @pytest.mark.parametrize("how", ["spin", "sleep"])
 async def test_an_endless_loop_says_where_it_is(house: House, how: str) -> None:
     error = await error_of(house, "b.loops", 0.3, how=how)

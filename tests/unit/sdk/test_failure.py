@@ -1,8 +1,11 @@
 """Where an error happened, for its author."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from module_sdk.executor.failure import step_error
@@ -31,6 +34,13 @@ def test_an_error_in_a_library_is_placed_at_the_authors_call() -> None:
     error = step_error(raised.value, "a.b@1.0.0", "/mine/f.py", 7)
     assert error.where.startswith(f"{__file__}:")
     assert "decoder.py" in error.traceback
+
+
+@pytest.mark.parametrize("write", [lambda array: array.fill(0), lambda array: array.setflags(write=True)])
+def test_a_write_into_an_input_names_the_way_out(write: Callable[[Any], None]) -> None:
+    with pytest.raises(ValueError, match=r"read-only|WRITEABLE") as raised:
+        write(np.frombuffer(b"12345678", np.int64))
+    assert "array = array.copy()" in step_error(raised.value, "a.b@1.0.0").message
 
 
 def test_a_syntax_error_is_placed_in_its_file(tmp_path: Path) -> None:
