@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -28,22 +29,29 @@ def check_folder(
 ) -> Report:
     """See `check`. Nothing in the folder is changed. Raises `NotFound` if there is no database, `ConfigurationError` if it
     cannot be read."""
+    store = LocalStore(folder / OBJECTS, read_only=True)
+    with open_database(folder) as connection:
+        return check(
+            connection,
+            store,
+            hashes=hashes,
+            submitted=submitted,
+            effects=effects,
+            lost_allowed=lost_allowed,
+            progress=progress,
+        )
+
+
+@contextmanager
+def open_database(folder: Path) -> Iterator[sa.Connection]:
+    """The database of a data folder, to be read only. Raises `NotFound`, `ConfigurationError`, also while it is read."""
     path = folder.resolve() / DATABASE
     if not path.is_file():
         raise NotFound(f"there is no {DATABASE} in {folder}: give the data folder of a mesh")
     engine = sa.create_engine("sqlite+pysqlite://", creator=lambda: _open(path), poolclass=NullPool)
-    store = LocalStore(folder / OBJECTS, read_only=True)
     try:
         with engine.connect() as connection:
-            return check(
-                connection,
-                store,
-                hashes=hashes,
-                submitted=submitted,
-                effects=effects,
-                lost_allowed=lost_allowed,
-                progress=progress,
-            )
+            yield connection
     except sa.exc.DBAPIError as error:
         raise ConfigurationError(
             f"the database {path} cannot be read: {error.orig}. `plugmesh doctor` says whether it is whole; one of an older "

@@ -17,7 +17,7 @@ from plugmesh import __version__
 from plugmesh.cli.arguments import HERE, AsJson, Url
 from plugmesh.cli.client import MeshClient
 from plugmesh.cli.console import tight
-from plugmesh.cli.doctor import invariants, machine, mesh, modules, storage
+from plugmesh.cli.doctor import invariants, machine, mesh, modules, scrub, storage
 from plugmesh.cli.doctor.check import Check, Verdict
 from plugmesh.cli.exits import ExitCode
 from plugmesh.cli.session import Session
@@ -54,6 +54,14 @@ def doctor(
         bool,
         typer.Option("--hashes", help="With --invariants: read all data that runs name, too, and compare its hashes."),
     ] = False,
+    scrub_data: Annotated[
+        bool,
+        typer.Option(
+            "--scrub",
+            help="Read instead all data that the mesh in the data folder keeps, running or stopped, at no more than 200 MiB/s, "
+            "and compare it with its hashes: says run, step, port and column of what has changed.",
+        ),
+    ] = False,
     as_json: AsJson = False,
     url: Url = HERE,
 ) -> None:
@@ -64,6 +72,9 @@ def doctor(
     with Session(url, as_json) as session:
         if check_invariants:
             _check_invariants(session, (data or DATA).expanduser().resolve(), hashes)
+            return
+        if scrub_data:
+            _scrub(session, (data or DATA).expanduser().resolve())
             return
         if hashes:
             raise ConfigurationError("--hashes says how --invariants looks at data: give both")
@@ -84,6 +95,13 @@ def _check_invariants(session: Session, data: Path, hashes: bool) -> None:
         lambda: session.console.print(invariants.shown(found, data, hashes=hashes)),
     )
     if not found.ok:
+        raise typer.Exit(ExitCode.RUN_FAILED)
+
+
+def _scrub(session: Session, data: Path) -> None:
+    found = scrub.scrubbed(data, as_json=session.as_json)
+    session.answer(scrub.document(found, data), lambda: session.console.print(scrub.shown(found)))
+    if found.damages:
         raise typer.Exit(ExitCode.RUN_FAILED)
 
 
