@@ -104,16 +104,15 @@ class Outputs:
             self._check_streamed(declared, ref)
             return _Made(ref, names, (), bytes_of(ref))
         rows_of_rest(self.caller.ref, declared, rest.names, same=self._same)
-        ref = self._write(declared.name, value, [fragment.rows for fragment in rest.ref.fragments])
+        ref = self._write(declared.name, value, None)
         self._check_streamed(declared, ref)
         lane, ours = Lane.whole(rest.ref), Lane.whole(ref)
         columns = {name: (lane, name) for name in rest.names} | {name: (ours, name) for name in names}
-        return self._composed(value.schema, columns, ends_of(lane), rest, ref)
+        # Written as it came: to wait for the end of a long fragment beside it would take the memory for that.
+        return self._composed(value.schema, columns, sorted({*ends_of(lane), *ends_of(ours)}), rest, ref)
 
     def _check_streamed(self, declared: OutputPort, ref: DataRef) -> None:
-        if not self._same:
-            return
-        given = self._passing_input(declared) or next(iter(self._tables()), None)
+        given = self._same_rows(declared)
         if given is not None and isinstance(given.ref, DataRef) and given.ref.rows != ref.rows:
             raise WrongReturn(
                 f'{self.caller.ref}: it promises rows="same", but its input has {given.ref.rows} rows and what it yielded '
@@ -214,6 +213,13 @@ class Outputs:
         """The tables that were handed over whole, not as streams."""
         return [given for values in self.inputs.values() for given in values if hasattr(given.value, "num_rows")]
 
+    def _same_rows(self, declared: OutputPort) -> Given | None:
+        """The input that has as many rows, if the module promises that."""
+        if not self._same:
+            return None
+        tables = (one for found in self.inputs.values() for one in found if isinstance(one.ref, DataRef))
+        return self._passing_input(declared) or next(tables, None)
+
     @property
     def _same(self) -> bool:
         return self.caller.module.contract.traits.rows == "same"
@@ -224,7 +230,9 @@ class Outputs:
     def _write(self, port: str, value: pa.Table | pa.RecordBatchReader, rows: Sequence[int] | None) -> DataRef:
         from plugmesh.data.table import write_table  # takes pyarrow along
 
-        return write_table(self.store, self.key(port), value, boundaries=rows)
+        same = None if hasattr(value, "num_rows") else self._same_rows(self._declared(port))
+        expected = same.ref.rows if same is not None and isinstance(same.ref, DataRef) else None
+        return write_table(self.store, self.key(port), value, boundaries=rows, rows=expected)
 
     def _unbind(self, declared: OutputPort, ref: DataRef) -> DataRef:
         """Columns that were bound to the module's names get their own back, unless the module declares them as its."""

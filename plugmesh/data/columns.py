@@ -29,11 +29,11 @@ class ColumnFile:
     """A column file being written. As a context manager it is dropped when an error leaves the block.
 
     The object is created with the first column: a table without columns or rows has none. `bytes` is about how long it
-    becomes, where that is known.
+    becomes, or `rows` how many it will have, where that is known.
     """
 
-    def __init__(self, store: ObjectStore, key: str, bytes: int | None = None) -> None:
-        self._store, self._key, self._bytes = store, key, bytes
+    def __init__(self, store: ObjectStore, key: str, bytes: int | None = None, rows: int | None = None) -> None:
+        self._store, self._key, self._bytes, self._rows = store, key, bytes, rows
         self._writer: Writer | None = None
         self._pending = bytearray()
         self._written = 0
@@ -51,7 +51,9 @@ class ColumnFile:
         if not table.num_columns:
             return Fragment(rows=table.num_rows, groups=())
         if self._bytes is None:
-            self._bytes = table.nbytes  # of a stream its first fragment is all that is known
+            self._bytes = table.nbytes  # of a stream its first fragment is all that is known, and perhaps its rows
+            if self._rows is not None and table.num_rows:
+                self._bytes = self._bytes * max(self._rows, table.num_rows) // table.num_rows
         few = table.num_rows + 1 if contiguous else _FEW_ROWS
         spans = tuple(self._add_column(field, table.column(index), few) for index, field in enumerate(table.schema))
         return Fragment(rows=table.num_rows, groups=(ColumnGroup(key=self._key, columns=spans),))

@@ -43,12 +43,13 @@ def write_table(
     max_bytes_per_fragment: int | None = None,
     boundaries: Sequence[int] | None = None,
     schema: pa.Schema | None = None,
+    rows: int | None = None,
 ) -> DataRef:
     """Write a table, or batches as they come, as one object under `key`; nothing is left if it fails.
 
     A table becomes one fragment, if it is not very large; batches become fragments of about 64 MiB. `boundaries` are the
     rows of each fragment, for columns that are to be attached to another table. `schema` is for iterables of batches that
-    may be empty. A table without rows or columns makes no object.
+    may be empty; `rows` is about how many they will have, where that is known. A table without rows or columns makes no object.
     Raises `StoreFull`, `Conflict` (the key exists), `DataMismatch` (two columns of one name, batches that differ).
     """
     size: int | None = None
@@ -62,7 +63,7 @@ def write_table(
         schema, incoming = as_tables(table, schema)
         tables = cut.batches(schema, incoming)
     _check_names(schema)
-    with ColumnFile(store, key, size) as file:
+    with ColumnFile(store, key, size, rows) as file:
         fragments = tuple([file.add(piece, contiguous=whole) for piece in tables])
         file.commit()
     return DataRef(

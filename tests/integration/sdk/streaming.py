@@ -42,3 +42,19 @@ def keeps(rows: Iterator[pa.RecordBatch], *, most: float) -> pa.RecordBatchReade
             yield batch.filter(pc.less(batch.column(0), most))
 
     return pa.RecordBatchReader.from_batches(first.schema, kept())
+
+
+@module(
+    "s.beside", inputs={"rows": {"c0": "float64"}}, outputs={"out": {"...": "rows", "twice": "float64"}}, rows="same"
+)
+def beside(rows: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """A column beside those that it never got."""
+    for batch in rows:
+        yield batch.append_column("twice", pc.multiply(batch.column(0), 2.0))
+
+
+@module("s.loses", outputs={"out": {"c0": "float64"}}, rows="same")
+def loses(rows: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Breaks its promise."""
+    for batch in rows:
+        yield batch.select(["c0"]).slice(1)

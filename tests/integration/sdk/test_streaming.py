@@ -104,6 +104,25 @@ async def test_a_table_of_twice_the_memory_goes_through_batch_by_batch(house: Ho
     assert peak.mapped < 200_000_000
 
 
+async def test_a_stream_stands_beside_columns_in_longer_fragments_that_are_not_read(house: House) -> None:
+    rows = 3_000_000
+    table = pa.table({"c0": np.arange(rows, dtype="float64"), "c1": np.arange(rows), "c2": np.arange(rows) * 3})
+    ref = write_table(house.store, "in/beside", table)
+    assert len(ref.fragments) == 1
+    out, _ = await goes_through(house, "s.beside", ref, 200_000_000)
+    found = house.read(out)
+    assert found.column_names == ["c0", "c1", "c2", "twice"]
+    assert found.select(["c0", "c1", "c2"]).equals(table)
+    assert found["twice"].to_numpy().tolist()[-2:] == [2.0 * (rows - 2), 2.0 * (rows - 1)]
+    assert len(out.fragments) > 1
+
+
+async def test_a_stream_that_lost_rows_breaks_its_promise(house: House) -> None:
+    ref = make(house, "loses", 2 * BATCH_BYTES)
+    failed = await house.failed(await house.assign("s.loses", {"rows": [ref]}))
+    assert 'it promises rows="same", but its input has 500000 rows' in failed.error.message
+
+
 @pytest.mark.full
 @pytest.mark.parametrize(("module", "most"), [("s.sums", None), ("s.keeps", 0.05)])
 async def test_six_gigabytes_go_through_six_hundred_megabytes(house: House, module: str, most: float | None) -> None:
