@@ -11,12 +11,13 @@ import pyarrow.compute as pc
 
 from plugmesh.contracts.data import ColumnGroup, DataRef, Fragment
 from plugmesh.data.fragments import rows_only
+from plugmesh.data.reference import slice_ref
 from plugmesh.data.schema import make_schema_ipc, schema_of
 from plugmesh.data.table import read_table
 from plugmesh.objects.port import ObjectStore
 
 PIECE_ROWS = 1024 * 1024
-"""Fragments are put together until they have this many rows; one that is larger stays whole."""
+"""Rows of a piece, whatever fragments they lie in."""
 
 
 _FEW = 256
@@ -39,17 +40,9 @@ def _part(group: ColumnGroup, wanted: set[str]) -> ColumnGroup:
 
 
 def pieces(store: ObjectStore, ref: DataRef, columns: Sequence[str]) -> Iterator[pa.Table]:
-    """The table in pieces of whole fragments, checked: broken data is an error here and no crash later."""
-    held: list[Fragment] = []
-    rows = 0
-    for fragment in ref.fragments:
-        held.append(fragment)
-        rows += fragment.rows
-        if rows >= PIECE_ROWS:
-            yield _read(store, ref, held, columns)
-            held, rows = [], 0
-    if held:
-        yield _read(store, ref, held, columns)
+    """The table in pieces, checked: broken data is an error here and no crash later."""
+    for start in range(0, ref.rows, PIECE_ROWS):
+        yield _read(store, slice_ref(ref, start, PIECE_ROWS), columns)
 
 
 def take(store: ObjectStore, ref: DataRef, at: Sequence[int], columns: Sequence[str]) -> pa.Table:
@@ -145,8 +138,8 @@ def _is_flat(kind: pa.DataType) -> bool:
     return bool(pa.types.is_primitive(kind) or kind in _TEXTS or pa.types.is_decimal(kind))
 
 
-def _read(store: ObjectStore, ref: DataRef, fragments: Sequence[Fragment], columns: Sequence[str]) -> pa.Table:
-    table = read_table(store, _only(ref, fragments), columns)
+def _read(store: ObjectStore, ref: DataRef, columns: Sequence[str]) -> pa.Table:
+    table = read_table(store, ref, columns)
     table.validate(full=True)
     return table
 

@@ -160,6 +160,14 @@ def test_old_half_written_files_are_counted_and_new_ones_are_not(tmp_path: Path)
     assert storage.leftovers_in(tmp_path, now).bytes == 3
 
 
+def test_files_that_are_free_to_be_written_again_are_counted(tmp_path: Path) -> None:
+    folder = tmp_path / storage.OBJECTS / "free"
+    folder.mkdir(parents=True)
+    (folder / "2000000-7").write_bytes(bytes(2_000_000))
+    found = storage.check_leftovers(storage.leftovers_in(tmp_path, 0.0), served=True)
+    assert (found.verdict, found.found) == ("ok", "nothing was left half-written; 2.0 MB free to be written again")
+
+
 def test_a_file_is_imported_in_another_process(tmp_path: Path) -> None:
     good, bad, dead = tmp_path / "good.py", tmp_path / "bad.py", tmp_path / "dead.py"
     good.write_text("from module_sdk import module\nprint('noise')\n\n@module('a.b')\ndef b() -> int:\n    return 1\n")
