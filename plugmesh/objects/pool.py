@@ -28,7 +28,7 @@ from plugmesh.runtime import Runtime
 DEFAULT_POOL_BYTES = 2 * 1024**3
 
 _KEPT_FILES = 16
-_KEPT_BYTES = 512 * 1024 * 1024
+_KEPT_BYTES = 1024 * 1024 * 1024  # a large table and the columns of some steps behind it
 _TRIES = 16  # files whose readers are still there, before a new one is made
 _LISTED_EVERY = 64  # files that are given, until what others gave and took is looked at again
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
