@@ -25,7 +25,8 @@ class Context:
     """One attempt.
 
     `run` and `step` are its names, `attempt` is its number (it rises with each retry), `params` are the settings
-    as the flow gave them, `log` goes to the step's log, `tmp` is a private folder that is removed afterwards.
+    as the flow gave them, `log` goes to the step's log, `tmp` is a private folder that is removed afterwards. `planned`: the
+    mesh has planned which columns are used, so that others may be missing from the inputs, though params name them.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class Context:
         reports: Reports | None = None,
         wanted: Mapping[str, Sequence[str]] | None = None,
         filters: Mapping[str, Sequence[Predicate]] | None = None,
+        planned: bool = False,
     ) -> None:
         self.run = run
         self._root = root or run
@@ -56,6 +58,7 @@ class Context:
         self._is_cancelled = is_cancelled
         self._reports = reports or Reports(workspace, self.log)
         self._wanted, self._filters = wanted, filters
+        self.planned = planned
 
     @property
     def tmp(self) -> Path:

@@ -163,6 +163,7 @@ class Harness:
             fingerprint=fingerprint,
             wanted=self._wanted,
             filters=self._filters,
+            planned=self._wanted is not None or self._filters is not None,
         )
         work = TrialWork(self, inputs, params, context)
         calls = Calls(work.finish, lambda: work, work.prepare(inputs))

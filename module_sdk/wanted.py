@@ -7,7 +7,8 @@ from typing import Any
 
 
 class Wanted:
-    """Names of columns, compared without regard to case; there may be more than a table has."""
+    """Names of columns, compared without regard to case; there may be more than a table has, and none at all: then somebody
+    counts the rows."""
 
     def __init__(self, names: Iterable[str]) -> None:
         self.names = tuple(names)
@@ -19,7 +20,7 @@ class Wanted:
     def of(self, table: Any) -> Any:
         """A table, or a reader of batches, without the columns that nobody uses."""
         names: list[str] = table.schema.names
-        chosen = [index for index, name in enumerate(names) if name in self]
+        chosen = [index for index, name in enumerate(names) if name in self] or [0][: len(names)]
         if len(chosen) == len(names):
             return table
         if hasattr(table, "num_rows"):

@@ -77,6 +77,20 @@ def read_csv(
     return reading.reader(filters)
 
 
+def csv_columns(
+    reopen: Callable[[], Any], options: CsvOptions, columns: Sequence[str], types: Mapping[str, str], *, rejects: bool
+) -> tuple[pa.Schema, frozenset[str]]:
+    """The columns that `read_csv` would give, as the beginning of the file lets them look; also those whose type the rest of
+    it may change. Raises what `read_csv` does."""
+    check_encoding(reopen, options.encoding)
+    reading = _Reading(reopen, options, (lambda line, rows: None) if rejects else None)
+    try:
+        reading.begin(columns, types, None)
+        return reading.look()
+    except (NulFound, UnicodeDecodeError, NoText) as error:
+        raise no_text(error, reopen, options.encoding) from None
+
+
 class _Reading:
     """One file."""
 
@@ -109,6 +123,23 @@ class _Reading:
             {name: kind for name, kind in fixed.items() if name in self._columns},
             self._bad is not None,
         )
+
+    def look(self) -> tuple[pa.Schema, frozenset[str]]:
+        """Columns after a look at the first piece, and those that are not sure."""
+        import pyarrow as pa
+
+        found = iter(self._pieces())
+        first = next(found, None)
+        if first is None:
+            return pa.schema(
+                [pa.field(name, self._parser.fixed.get(name, pa.null())) for name in self._columns]
+            ), frozenset()
+        schema = self._parser.parse(first, True, self._columns, {}).batch.schema
+        if next(found, None) is None:
+            return schema, frozenset()
+        # Text stays text, whatever follows.
+        sure = {one.name for one in schema if one.type.equals(_text())} | set(self._parser.fixed)
+        return schema, frozenset(name for name in self._columns if name not in sure)
 
     def read(self) -> None:
         """All of it, into the spool; which rows are bad is told at the end, in the order of their lines."""

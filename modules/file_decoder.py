@@ -35,18 +35,19 @@ def decode(source: Source, arguments: Mapping[str, Any]) -> pa.RecordBatchReader
     file, here or while batches are read.
     """
     kind = Kind(**arguments["kind"])
-    with _naming(source.name, kind):
+    with naming(source.name, kind):
         reader = _reader(source, kind, arguments)
 
     def batches() -> Iterator[pa.RecordBatch]:
-        with _naming(source.name, kind):
+        with naming(source.name, kind):
             yield from reader
 
     return pa.RecordBatchReader.from_batches(reader.schema, batches())
 
 
 @contextmanager
-def _naming(name: str, kind: Kind) -> Iterator[None]:
+def naming(name: str, kind: Kind) -> Iterator[None]:
+    """What Arrow complains about becomes an error that names the file."""
     try:
         yield
     except FileUnreadable:
@@ -62,7 +63,7 @@ def _naming(name: str, kind: Kind) -> Iterator[None]:
 
 def _reader(source: Source, kind: Kind, arguments: Mapping[str, Any]) -> pa.RecordBatchReader:
     columns, types = arguments["columns"], arguments["types"]
-    options = CsvOptions(**arguments["csv"] | {"nulls": tuple(arguments["csv"]["nulls"])})
+    options = csv_options(arguments)
     reject = _telling(source) if arguments["reject"] else None
 
     def reopen() -> Any:
@@ -73,10 +74,15 @@ def _reader(source: Source, kind: Kind, arguments: Mapping[str, Any]) -> pa.Reco
     readers: dict[Format, Callable[[], pa.RecordBatchReader]] = {
         "csv": lambda: read_csv(reopen, options, columns, types, reject, wants=wants, filters=filters),
         "jsonl": lambda: _rows(_jsonl(read_jsonl(reopen, types, reject), columns, wants), filters),
-        "parquet": lambda: _rows(_parquet(_seekable(reopen(), kind), columns, wants, filters), filters),
-        "arrow": lambda: _rows(_arrow(_seekable(reopen(), kind), columns, wants), filters),
+        "parquet": lambda: _rows(_parquet(seekable(reopen(), kind), columns, wants, filters), filters),
+        "arrow": lambda: _rows(_arrow(seekable(reopen(), kind), columns, wants), filters),
     }
     return readers[kind.format]()
+
+
+def csv_options(arguments: Mapping[str, Any]) -> CsvOptions:
+    """How a CSV file is written, as the arguments of a decoder say it."""
+    return CsvOptions(**arguments["csv"] | {"nulls": tuple(arguments["csv"]["nulls"])})
 
 
 def _telling(source: Source) -> Reject:
@@ -92,7 +98,7 @@ def _named(said: str, name: str) -> str:
     return f"{param}: {name!r}: {rest}" if colon and param in ("file", "encoding") and name not in said else said
 
 
-def _seekable(stream: Any, kind: Kind) -> Any:
+def seekable(stream: Any, kind: Kind) -> Any:
     """Parquet and Arrow files are read from their end."""
     return stream if kind.compression is None else pa.BufferReader(stream.read())
 
@@ -109,17 +115,22 @@ def _parquet(stream: Any, columns: Sequence[str], wants: Wants, filters: Sequenc
 
 def _arrow(stream: Any, columns: Sequence[str], wants: Wants) -> pa.RecordBatchReader:
     """An IPC file or stream, batch by batch."""
-    is_file = stream.read(6) == b"ARROW1"
-    stream.seek(0)
-    opened = pa.ipc.open_file if is_file else pa.ipc.open_stream
-    reader: Any = opened(stream)
+    reader, is_file = arrow_reader(stream)
     names = chosen_names(reader.schema.names, columns, wants)
     chosen = pa.schema([reader.schema.field(name) for name in names], reader.schema.metadata)
     fields = sorted(reader.schema.get_field_index(name) for name in names)
-    stream.seek(0)
-    reader = opened(stream, options=pa.ipc.IpcReadOptions(included_fields=fields))
+    reader, _ = arrow_reader(stream, included_fields=fields)
     batches = (reader.get_batch(number) for number in range(reader.num_record_batches)) if is_file else reader
     return pa.RecordBatchReader.from_batches(chosen, (batch.select(names) for batch in batches))
+
+
+def arrow_reader(stream: Any, **options: Any) -> tuple[Any, bool]:
+    """Reads an IPC file or stream from its first byte; whether it is a file."""
+    stream.seek(0)
+    is_file = stream.read(6) == b"ARROW1"
+    stream.seek(0)
+    opened = pa.ipc.open_file if is_file else pa.ipc.open_stream
+    return opened(stream, options=pa.ipc.IpcReadOptions(**options)), is_file
 
 
 def _jsonl(table: pa.Table, columns: Sequence[str], wants: Wants) -> pa.RecordBatchReader:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from module_sdk import Columns, Context, DataError, File, module
+from module_sdk import Columns, Context, DataError, File, Plan, module
+from module_sdk.planning import unknown_type
 from modules.bad_rows import to_dead_letters, told_rejects
 from modules.csv_reader import CsvOptions
 from modules.formats import FormatChoice, kind_of
-from modules.tables import NO_COLUMNS, Table
+from modules.tables import NO_COLUMNS, Schemas, Table
 
 DECODER = "modules.file_decoder:decode"
-"""It is imported by the process that decodes, and never here."""
+LOOKER = "modules.file_schema:decode"
+"""They are imported by the process that decodes, and never here."""
 _BAD_ROWS = (
     "csv, jsonl: rows that cannot be read (another number of values, NULs, bytes that are no text, endless lines, no JSON "
     "object) are an error, or they are left out and go to the step's dead letters, with line, text and reason."
@@ -22,7 +25,21 @@ _BAD_ROWS = (
 _TYPES = "Types of columns by name, where the one found is not wanted: `{zip: string}`. For csv and jsonl."
 
 
-@module("io.read", version="1.1.0", title="Read file")
+def plan(params: Any, schemas: Schemas) -> Plan:
+    """The columns are those that the file begins with; types only as far as the rest of it cannot change them."""
+    import pyarrow as pa
+
+    unsure: list[Any] = []
+    reader = params["file"].decode(LOOKER, _arguments(params["file"], params), unsure.append)
+    schema = reader.schema
+    reader.close()
+    if not unsure or unsure[0] is None:
+        return Plan(reads={})
+    fields = [one.with_type(unknown_type()) if one.name in unsure[0] else one for one in schema]
+    return Plan(reads={}, outputs=pa.schema(fields), passes={"out": {}})
+
+
+@module("io.read", version="1.2.0", title="Read file", plan=plan)
 def read(
     *,
     file: Annotated[File, Field(description="The file to read.")],
@@ -48,23 +65,40 @@ def read(
     are found by looking at the whole file: a column is an integer, a boolean, a date, a time, a timestamp or a float only
     if every value is, and text otherwise. `types` says it better where leading zeros count.
     """
-    kind = kind_of(file.name, format)
-    if types and kind.format in ("parquet", "arrow"):
+    arguments = _arguments(
+        file,
+        {
+            "format": format,
+            "columns": columns,
+            "types": types,
+            "delimiter": delimiter,
+            "header": header,
+            "nulls": nulls,
+            "encoding": encoding,
+            "bad_rows": bad_rows,
+        },
+    )
+    used = {"wanted": ctx.wanted(), "filters": [one.model_dump(mode="json") for one in ctx.filters()]}
+    return file.decode(DECODER, {**arguments, **used}, told_rejects(to_dead_letters(ctx)))
+
+
+def _arguments(file: File, params: Mapping[str, Any]) -> dict[str, Any]:
+    """What the decoders are told. Raises `DataError` for params that do not fit the file."""
+    kind = kind_of(file.name, params["format"])
+    if params["types"] and kind.format in ("parquet", "arrow"):
         raise DataError(
             f"types: a {kind.format} file says itself which types its columns have; convert with table.derive"
         )
-    if bad_rows == "reject" and kind.format not in ("csv", "jsonl"):
+    if params["bad_rows"] == "reject" and kind.format not in ("csv", "jsonl"):
         raise DataError(
             f"bad_rows: rows can only be rejected of csv and jsonl files, and {file.name!r} is {kind.format}"
         )
-    options = CsvOptions(delimiter or ("\t" if kind.ending == "tsv" else ","), header, tuple(nulls), encoding)
-    arguments = {
+    delimiter = params["delimiter"] or ("\t" if kind.ending == "tsv" else ",")
+    options = CsvOptions(delimiter, params["header"], tuple(params["nulls"]), params["encoding"])
+    return {
         "kind": asdict(kind),
         "csv": asdict(options),
-        "columns": list(columns),
-        "types": types,
-        "reject": bad_rows == "reject",
-        "wanted": ctx.wanted(),
-        "filters": [one.model_dump(mode="json") for one in ctx.filters()],
+        "columns": list(params["columns"]),
+        "types": params["types"],
+        "reject": params["bad_rows"] == "reject",
     }
-    return file.decode(DECODER, arguments, told_rejects(to_dead_letters(ctx)))

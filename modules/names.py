@@ -27,7 +27,9 @@ def listing(names: Sequence[str]) -> str:
 def unknown_column(param: str, name: str, known: Sequence[str], port: str = "table") -> DataError:
     """What to raise for a column that is not there."""
     return DataError(
-        f"{param}: the input {port!r} has no column {name!r}{did_you_mean(name, known)}; it has {listing(known)}"
+        f"{param}: the input {port!r} has no column {name!r}{did_you_mean(name, known)}; it has {listing(known)}",
+        port=port,
+        column=name,
     )
 
 

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
-from module_sdk import Column, Columns, DataError, module
+from module_sdk import Column, Columns, DataError, Plan, module
 from module_sdk.expressions import decoded, evaluation
+from modules.expression_types import all_known
 from modules.names import unknown_column
-from modules.tables import Table
+from modules.tables import Schemas, Table
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -40,7 +41,33 @@ _FAMILIES = {
 _SQL = {"inner": "INNER", "left": "LEFT", "right": "RIGHT", "full": "FULL", "semi": "SEMI", "anti": "ANTI"}
 
 
-@module("table.join", version="1.0.0", title="Join tables")
+def plan(params: Any, schemas: Schemas) -> Plan:
+    """Keys are read, and columns of left that give one of right another name; the others pass."""
+    import pyarrow as pa
+
+    left, right, how = schemas["left"], schemas["right"], params["how"]
+    keys = join_keys(params["on"], left.names, right.names)
+    _check_types(
+        {ours: theirs for ours, theirs in keys.items() if _known(ours, left) and _known(theirs, right)}, left, right
+    )
+    names = joined_names(left.names, right.names, keys, how, params["suffix"])
+    both = [old for old, new in names.items() if new != old]
+    made = keys if how in ("right", "full") else {}
+    return Plan(
+        reads={"left": [*keys, *both], "right": keys.values()},
+        outputs=pa.schema([*left, *(right.field(old).with_name(new) for old, new in names.items())]),
+        passes={
+            "out": {name: ("left", name) for name in left.names if name not in made}
+            | {new: ("right", old) for old, new in names.items()}
+        },
+    )
+
+
+def _known(name: str, schema: pa.Schema) -> bool:
+    return all_known([name], schema)
+
+
+@module("table.join", version="1.1.0", title="Join tables", plan=plan)
 def join(
     left: Table,
     right: Table,
@@ -67,7 +94,7 @@ def join(
     rows of right without a match follow at the end, in their order, with their keys in left's key columns.
     """
     keys = join_keys(on, left.column_names, right.column_names)
-    _check_types(keys, left, right)
+    _check_types(keys, left.schema, right.schema)
     rows = _matches(left, right, keys, how)
     names = joined_names(left.column_names, right.column_names, keys, how, suffix)
     taken = _take(left, rows.left)
@@ -169,9 +196,9 @@ def _filled(values: pa.ChunkedArray, others: pa.ChunkedArray, rows: _Rows, name:
     return pc.if_else(pc.is_null(rows.left), instead, values)
 
 
-def _check_types(keys: Mapping[str, str], left: Table, right: Table) -> None:
+def _check_types(keys: Mapping[str, str], left: pa.Schema, right: pa.Schema) -> None:
     for left_key, right_key in keys.items():
-        ours, theirs = left.schema.field(left_key).type, right.schema.field(right_key).type
+        ours, theirs = left.field(left_key).type, right.field(right_key).type
         if _family(ours) != _family(theirs):
             raise DataError(
                 f"on: {left_key!r} of 'left' is {ours}, but {right_key!r} of 'right' is {theirs}: "

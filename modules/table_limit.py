@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
-from module_sdk import module
-from modules.tables import Table
+from module_sdk import Plan, module
+from modules.tables import Schemas, Table
 
 
-@module("table.limit", version="1.0.0", outputs={"out": {"...": "table"}}, title="Limit rows")
+def plan(params: Any, schemas: Schemas) -> Plan:
+    """All columns pass."""
+    return Plan(reads={"table": ()}, outputs=schemas["table"], passes={"out": "table"})
+
+
+@module("table.limit", version="1.1.0", outputs={"out": {"...": "table"}}, title="Limit rows", plan=plan)
 def limit(
     table: Table,
     *,

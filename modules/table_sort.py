@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from module_sdk import Column, DataError, module
+from module_sdk import Column, DataError, Plan, module
 from module_sdk.expressions import decoded
+from modules.expression_types import all_known, no_rows
 from modules.names import check_columns
-from modules.tables import Table
+from modules.tables import Schemas, Table
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 class SortKey(BaseModel):
@@ -22,7 +26,17 @@ class SortKey(BaseModel):
     descending: bool = False
 
 
-@module("table.sort", version="1.0.0", outputs={"out": {"...": "table"}}, title="Sort rows")
+def plan(params: Any, schemas: Schemas) -> Plan:
+    """All columns pass; those to sort by are read."""
+    table = schemas["table"]
+    keys = sort_keys(params["by"], table.names)
+    names = [name for name, _ in keys]
+    if all_known(names, table):
+        _order(no_rows(table, names), keys)
+    return Plan(reads={"table": names}, outputs=table, passes={"out": "table"})
+
+
+@module("table.sort", version="1.1.0", outputs={"out": {"...": "table"}}, title="Sort rows", plan=plan)
 def sort(
     table: Table,
     *,
@@ -40,18 +54,21 @@ def sort(
     Rows that are equal keep their order. Nulls come last, ascending and descending; so do floats that are no number,
     just before them. Text is compared character by character (capitals first).
     """
+    return table.take(_order(table, sort_keys(by, table.column_names)))
+
+
+def _order(table: Table, keys: Sequence[tuple[str, bool]]) -> pa.Array:
+    """Row numbers in order. Raises `DataError` for types that have none."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    keys = sort_keys(by, table.column_names)
     columns = {name: decoded(table.column(name)) for name, _ in keys}
     order = [(name, "descending" if descending else "ascending") for name, descending in keys]
     try:
-        indices = pc.sort_indices(pa.table(columns), sort_keys=order)
+        return pc.sort_indices(pa.table(columns), sort_keys=order)
     except (pa.ArrowNotImplementedError, pa.ArrowTypeError):
         types = ", ".join(f"{name!r} ({column.type})" for name, column in columns.items())
         raise DataError(f"by: rows cannot be sorted by {types}: lists and structs have no order") from None
-    return table.take(indices)
 
 
 def sort_keys(by: Sequence[str | SortKey], names: Sequence[str]) -> list[tuple[str, bool]]:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from module_sdk import Columns
 
 if TYPE_CHECKING:
-    from pyarrow import Table
+    from pyarrow import Schema, Table
 else:
     # A port annotated `Any` is given a `pyarrow.Table`. Contracts are derived without importing Arrow (0.1 to 0.3 s).
-    Table = Any
+    Schema = Table = Any
+
+Schemas = Mapping[str, Schema]
+"""What a plan is told of the inputs."""
 
 NO_COLUMNS = Columns()
 """The default of a param that takes columns."""
 
-__all__ = ["NO_COLUMNS", "Table"]
+__all__ = ["NO_COLUMNS", "Schemas", "Table"]

@@ -162,6 +162,7 @@ class Attempt:
             reports=self._reports,
             wanted=assign.wanted,
             filters=assign.filters,
+            planned=assign.wanted is not None or assign.columns is not None,
         )
 
     def _finish(self, returned: Any, prepared: Prepared, handed: Handed | None = None) -> Done:

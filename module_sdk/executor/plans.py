@@ -30,7 +30,7 @@ def _answered(runner: Runner, asked: AskPlan, loaded: Callable[[], object]) -> b
     caller = runner.caller(question)
     if cold:
         loaded()
-    workspace = Workspace(lambda: runner.store, _no_key)
+    workspace = Workspace(lambda: runner.store, _no_key, runner.outside)
     try:
         found = answer(caller.module, question, workspace.file)
     finally:

@@ -96,7 +96,9 @@ class Check:
             raise self._error(node, why_not(name))
         if found is None:
             raise self._error(
-                node, f"there is no column {name!r}{_hint(name, self._names)}; there are {listed(self._names)}"
+                node,
+                f"there is no column {name!r}{_hint(name, self._names)}; there are {listed(self._names)}",
+                column=name,
             )
         self.columns[found] = None
 
@@ -125,8 +127,8 @@ class Check:
         at = character(self._text, node["query_location"]) if "query_location" in node else 0
         return f", at character {at}" if at else ""
 
-    def _error(self, node: Node, problem: str) -> DataError:
-        return DataError(f"{self._label}{self._place(node)}: {problem}")
+    def _error(self, node: Node, problem: str, **about: str) -> DataError:
+        return DataError(f"{self._label}{self._place(node)}: {problem}", **about)
 
 
 def _children(node: Node, skip: set[str]) -> Iterator[Node]:

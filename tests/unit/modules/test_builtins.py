@@ -80,11 +80,13 @@ def test_contracts_are_derived_without_arrow_duckdb_or_pandas() -> None:
 def test_pandas_is_not_imported_by_the_work_either() -> None:
     code = """
 import pyarrow as pa
+from module_sdk import Context
+from module_sdk.workspace import Workspace
 from modules.builtins import *
 table = pa.table({"a": pa.arange(0, 9), "b": pa.arange(0, 9)})
 table = derive(filter_rows(table, where="a > 1"), columns={"c": "a * b"})
 table = sort(join(table, aggregate(table, by=["a"], measures={"n": "count(*)"}), on="a", how="full"), by=["-a"])
-select(limit(table, rows=2), columns=["n"])
+select(limit(table, rows=2), columns=["n"], ctx=Context(Workspace(None, str)))
 """
     assert "pandas" not in imported_by(code)
 
