@@ -106,10 +106,6 @@ class LocalStore:
         self._pool.trim()
         return removed
 
-    def rest(self) -> None:
-        """Give back what is only kept to be faster: for a process that has nothing to do."""
-        self._pool.rest()
-
     def _recycle(self, path: str) -> bool:
         """Whether the file is free for others now. A file with a second name is somebody's backup."""
         status = os.lstat(path)

@@ -176,12 +176,6 @@ class Pool:
                 self._given = _LISTED_EVERY
                 self._make_place(0)
 
-    def rest(self) -> None:
-        """Close all files that are kept open."""
-        with self._mine():
-            while self._kept:
-                self._kept.popitem()[1].close()
-
     def _mine(self) -> threading.Lock:
         """The lock. A forked child starts anew: it shares the locks of the files that its parent has open."""
         if self._pid != os.getpid():
