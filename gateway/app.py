@@ -28,6 +28,7 @@ from gateway.routes.instances import InstanceRoutes
 from gateway.routes.mesh import MeshRoutes
 from gateway.routes.modules import ModuleRoutes
 from gateway.routes.notifications import NotificationRoutes
+from gateway.routes.plan import PlanRoutes
 from gateway.routes.retention import RetentionRoutes
 from gateway.routes.runs import RunRoutes
 from gateway.routes.session import SessionRoutes
@@ -84,6 +85,7 @@ def create_app(
     DeadLetterRoutes(gateway).declare(app)
     FileRoutes(gateway).declare(app)
     FlowRoutes(gateway).declare(app)
+    PlanRoutes(gateway).declare(app)
     ModuleRoutes(gateway, unplugged).declare(app)
     InstanceRoutes(gateway).declare(app)
     FeedRoutes(gateway).declare(app)

@@ -6,6 +6,7 @@ from gateway.asking import Asking
 from gateway.catalogue import Modules
 from gateway.data import Data
 from gateway.dlq import DeadLetters
+from gateway.explain import Explain
 from gateway.feed import Feed
 from gateway.files import Files
 from gateway.flows import Flows
@@ -67,6 +68,7 @@ class Gateway:
         self.data = Data(runtime, state, self.views, reader, settings=self.settings, reading=self.reading)
         self.saved = SavedFlows(runtime, state, self.flows)
         self.files = Files(runtime, state, self.uploads)
+        self.explain = Explain(state, flows=self.flows, saved=self.saved, planning=self.planning)
         self.steps = Steps(state, self.views, self.modules)
         self.logs = Logs(
             runtime,
@@ -88,7 +90,15 @@ class Gateway:
             views=self.views,
             settings=self.settings,
         )
-        self.reruns = Reruns(runtime, state, objects=objects, runs=self.runs, flows=self.flows, views=self.views)
+        self.reruns = Reruns(
+            runtime,
+            state,
+            objects=objects,
+            runs=self.runs,
+            flows=self.flows,
+            planning=self.planning,
+            views=self.views,
+        )
         self.dead_letters = DeadLetters(
             runtime,
             state,

@@ -9,7 +9,6 @@ from typing import Any
 
 from pydantic_core import to_json
 
-from gateway.problems import as_documents
 from plugmesh.contracts.flow import Flow
 from plugmesh.errors import FlowInvalid
 from plugmesh.flows.parse import Parsed, parse_flow_document, parse_flow_text
@@ -58,16 +57,6 @@ class Flows:
         if known is None:
             known = self._keep(key, Parsed(flow, (), Places("flow"), flow), strict=strict)
         return _accepted(known)
-
-    async def validate(self, source: Any, *, strict: bool = False) -> dict[str, Any]:
-        """Every problem and warning of a flow, for whoever asks without running it."""
-        checked = await self.check(source, strict=strict)
-        return {
-            "valid": checked.flow is not None,
-            "flow": checked.flow and f"{checked.flow.namespace}/{checked.flow.name}",
-            "problems": as_documents(checked.problems),
-            "warnings": as_documents(checked.warnings),
-        }
 
     async def check(self, source: Any, *, strict: bool) -> Checked:
         """All problems and warnings of a flow. Never raises for what is wrong with it."""

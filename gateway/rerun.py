@@ -15,6 +15,7 @@ from gateway.borrowing import hold
 from gateway.errors import BadRequest, RequestInvalid
 from gateway.flows import Flows
 from gateway.permits import permit_of
+from gateway.planning import Planning
 from gateway.problems import as_documents
 from gateway.requests import RerunRequest
 from gateway.runs import LOCAL, Runs, too_late
@@ -23,11 +24,13 @@ from gateway.waiting import ENDED
 from gateway.webhooks import merge_notify
 from plugmesh.contracts.data import Reference
 from plugmesh.contracts.notify import Notify
+from plugmesh.contracts.plan import Planned
 from plugmesh.contracts.run import STEP_GOOD, Receipt, Recovered, Rerun, StepState, Submission
 from plugmesh.errors import Conflict
 from plugmesh.flows.rerun import NOT_ASKED, Asked, Obstacle, Origin, Parts, plan_rerun
 from plugmesh.flows.substitute import Resolved, resolve_inputs_and_params, scope_of
 from plugmesh.objects.port import ObjectStore
+from plugmesh.planner.planned import taken_over
 from plugmesh.runtime import Runtime
 from plugmesh.state.borrowing import give_back
 from plugmesh.state.reads import Reader
@@ -57,10 +60,18 @@ class Reruns:
     """Makes reruns."""
 
     def __init__(
-        self, runtime: Runtime, state: State, *, objects: ObjectStore, runs: Runs, flows: Flows, views: Views
+        self,
+        runtime: Runtime,
+        state: State,
+        *,
+        objects: ObjectStore,
+        runs: Runs,
+        flows: Flows,
+        planning: Planning,
+        views: Views,
     ) -> None:
         self._runtime, self._state, self._objects = runtime, state, objects
-        self._runs, self._flows, self._views = runs, flows, views
+        self._runs, self._flows, self._planning, self._views = runs, flows, planning, views
 
     async def rerun(
         self, run: str, body: bytes, idempotency_key: str | None = None, actor: str = LOCAL
@@ -82,12 +93,14 @@ class Reruns:
         if request.deadline is not None and request.deadline <= self._runtime.wall():
             raise too_late()
         resolved = await self._resolved(first, request)
-        parts = await self._runtime.run_sync(_planned, first.origin, request, resolved)
+        planned = await self._planning.planned(first.origin.flow, resolved)
+        parts = await self._runtime.run_sync(_planned, first.origin, request, resolved, planned)
         submission = _submission(
             first,
             request,
             resolved,
             parts,
+            planned=taken_over(planned, first.origin.planned, {one.step.partition(".")[0] for one in parts.recovered}),
             run=self._runtime.new_id("run"),
             actor=actor,
             submitted_at=self._runtime.wall(),
@@ -117,6 +130,7 @@ class Reruns:
             feeds={} if told is None else told.feeds,
             elements={} if told is None else told.elements,
             pieces=pieces if told is None else {**told.pieces, **pieces},
+            planned=None if stored.planned is None else Planned.model_validate_json(stored.planned),
         )
         return First(stored, resolved, origin, stored.id if told is None else told.root)
 
@@ -130,6 +144,7 @@ class Reruns:
             RerunRequest(),
             first.resolved,
             parts,
+            planned=first.origin.planned,
             run=run,
             actor=actor,
             submitted_at=self._runtime.wall(),
@@ -214,14 +229,14 @@ def _flow(reader: Reader, views: Views, stored: StoredRun) -> Any:
     return views.flow(reader, stored.revision)
 
 
-def _planned(origin: Origin, request: RerunRequest, resolved: Resolved) -> Parts:
+def _planned(origin: Origin, request: RerunRequest, resolved: Resolved, planned: Planned | None) -> Parts:
     """Raises `RequestInvalid` with every step that cannot be had."""
     given = request.from_
     asked = Asked(given == "start", tuple(given) if isinstance(given, list) else (), tuple(request.only))
     if request.only and given != "failed":
         parts = Parts(problems=(Obstacle("only", "from and only ask for different things: leave one of them out"),))
     else:
-        parts = plan_rerun(origin, asked, scope_of(origin.flow, resolved.inputs, resolved.params))
+        parts = plan_rerun(origin, asked, scope_of(origin.flow, resolved.inputs, resolved.params), planned)
     if parts.problems:
         problems = tuple({"where": one.where, "message": one.message} for one in parts.problems)
         texts = "; ".join(f"{one.where}: {one.message}" for one in parts.problems)

@@ -156,7 +156,7 @@ class FlowRoutes:
         """Problems and warnings of a flow, all at once, with line and column where the body is YAML."""
         body, kind = await self._source(request)
         source: Any = body if kind == YAML else read_json(body)
-        return Json(await self._gateway.flows.validate(source, strict=strict))
+        return Json(await self._gateway.explain.validate(source, strict=strict))
 
     async def _source(self, request: Request) -> tuple[bytes, str]:
         """The body and its type. Raises `BadRequest`, `LimitExceeded`."""

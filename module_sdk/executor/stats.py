@@ -8,7 +8,7 @@ from typing import NamedTuple
 from module_sdk.executor.inputs import Given
 from module_sdk.executor.outputs import Written
 from module_sdk.rejected import Rejected
-from plugmesh.contracts.data import DataRef
+from plugmesh.contracts.data import DataRef, table_bytes
 from plugmesh.contracts.messages import AttemptStats
 
 _LISTED_COLUMNS = 200
@@ -28,13 +28,15 @@ def attempt_stats(
 ) -> AttemptStats:
     """Columns are listed if they are so few that a message can hold them."""
     read: dict[str, tuple[str, ...]] = {}
-    rows_in = bytes_read = 0
+    rows_in = bytes_read = bytes_left = 0
     for port, found in given.items():
         for one in found:
             if one.columns is not None and isinstance(one.ref, DataRef):
                 read[port] = one.columns
                 rows_in += one.ref.rows
                 bytes_read += one.bytes
+                if one.partial:
+                    bytes_left += table_bytes(one.ref) - one.bytes
     listed = _are_few(read, made.written, made.passed)
     return AttemptStats(
         wall_s=used.wall_s,
@@ -45,6 +47,7 @@ def attempt_stats(
         rows_passed=made.rows_passed,
         rows_failed=0 if rejected is None else rejected.rows,
         bytes_read=bytes_read,
+        bytes_whole=bytes_read + bytes_left if bytes_left else None,
         bytes_written=made.bytes_written,
         bytes_passed=made.bytes_passed,
         read=read if listed else None,

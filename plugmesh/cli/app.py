@@ -11,6 +11,7 @@ from plugmesh.cli.data import data_app
 from plugmesh.cli.dlq.commands import dlq_app
 from plugmesh.cli.doctor.command import doctor
 from plugmesh.cli.events import events
+from plugmesh.cli.explain import explain
 from plugmesh.cli.files import files_app
 from plugmesh.cli.flows import flows_app
 from plugmesh.cli.instances import drain, instances
@@ -39,6 +40,7 @@ def whole_app() -> typer.Typer:
     for command in (
         run,
         validate,
+        explain,
         runs,
         show,
         logs,

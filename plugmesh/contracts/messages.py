@@ -181,7 +181,8 @@ DispatchMessage = Annotated[AnyDispatch, Field(discriminator="type")]
 
 
 class AttemptStats(Contract):
-    """What an attempt used. `read` and `written` list columns per port; bytes are those of the references.
+    """What an attempt used. `read` and `written` list columns per port; bytes are those of the references. `bytes_whole` is
+    what `bytes_read` would be if all columns of the inputs were handed over (`None`: they were).
 
     `rows_passed` are those rows of the outputs of which columns are an input's own: passed on by reference, not written.
     `rows_failed` are the rows that the module left out because they could not be used (`ctx.reject`), `reasons` the most
@@ -196,6 +197,7 @@ class AttemptStats(Contract):
     rows_passed: int = 0
     rows_failed: int = 0
     bytes_read: int = 0
+    bytes_whole: int | None = None
     bytes_written: int = 0
     bytes_passed: int = 0
     read: dict[str, tuple[str, ...]] | None = None

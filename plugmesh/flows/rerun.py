@@ -16,11 +16,13 @@ from typing import Any
 
 from plugmesh.contracts.data import Reference
 from plugmesh.contracts.flow import Flow, Node
+from plugmesh.contracts.plan import Planned
 from plugmesh.contracts.run import Recovered
 from plugmesh.errors import FlowInvalid
 from plugmesh.flows.graph import predecessors
 from plugmesh.flows.problem import did_you_mean
 from plugmesh.flows.substitute import Scope, fill_map, fill_params
+from plugmesh.planner.planned import covers
 
 NOT_ASKED = "not_asked"
 """The reason of a step that a rerun skips because nobody asked for it."""
@@ -44,7 +46,7 @@ class Origin:
     `scope` are its inputs and params. `accepted` are its steps with outputs by their ids, elements and mapped nodes
     alike; those that it took over itself count. If it was a rerun, `left_out` are the nodes that nobody had asked it
     for, and `feeds` and `elements` what it was told. `pieces` are the rowwise nodes that were done in pieces, and after
-    which rows these end.
+    which rows these end. `planned` is the plan by which its steps were made.
     """
 
     flow: Flow
@@ -54,6 +56,7 @@ class Origin:
     feeds: Feeds = field(default_factory=dict)
     elements: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     pieces: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    planned: Planned | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,15 +99,16 @@ class Parts:
     problems: tuple[Obstacle, ...] = ()
 
 
-def plan_rerun(origin: Origin, asked: Asked, scope: Scope) -> Parts:
-    """The rerun of `origin` with the inputs and params of `scope`. Never raises for what is asked: see `problems`."""
-    planning = _Planning(origin, asked, scope)
+def plan_rerun(origin: Origin, asked: Asked, scope: Scope, planned: Planned | None = None) -> Parts:
+    """The rerun of `origin` with the inputs and params of `scope`. A step that made less than the rerun's plan wants (by
+    `planned`; `None`: everything) is not taken over. Never raises for what is asked: see `problems`."""
+    planning = _Planning(origin, asked, scope, planned)
     return Parts(problems=tuple(planning.problems)) if planning.problems else planning.parts()
 
 
 class _Planning:
-    def __init__(self, origin: Origin, asked: Asked, scope: Scope) -> None:
-        self.origin, self.asked, self.scope = origin, asked, scope
+    def __init__(self, origin: Origin, asked: Asked, scope: Scope, planned: Planned | None) -> None:
+        self.origin, self.asked, self.scope, self.planned = origin, asked, scope, planned
         self.problems: list[Obstacle] = []
         self.before = predecessors(origin.flow)
         self.order = _parents_first(self.before)
@@ -232,7 +236,7 @@ class _Planning:
 
     def _take_over(self, name: str, otherwise: Fate) -> Fate:
         """Note what can be taken over of a node; `otherwise` is its fate if that is not all."""
-        if any(self.fates[other] is Fate.AGAIN for other in self.before[name]):
+        if any(self.fates[other] is Fate.AGAIN for other in self.before[name]) or not self._is_enough(name):
             self._cut_anew(name)
             return otherwise
         own = self.origin.accepted.get(name)
@@ -303,6 +307,14 @@ class _Planning:
             if self._is_unchanged(name, node, (before[number], now[number]), number):
                 found.append(one)
         return found
+
+    def _is_enough(self, name: str) -> bool:
+        """Whether what the origin made of a node has all columns and rows that are wanted now."""
+        if self.origin.planned is None:
+            return True
+        return covers(
+            self.origin.planned.nodes.get(name), None if self.planned is None else self.planned.nodes.get(name)
+        )
 
     # -- what has changed --------------------------------------------------------------------------------------------
 

@@ -56,6 +56,22 @@ def conditions_in(expression: str) -> tuple[Predicate, ...]:
     return tuple(_of_all(tokens)) if tokens else ()
 
 
+def condition_text(one: Predicate) -> str:
+    """A condition as SQL says it."""
+    name = one.column if re.fullmatch(r"[^\W\d]\w*", one.column) else '"' + one.column.replace('"', '""') + '"'
+    if one.op in ("is_null", "not_null"):
+        return f"{name} IS {'NOT ' if one.op == 'not_null' else ''}NULL"
+    if isinstance(one.value, list):
+        return f"{name} IN ({', '.join(map(_constant, one.value))})"
+    return f"{name} {one.op} {_constant(one.value)}"
+
+
+def _constant(value: JsonValue) -> str:
+    if isinstance(value, bool):
+        return str(value).upper()
+    return "'" + value.replace("'", "''") + "'" if isinstance(value, str) else str(value)
+
+
 def _without_texts(expression: str) -> str:
     return re.sub(r"'(?:[^']|'')*'", "''", expression)
 

@@ -22,6 +22,8 @@ FREE = {
     "RunRequest.flow",
     "RunRequest.inputs",
     "RerunRequest.inputs",
+    "ExplainRequest.flow",
+    "ExplainRequest.inputs",
     "Description",  # OpenAPI describes itself
 }
 """Schemas whose fields cannot be named here."""

@@ -9,6 +9,7 @@ from hypothesis import given
 from plugmesh.contracts.data import FileRef, ValueRef
 from plugmesh.contracts.flow import Flow, FlowInput, FlowParam, Node, Source
 from plugmesh.contracts.module import PortKind
+from plugmesh.contracts.plan import Planned, PlannedNode
 from plugmesh.contracts.run import Recovered
 from plugmesh.flows.graph import predecessors
 from plugmesh.flows.rerun import Asked, Fate, Origin, Parts, plan_rerun
@@ -364,3 +365,27 @@ def test_in_any_graph_a_rerun_can_be_rerun(data: st.DataObject) -> None:
     ]
     done = Origin(old.flow, old.scope, {step: Recovered(step=step) for step in steps})
     assert "nothing would run again" in problem(plan_rerun(done, Asked(), old.scope))
+
+
+# -- plans of columns ------------------------------------------------------------------------------------------------------
+
+
+def plan_of(**wanted: str) -> Planned:
+    nodes = {name: PlannedNode(version="1.0.0", wanted={"out": tuple(names.split())}) for name, names in wanted.items()}
+    return Planned(nodes=nodes)
+
+
+def test_a_step_that_left_out_what_is_wanted_now_is_done_again() -> None:
+    flow = flow_of(a=node(), b=node("a"), c=node("b"))
+    old = origin(flow, "a b", planned=plan_of(a="x", b="x"))
+    assert ids(plan_rerun(old, Asked(), old.scope, plan_of(a="x", b="x"))) == "a b"
+    assert ids(plan_rerun(old, Asked(), old.scope, plan_of(a="x", b="x y"))) == "a"
+    assert ids(plan_rerun(old, Asked(), old.scope, plan_of(a="x y", b="x"))) == ""
+    assert ids(plan_rerun(old, Asked(), old.scope, None)) == ""
+
+
+def test_elements_of_a_plan_that_left_something_out_are_done_again() -> None:
+    flow = flow_of(each=node(map="${params.list}"), end=node("each"))
+    old = origin(flow, "each.0 each.2", planned=plan_of(each="x"))
+    assert ids(plan_rerun(old, Asked(), old.scope, plan_of(each="x"))) == "each.0 each.2"
+    assert ids(plan_rerun(old, Asked(), old.scope, plan_of(each="x y"))) == ""
