@@ -164,7 +164,9 @@ class Board:
         """Put a ready step in line for an instance."""
         self.unpark(run.id, step.id)
         line = Line(run.namespace, need_of(run, step), step.alone)
-        self.placement.add(line, run.id, step.id, priority=run.priority, depth=run.plan.nodes[step.node].depth)
+        node = run.plan.nodes[step.node]
+        near = run.maker_of_inputs(node) if node.parents else None
+        self.placement.add(line, run.id, step.id, priority=run.priority, depth=node.depth, near=near)
 
     def park(self, run: RunState, step: Step) -> None:
         """Note that a step waits for a module."""

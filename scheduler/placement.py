@@ -2,7 +2,8 @@
 
 Namespaces share what there is: whoever has the fewest attempts out goes first, so that none can keep the others from
 working, whatever the priorities of its runs. Inside a namespace a higher priority goes first, then the deeper node (so
-that data is freed early), then who came first.
+that data is freed early), then who came first. Of instances that are equally busy the one gets a step that has made its
+inputs, or else one on the same host: there the data is in memory.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from scheduler.durations import Durations
 
 @dataclass(frozen=True, slots=True)
 class Seat:
-    """An instance as placement sees it. `offers` maps module names to the versions it serves; `open`: takes new work."""
+    """An instance as placement sees it. `offers` maps module names to the versions it serves; `open`: takes new work;
+    `host`: the machine that it runs on."""
 
     instance: str
     slots: int
@@ -28,6 +30,7 @@ class Seat:
     offers: Mapping[str, tuple[str, ...]]
     labels: Mapping[str, str] = field(default_factory=dict)
     open: bool = True
+    host: str = ""
 
 
 class Need(NamedTuple):
@@ -54,13 +57,14 @@ class Line(NamedTuple):
 
 
 class Waiting(NamedTuple):
-    """A ready step in a line. The smallest is the first one."""
+    """A ready step in a line. The smallest is the first one. `near`: the instance that made its inputs."""
 
     priority: int
     depth: int
     order: int
     run: str
     step: str
+    near: str | None = None
 
 
 _Turn = tuple[bool, int, Waiting]
@@ -103,6 +107,7 @@ class Placement:
         self._joined: set[Line] = set()
         self._candidates: dict[Need, tuple[str, tuple[Seat, ...]]] = {}
         self._seats: tuple[Seat, ...] = ()
+        self._hosts: Mapping[str, str] = {}
         self._quarantined: Collection[tuple[str, str]] = frozenset()
         self._awaited: Collection[tuple[str, str]] = frozenset()
         self._order = 0
@@ -124,12 +129,15 @@ class Placement:
         when a version is chosen although nobody serves them just now."""
         self._quarantined, self._awaited = quarantined, awaited
         self._seats = tuple(sorted(seats, key=lambda seat: seat.instance))
+        self._hosts = {seat.instance: seat.host for seat in self._seats}
         self._candidates.clear()
 
-    def add(self, line: Line, run: str, step: str, *, priority: int = 0, depth: int = 0) -> None:
-        """Put a ready step in line."""
+    def add(
+        self, line: Line, run: str, step: str, *, priority: int = 0, depth: int = 0, near: str | None = None
+    ) -> None:
+        """Put a ready step in line. `near` is the instance that made what it reads."""
         self._order += 1
-        heapq.heappush(self._lines.setdefault(line, []), Waiting(-priority, -depth, self._order, run, step))
+        heapq.heappush(self._lines.setdefault(line, []), Waiting(-priority, -depth, self._order, run, step, near))
         self._joined.add(line)
 
     def served(self, need: Need) -> bool:
@@ -175,7 +183,7 @@ class Placement:
                 self._pop(line)
                 continue
             version, seats = self._fit(line.need)
-            seat = _idle(seats, load, closed) if line.alone else self._best(line.need, seats, load, closed)
+            seat = _idle(seats, load, closed) if line.alone else self._best(line.need, seats, load, closed, head.near)
             if seat is None:
                 blocked.add(line)
                 continue
@@ -210,7 +218,7 @@ class Placement:
     def _turn(self, line: Line, load: Load) -> _Turn:
         return (not line.alone, load.load_of_namespace(line.namespace), self._lines[line][0])
 
-    def _best(self, need: Need, seats: tuple[Seat, ...], load: Load, closed: set[str]) -> Seat | None:
+    def _best(self, need: Need, seats: tuple[Seat, ...], load: Load, closed: set[str], near: str | None) -> Seat | None:
         ahead = self._durations.ahead(need.name)
         best: tuple[float, Seat] | None = None
         for seat in seats:
@@ -218,9 +226,18 @@ class Placement:
             if held >= min(seat.slots + seat.prefetch, seat.slots * (1 + ahead)) or seat.instance in closed:
                 continue
             share = held / seat.slots
-            if best is None or share < best[0]:
+            if best is None or share < best[0] or (share == best[0] and self._is_nearer(seat, best[1], near)):
                 best = (share, seat)
         return None if best is None else best[1]
+
+    def _is_nearer(self, seat: Seat, other: Seat, near: str | None) -> bool:
+        """Whether `seat` has the data of `near`, and `other` has not, or only the same host."""
+        if near is None or other.instance == near:
+            return False
+        if seat.instance == near:
+            return True
+        host = self._hosts.get(near)
+        return bool(host) and seat.host == host != other.host
 
     def _fit(self, need: Need) -> tuple[str, tuple[Seat, ...]]:
         """The version to run and who serves it; no seats when nobody fits."""

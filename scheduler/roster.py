@@ -23,6 +23,7 @@ def seat_of(member: Member, registry: Registry) -> Seat:
         prefetch=registration.prefetch,
         offers={name: versions for name, versions in offers.items() if versions},
         labels=registration.labels,
+        host=registration.host,
         open=member.liveness is Liveness.ALIVE and not member.draining,
     )
 

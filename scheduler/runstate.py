@@ -90,6 +90,8 @@ class RunState:
         self.maps: dict[int, MapState] = {}
         self.pins: dict[str, str] = {}
         self.results: dict[int, Ports] = {}
+        self.makers: dict[int, str] = {}
+        """Of nodes whose results somebody will read, the instances that made them."""
         self.late_epochs: dict[str, int] = {}
         self.unfinished = len(plan.nodes)
         self.window = LEAST_WINDOW
@@ -144,6 +146,16 @@ class RunState:
     def is_mapped(self, node: PlanNode) -> bool:
         """Its steps are elements or pieces."""
         return node.node.map is not None or node.index in self.splits
+
+    def maker_of_inputs(self, node: PlanNode) -> str | None:
+        """The instance that made what a node reads; of several the one that made most rows. `None`: nobody knows."""
+        if len(node.parents) == 1:
+            return self.makers.get(node.parents[0])
+        known = [parent for parent in node.parents if parent in self.makers]
+        return self.makers[max(known, key=self._rows)] if known else None
+
+    def _rows(self, node: int) -> int:
+        return sum(getattr(one, "rows", None) or 0 for found in self.results.get(node, {}).values() for one in found)
 
     def piece(self, step: Step) -> tuple[int, int] | None:
         """First row and number of rows of a step that is a piece of a node; `None` for every other step."""
@@ -292,6 +304,8 @@ class RunState:
                 self._unmet[child] -= 1
             if self._readers[node.index] > 0:
                 self.results[node.index] = self._results_of(step)
+                if step.instance is not None:
+                    self.makers[node.index] = step.instance
         elif step.state is StepState.FAILED and self.first_failure is None:
             detail = step.error.message if step.error is not None else step.reason or "failed"
             self.first_failure = f"step {step.id!r}: {detail}"
@@ -310,6 +324,7 @@ class RunState:
         self._readers[parent] -= 1
         if self._readers[parent] == 0:
             self.results.pop(parent, None)
+            self.makers.pop(parent, None)
 
     def _forget(self, step: Step) -> None:
         if step.epoch != _FIRST_EPOCH:

@@ -167,6 +167,28 @@ def test_while_one_instance_is_kept_free_the_others_work() -> None:
     assert [one.seat.instance for one in place(made, out=out)] == ["j"]  # i is kept free now
 
 
+def test_of_two_that_are_equally_busy_the_one_gets_a_step_that_made_its_inputs() -> None:
+    made = placement(seat("i-1", 4), seat("i-2", 4), seat("i-3", 4))
+    add(made, 1, near="i-2")
+    assert [one.seat.instance for one in place(made)] == ["i-2"]
+    add(made, 1, near="i-2")
+    assert [one.seat.instance for one in place(made, Counter({"i-2": 1}))] == ["i-1"], "the less busy one goes first"
+
+
+def test_if_that_instance_does_not_offer_the_module_one_on_its_host_gets_the_step() -> None:
+    other: dict[str, tuple[str, ...]] = {"other": ("1.0.0",)}
+    made = placement(seat("i-1", host="h"), seat("i-2", host="g"), seat("i-3", offers=other, host="g"))
+    add(made, 1, near="i-3")
+    assert [one.seat.instance for one in place(made)] == ["i-2"]
+
+
+def test_where_nobody_knows_who_made_the_inputs_the_first_name_gets_the_step() -> None:
+    for near in (None, "i-gone"):
+        made = placement(seat("i-1"), seat("i-2"))
+        add(made, 1, near=near)
+        assert [one.seat.instance for one in place(made)] == ["i-1"]
+
+
 def test_steps_that_are_no_longer_ready_are_dropped() -> None:
     made = placement(seat(slots=9))
     add(made, 3)

@@ -11,6 +11,7 @@ from plugmesh.flows.rerun import NOT_ASKED, Asked, Fate, Origin, Parts, plan_rer
 from plugmesh.flows.substitute import Scope, scope_of
 from scheduler.changes import StepChange
 from scheduler.events import Begin, Recover
+from scheduler.plan import compile_plan
 from scheduler.runstate import RunState
 from scheduler.walk import advance
 from tests.unit.scheduler.walking import Driver, flows, new_run
@@ -25,18 +26,30 @@ def ended(run: RunState, driver: Driver) -> Origin:
         if change.state in STEP_GOOD
     }
     left_out = frozenset(name for name, change in last.items() if change.reason == NOT_ASKED)
+    steps = (change for change in driver.changes if isinstance(change, StepChange))
+    cut = {change.step: change.pieces for change in steps if change.pieces is not None}
     flow, told = run.plan.flow, run.rerun
-    return Origin(flow, scope_of(flow, {}, {}), accepted, left_out, elements={} if told is None else told.elements)
+    return Origin(
+        flow,
+        scope_of(flow, {}, {}),
+        accepted,
+        left_out,
+        elements={} if told is None else told.elements,
+        pieces={**({} if told is None else told.pieces), **cut},
+    )
 
 
 def rerun_of(old: Origin, parts: Parts) -> RunState:
     """The rerun, with what it takes over."""
     told = Rerun(
-        origin="r-1", root="r-1", recovered=parts.recovered, skipped=parts.skipped, elements=dict(parts.elements)
+        origin="r-1",
+        root="r-1",
+        recovered=parts.recovered,
+        skipped=parts.skipped,
+        elements=dict(parts.elements),
+        pieces=dict(parts.pieces),
     )
-    run = new_run(old.flow, "r-2")
-    run.rerun = told
-    return run
+    return RunState("r-2", 0, compile_plan(old.flow), rerun=told)
 
 
 def executed(driver: Driver) -> set[str]:
@@ -49,7 +62,7 @@ def expected(old: Origin, parts: Parts) -> set[str]:
     taken = {one.step for one in parts.recovered}
     found = set()
     for name, fate in parts.fates.items():
-        items = old.flow.nodes[name].map
+        items = list(parts.pieces[name]) if name in parts.pieces else old.flow.nodes[name].map
         if fate is not Fate.AGAIN:
             continue
         numbers = parts.elements.get(name, range(len(items))) if isinstance(items, list) else ()
@@ -60,6 +73,7 @@ def expected(old: Origin, parts: Parts) -> set[str]:
 @st.composite
 def wishes(draw: st.DrawFn, old: Origin) -> Asked:
     elements = [f"{name}.{item}" for name, node in old.flow.nodes.items() for item in range(len(node.map or ()))]  # type: ignore[arg-type]
+    elements += [f"{name}.{item}" for name, ends in old.pieces.items() for item in range(len(ends))]
     steps = draw(st.lists(st.sampled_from([*old.flow.nodes, *elements]), max_size=2, unique=True).map(tuple))
     return draw(st.sampled_from([Asked(), Asked(start=True), Asked(steps=steps), Asked(only=steps)]))
 
@@ -82,14 +96,15 @@ def test_what_is_planned_is_executed_and_the_run_ends_also_after_a_restart(
         changes = advance(run, Recover(1.0, run.rerun)).changes
         if data.draw(st.booleans()):
             run = restarted(old, parts, run)
-        driver = Driver(run, seed, hostile=False)
+        driver = Driver(run, seed, hostile=False, cutting=False)
         driver.changes = list(changes)
         driver.happen(Begin(2.0))
         driver.go_on()
         assert run.state is State.SUCCEEDED
         assert executed(driver) == expected(old, parts)
         assert parts.again == len(executed(driver)) + sum(
-            fate is Fate.AGAIN and old.flow.nodes[name].map is not None for name, fate in parts.fates.items()
+            fate is Fate.AGAIN and (old.flow.nodes[name].map is not None or name in parts.pieces)
+            for name, fate in parts.fates.items()
         )
         old = ended(run, driver)
 

@@ -412,3 +412,17 @@ def restored(run: Run) -> Run:
         origin=None, timeout_s=None, submitted_at=0.0, started_at=1.0, ended_at=None, seq=3,
     )  # fmt: skip
     return restore_run(stored, run.plan, [step_row(run, step) for step in run.touched.values()])
+
+
+def test_who_made_the_inputs_of_a_step_is_known_until_all_have_read_them() -> None:
+    run = begun(DIAMOND)
+    assign(run, "a", "i-1")
+    done(run, "a", instance="i-1")
+    nodes = run.plan.nodes
+    assert [run.maker_of_inputs(node) for node in nodes] == [None, "i-1", "i-1", None]
+    assert restored(run).makers == run.makers
+    for step, instance in (("b", "i-2"), ("c", "i-3")):
+        assign(run, step, instance)
+        done(run, step, instance=instance)
+    assert run.maker_of_inputs(nodes[3]) in {"i-2", "i-3"}
+    assert 0 not in run.makers

@@ -76,8 +76,8 @@ def flows(draw: st.DrawFn) -> Flow:
 class Driver:
     """Lets random but possible things happen to a run; keeps every change."""
 
-    def __init__(self, run: RunState, seed: int, *, hostile: bool = True) -> None:
-        self.run, self.random, self.hostile = run, random.Random(seed), hostile
+    def __init__(self, run: RunState, seed: int, *, hostile: bool = True, cutting: bool = True) -> None:
+        self.run, self.random, self.hostile, self.cutting = run, random.Random(seed), hostile, cutting
         run.window = self.random.choice((1, 2, 256))
         self.changes: list[Change] = []
         self.at = 1000.0
@@ -102,7 +102,7 @@ class Driver:
             match step.state:
                 case StepState.READY if self.run.state == "running":
                     yield Assigned(self.at, step.id, self.random.choice("ab"), "1.0.0")
-                    if step.item < 0 and not step.epoch:
+                    if self.cutting and step.item < 0 and not step.epoch:
                         yield Split(self.at, step.id, "1.0.0", self.random.choice(((3, 5), (1, 2, 3, 4))))
                     yield NoModule(self.at, step.id, "nobody", self.at + 100)
                 case StepState.PARKED:
