@@ -82,13 +82,14 @@ def adapter_for(annotation: Any) -> Adapter:
     )
 
 
-def from_native(value: Any, *, given: Sequence[Handed] = ()) -> pa.Table | pa.RecordBatchReader:
+def from_native(value: Any, *, given: Sequence[Handed] = (), part: bool = False) -> pa.Table | pa.RecordBatchReader:
     """Arrow from a frame of any of these libraries, from anything with `__arrow_c_stream__`, from a structured NumPy
     array, a dict of columns or a list of dicts.
 
     `given` is what the module got. A column that came back from there untouched is the column of the input, of the same
     bytes; a changed one of the same name whose type the frame's library cannot have (polars has no `timestamp[s]`) gets
-    its type back. Raises `DataMismatch` if `value` is no frame, or one of its columns has no Arrow type.
+    its type back, except in a `part` of a stream, since a later part may not fit it.
+    Raises `DataMismatch` if `value` is no table, or one of its columns has no Arrow type.
     """
     import pyarrow as pa
 
@@ -98,7 +99,7 @@ def from_native(value: Any, *, given: Sequence[Handed] = ()) -> pa.Table | pa.Re
         return pa.Table.from_batches([value])
     kind = kind_of(type(value), {*_ADAPTERS, _ARRAY})
     if kind in _LIBRARIES:
-        return _assembled(value, _ADAPTERS[kind], given)
+        return _assembled(value, _ADAPTERS[kind], given, part)
     columns = _columns_of_no_frame(kind, value)
     if columns is not None:
         return pa.table({one.name: one.column for one in columns})
@@ -136,12 +137,14 @@ _IN_PARTS: dict[str, Callable[[Any], Iterator[list[Returned]]]] = {
 _ARRAY = "numpy.ndarray"
 
 
-def _assembled(frame: Any, adapter: Adapter, given: Sequence[Handed]) -> pa.Table | pa.RecordBatchReader:
+def _assembled(frame: Any, adapter: Adapter, given: Sequence[Handed], part: bool) -> pa.Table | pa.RecordBatchReader:
     """The table of a frame's columns, with the types of `given`; what is computed from a large table comes in parts."""
     import pyarrow as pa
 
-    back = TypesBack(adapter.to_native, _LIBRARIES[adapter.name], [one.table.schema for one in given])
-    if adapter.name in _IN_PARTS and any(_is_large(one.table) for one in given):
+    in_parts = adapter.name in _IN_PARTS and any(_is_large(one.table) for one in given)
+    schemas = [one.table.schema for one in given]
+    back = TypesBack(adapter.to_native, _LIBRARIES[adapter.name], schemas, layouts_only=part or in_parts)
+    if in_parts:
         return _in_parts(map(back.table, _IN_PARTS[adapter.name](frame)))
     if adapter.name == "polars.LazyFrame":
         frame = frame.collect()
@@ -238,3 +241,6 @@ _ADAPTERS = {
         Adapter("duckdb.DuckDBPyRelation", _by(duckdb_frames.to_relation)),
     )
 }
+
+FRAMES = tuple(_ADAPTERS)
+"""What a table may be annotated as."""

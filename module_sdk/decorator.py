@@ -13,9 +13,9 @@ from pydantic import ValidationError
 
 from module_sdk.declaration import Ports, input_ports, module_kind, output_ports
 from module_sdk.limits import declared
-from module_sdk.params import Params
+from module_sdk.params import Params, ValuePort
 from module_sdk.signature import Place, Signature, place_of, read_signature
-from plugmesh.contracts.module import Limits, ModuleContract, OutputPort, Resources, Traits
+from plugmesh.contracts.module import Limits, ModuleContract, OutputPort, PortKind, Resources, Traits
 from plugmesh.errors import ContractError
 
 P = ParamSpec("P")
@@ -87,6 +87,9 @@ def module(
     def decorate(function: Callable[P, R]) -> Module[P, R]:
         signature = read_signature(function)
         params = Params(signature.place, signature.params)
+        for port in signature.ports:
+            if port.kind is PortKind.VALUE:
+                ValuePort(signature.place, port.name, port.annotation)  # says now what cannot be served
         ins, outs = input_ports(signature, inputs), output_ports(signature, outputs)
         _check_promises(signature.place, rows, plan, bool(ins), bool(outs))
         _check_filters(signature.place, filters, params.schema, outs)

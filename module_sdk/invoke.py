@@ -240,38 +240,42 @@ class Caller:
                     return Passed(name, index)
         return None
 
-    def _table(self, port: OutputPort, value: Any, given: Sequence[Handed] = ()) -> pa.Table | pa.RecordBatchReader:
+    def _table(
+        self, port: OutputPort, value: Any, given: Sequence[Handed] = (), *, part: bool = False
+    ) -> pa.Table | pa.RecordBatchReader:
         if value is None:
             raise self._wrong(
                 f"it returned nothing for the output {port.name!r}, expected a table: is a `return` missing?", port.name
             )
         if isinstance(value, Iterator) and not hasattr(value, "__arrow_c_stream__"):
-            return self._stream(port, value)
+            return self._stream(port, value, given)
         try:
-            return from_native(value, given=given)
+            return from_native(value, given=given, part=part)
         except DataMismatch as error:
             raise self._wrong(
                 f"what it returned for the output {port.name!r} is no table: {error}", port.name
             ) from error
 
-    def _stream(self, port: OutputPort, chunks: Iterator[Any]) -> pa.Table | pa.RecordBatchReader:
+    def _stream(
+        self, port: OutputPort, chunks: Iterator[Any], given: Sequence[Handed]
+    ) -> pa.Table | pa.RecordBatchReader:
         """A reader over what a generator yields; its code runs while the reader is read."""
         import pyarrow as pa
 
         first = next(chunks, None)
         if first is None:
             return self._empty(port)
-        head = self._chunk(port, first)
+        head = self._chunk(port, first, given)
 
         def batches() -> Iterator[pa.RecordBatch]:
             yield from head
             for chunk in chunks:
-                yield from self._chunk(port, chunk)
+                yield from self._chunk(port, chunk, given)
 
         return pa.RecordBatchReader.from_batches(head.schema, batches())
 
-    def _chunk(self, port: OutputPort, chunk: Any) -> pa.RecordBatchReader:
-        frame = self._table(port, chunk)
+    def _chunk(self, port: OutputPort, chunk: Any, given: Sequence[Handed]) -> pa.RecordBatchReader:
+        frame = self._table(port, chunk, given, part=True)
         return frame.to_reader() if hasattr(frame, "to_reader") else frame
 
     def _empty(self, port: OutputPort) -> pa.Table:

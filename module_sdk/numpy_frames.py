@@ -20,7 +20,8 @@ def columns_of_array(array: np.ndarray[Any, Any]) -> Iterator[Returned]:
     """The fields of a structured array of one dimension. Raises `DataMismatch` for any other array."""
     names = array.dtype.names
     if names is None or array.ndim != 1:
-        named = ", ".join(f"{name!r}: array{'[:, ' + str(at) + ']' * (array.ndim > 1)}" for at, name in enumerate("ab"))
+        part = "[:, {}]" if array.ndim > 1 else ""
+        named = ", ".join(f"{name!r}: array{part.format(at)}" for at, name in enumerate("ab"))
         what = f"an array of {array.ndim} dimensions" if names is None else f"{array.ndim} dimensions of records"
         raise DataMismatch(f"{what} has no names for its columns: return a dict of arrays, e.g. {{{named}, …}}")
     return (Returned(name, _column(name, array[name])) for name in names)
@@ -66,6 +67,6 @@ def _column(name: str, values: Any) -> pa.ChunkedArray:
         ) from error
     kind = type(values)
     raise DataMismatch(
-        f"column {name!r} is an object of type {kind.__module__}.{kind.__qualname__}, expected an array or a list; several "
-        "outputs are declared in outputs="
+        f"the entry {name!r} of the dict is an object of type {kind.__module__}.{kind.__qualname__}, expected a column: an "
+        "array or a list; several outputs are declared in outputs="
     )

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 from pydantic.errors import PydanticUserError
 from pydantic.json_schema import PydanticJsonSchemaWarning
 
+from module_sdk.adapters import FRAMES
 from module_sdk.files import OpenFile
 from module_sdk.signature import ParamParameter, Place
 from plugmesh.errors import DataMismatch, PlugmeshError
@@ -54,7 +55,9 @@ class ValuePort:
         try:
             self._adapter: TypeAdapter[Any] = TypeAdapter(Any if annotation is None else annotation)
         except PydanticUserError as error:
-            raise place.error(f"{annotation!r} is neither a table, a file nor a JSON value", name) from error
+            raise place.error(
+                f"{annotation!r} is neither a table ({', '.join(FRAMES)}), a File, nor a JSON value", name
+            ) from error
 
     def read(self, value: Any) -> Any:
         """The Python value for `value`. Raises `DataMismatch`."""

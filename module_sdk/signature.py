@@ -19,7 +19,7 @@ from module_sdk.files import File
 from plugmesh.contracts.module import PortKind
 from plugmesh.errors import ContractError
 
-_FRAME_LIBRARIES = frozenset({"pyarrow", "pandas", "polars", "duckdb", "_duckdb"})
+_FRAME_LIBRARIES = frozenset({"numpy", "pyarrow", "pandas", "polars", "duckdb", "_duckdb"})
 _STREAMS = (
     collections.abc.Iterator,
     collections.abc.Iterable,
@@ -156,6 +156,8 @@ def is_table(annotation: Any) -> bool:
     if typing.get_origin(plain) in _STREAMS or plain in _STREAMS:
         arguments = typing.get_args(plain)
         return not arguments or is_table(arguments[0])
+    if typing.get_origin(plain) in (typing.Union, types.UnionType):
+        return any(map(is_table, typing.get_args(plain)))
     library = str(getattr(plain, "__module__", "")).partition(".")[0]
     return library in _FRAME_LIBRARIES or hasattr(plain, "__arrow_c_stream__")
 

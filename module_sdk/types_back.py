@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from module_sdk.handed import Handed, Returned
+from plugmesh.data.types import fits
 from plugmesh.errors import DataMismatch
 
 if TYPE_CHECKING:
@@ -16,7 +17,8 @@ class TypesBack:
     """polars has no `timestamp[s]`: the column that it handed back as `timestamp[ms]` becomes one of seconds again.
 
     Only where the library alone has changed the type: `to_native` and `columns_of` show what it makes of the type of
-    the column of that name in `schemas`. Values that the old type cannot hold keep the new one.
+    the column of that name in `schemas`. Values that the old type cannot hold keep the new one; with `layouts_only` no
+    value decides: only another layout of the same type is changed, such as `large_string` for `string`.
     """
 
     def __init__(
@@ -24,8 +26,11 @@ class TypesBack:
         to_native: Callable[[Any], Any],
         columns_of: Callable[[Any, Sequence[Handed]], Iterable[Returned]],
         schemas: Sequence[pa.Schema],
+        *,
+        layouts_only: bool = False,
     ) -> None:
         self._to_native, self._columns_of, self._schemas = to_native, columns_of, schemas
+        self._layouts_only = layouts_only
 
     def table(self, columns: Iterable[Returned]) -> pa.Table:
         """The columns as they go out."""
@@ -48,7 +53,9 @@ class TypesBack:
         if one.origin is not None:
             return None
         field = next((schema.field(one.name) for schema in self._schemas if one.name in schema.names), None)
-        return None if field is None or field.type == one.column.type else field
+        if field is None or field.type == one.column.type:
+            return None
+        return None if self._layouts_only and not fits(field.type, one.column.type) else field
 
     def _images(self, fields: list[pa.Field]) -> dict[str, pa.DataType]:
         """What the library makes of types, by the names of their columns."""
