@@ -8,6 +8,7 @@ import gc
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -35,7 +36,7 @@ class Life(House):
 
     pressed = 0
 
-    async def made(self, run: str, seed: int, *, beside: DataRef | None = None, **more: object) -> DataRef:
+    async def made(self, run: str, seed: int, *, beside: DataRef | None = None, **more: Any) -> DataRef:
         """A run whose step wrote one column, and put it beside those of another table."""
         ref = write_table(self.store, f"data/default/{run}/a/1/n-table", table_of(seed, f"c{seed}"))
         if beside is not None:
@@ -53,10 +54,10 @@ class Life(House):
     def free(self) -> list[str]:
         return sorted(os.listdir(self.folder / "objects" / "free"))
 
-    def file(self, ref: DataRef) -> int:
+    def inode(self, ref: DataRef) -> int:
         """Which file the last column of a table is in."""
         key = ref.fragments[0].groups[-1].key
-        return (self.folder / "objects" / "objects" / key).stat().st_ino
+        return os.stat(f"{self.folder}/objects/objects/{key}").st_ino
 
     def is_whole(self, ref: DataRef, *seeds: int) -> bool:
         found = read_table(self.store, ref, verify=True)
@@ -75,12 +76,12 @@ async def house(tmp_path: Path) -> AsyncIterator[Life]:
 
 async def test_what_is_swept_is_written_again(house: Life) -> None:
     ref = await house.made("r-1", 1)
-    file = house.file(ref)
+    file = house.inode(ref)
     await house.sweep()
     await house.sweep(11, rounds=2)
     assert [name.partition("-")[2] for name in house.free()] == [str(file)]
     again = await house.made("r-2", 2)
-    assert house.file(again) == file
+    assert house.inode(again) == file
     with pytest.raises(ObjectMissing):
         read_table(house.store, ref)
     assert house.is_whole(again, 2)
@@ -195,7 +196,7 @@ async def test_inputs_of_a_run_that_goes_on_stay_while_files_come_and_go(house: 
 async def test_data_of_stale_attempts_goes_and_its_file_is_used_again(house: Life) -> None:
     ref = await house.made("r-1", 1)
     stale = write_table(house.store, "data/default/r-1/a/0/lost", table_of(9))
-    file = house.file(stale)
+    file = house.inode(stale)
     slow = house.store.create("data/default/r-1/a/0/slow", ROWS * 8)  # its writer does not know yet that it is too late
     slow.write(bytes(ROWS * 4))
     await house.sweep()

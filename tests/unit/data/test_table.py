@@ -18,6 +18,7 @@ from plugmesh.data.schema import make_schema_ipc, schema_of
 from plugmesh.data.table import read_batches, read_rows, read_table, write_table
 from plugmesh.errors import Conflict, DataMismatch, ObjectCorrupt, ObjectMissing, StoreFull
 from plugmesh.objects.local import LocalStore
+from plugmesh.objects.port import Writer
 from tests.unit.data.arrow_strategies import same, tables
 
 keys = (f"k{number}" for number in itertools.count())
@@ -381,3 +382,45 @@ def test_any_stream_object_of_arrow_is_written(store: LocalStore) -> None:
         writer.write_batch(pa.record_batch({"x": [1, 2]}))
     reader = pa.ipc.open_stream(sink.getvalue())
     assert write_table(store, next(keys), reader).rows == 2
+
+
+class HintedStore:
+    """A store that remembers how many bytes it was told would come, and how many came."""
+
+    def __init__(self, store: LocalStore) -> None:
+        self.store, self.hints = store, list[int | None]()
+        self.read, self.delete, self.list = store.read, store.delete, store.list
+
+    def create(self, key: str, bytes: int | None = None) -> Writer:
+        self.hints.append(bytes)
+        return self.store.create(key, bytes)
+
+
+def test_a_table_in_memory_is_one_fragment_with_each_column_in_one_piece(store: LocalStore) -> None:
+    pieces = [pa.table({"x": np.arange(400_000) + number, "s": pa.array(["a", None] * 200_000)}) for number in range(4)]
+    table = pa.concat_tables(pieces)
+    ref = write_table(store, next(keys), table)
+    assert [fragment.rows for fragment in ref.fragments] == [1_600_000]
+    found = read_table(store, ref)
+    assert found.equals(table)
+    assert [column.num_chunks for column in found.columns] == [1, 1]
+
+
+def test_columns_too_large_to_be_in_memory_twice_stay_in_pieces(
+    store: LocalStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = pa.concat_tables([pa.table({"x": np.arange(100_000)})] * 3)
+    monkeypatch.setattr("plugmesh.data.columns._COMBINED_BYTES", 1_000_000)
+    found = read_table(store, write_table(store, next(keys), table))
+    assert found.equals(table)
+    assert found.column(0).num_chunks == 3
+
+
+def test_the_store_is_told_about_how_much_will_come(store: LocalStore) -> None:
+    hinted = HintedStore(store)
+    table = pa.table({f"c{number}": np.random.default_rng(number).random(50_000) for number in range(20)})
+    for source in (table, table.slice(10_000, 20_000), pa.concat_tables([table] * 3), iter(table.to_batches())):
+        key = next(keys)
+        write_table(hinted, key, source)
+        written = len(store.read(key))
+        assert written <= (hinted.hints[-1] or 0) <= written * 1.05 or not isinstance(source, pa.Table)
