@@ -91,7 +91,7 @@ def test_the_built_in_modules_are_adopted_and_never_doubled(mesh: RealMesh) -> N
         wait_until_sync(lambda: "io.read" in mesh.module_names(), 30, message=mesh.said())
         assert mesh.builtins() == builtins
     served = Counter(name for one in mesh.instances() if one["usable"] for name in one["modules"])
-    assert served["io.read@1.1.0"] == 1
+    assert served["io.read@1.2.0"] == 1
 
 
 def test_built_in_modules_that_are_killed_are_started_again(mesh: RealMesh) -> None:
