@@ -16,6 +16,7 @@ from typing import Any
 from plugmesh.cli.process import ProcessId
 from plugmesh.cli.record import Record
 from scheduler.invariants.folder import check_folder
+from tests.e2e.leaks import MORE_FILES, leaks, open_files
 from tests.waiting import wait_until_sync
 
 PLUGMESH = str(Path(sys.prefix) / "bin" / "plugmesh")
@@ -32,14 +33,20 @@ class RealMesh:
         self.data = folder / "data"
         self.url = f"http://127.0.0.1:{port}"
         self._mark = uuid.uuid4().hex
+        self.temporary = folder / "tmp"
+        self.temporary.mkdir(exist_ok=True)
         self._environment = {
             **os.environ,
             "PLUGMESH_URL": self.url,
             MARK: self._mark,
             "COLUMNS": "200",
+            "TMPDIR": str(self.temporary),
             **(variables or {}),
         }
         self._started: list[subprocess.Popen[bytes]] = []
+        self._files_at_start = (0, 0)
+        self.killed = False
+        """Whether a process was, or may have been, ended with -9: what it left is swept before anybody complains."""
         self.server: subprocess.Popen[bytes]
 
     # -- processes -----------------------------------------------------------------------------------------------------
@@ -48,6 +55,7 @@ class RealMesh:
         """Start the server and wait until its palette is there."""
         self.server = self.start("up", "--port", str(self.port), "--data", str(self.data), *options)
         wait_until_sync(self._ready, START_S, message="the mesh is not ready")
+        self._files_at_start = (self.server.pid, open_files(self.server.pid))
 
     def start(self, *arguments: str) -> subprocess.Popen[bytes]:
         """Start a `plugmesh` command and leave it running; what it says goes to a file."""
@@ -78,6 +86,7 @@ class RealMesh:
 
     def kill_server(self) -> None:
         """`kill -9` of the server alone."""
+        self.killed = True
         self.server.kill()
         self.server.wait()
 
@@ -110,6 +119,7 @@ class RealMesh:
     def close(self) -> None:
         """End everything and check what must be true of every mesh afterwards."""
         said = self.said()
+        more_files = self._more_files()
         for process in reversed(self._started):
             if process.poll() is None:
                 process.send_signal(signal.SIGCONT)
@@ -124,6 +134,26 @@ class RealMesh:
         violations = check_folder(self.data).violations if (self.data / "state.db").exists() else []
         assert not violations, f"{[str(violation) for violation in violations]}{said}"
         assert not left, f"left behind: {left}{said}"
+        assert not more_files, f"{more_files}{said}"
+        lost = (
+            leaks(self.data, self.temporary, killed=self.killed or -signal.SIGKILL in self._exits())
+            if not self.family()
+            else []
+        )
+        assert not lost, f"leaks: {lost}{said}"
+
+    def _exits(self) -> set[int | None]:
+        return {process.returncode for process in self._started}
+
+    def _more_files(self) -> str:
+        """What the server has open, if that is many more than when it was ready."""
+        pid, before = self._files_at_start
+        if self.server.poll() is not None or self.server.pid != pid:
+            return ""
+        with suppress(AssertionError):  # connections are closed after a while
+            wait_until_sync(lambda: open_files(pid) <= before + MORE_FILES, 5)
+        now = open_files(pid)
+        return f"the server has {now} open files, and had {before}" if now > before + MORE_FILES else ""
 
     def _left_behind(self) -> list[str]:
         """What is still there; the children of a server that was killed last end later, by their own clock."""

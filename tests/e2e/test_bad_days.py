@@ -64,10 +64,10 @@ def submit(mesh: RealMesh, flow: dict[str, Any]) -> str:
     return str(answer["id"])
 
 
-def patient(gate: Path) -> dict[str, Any]:
+def patient(gate: Path, upto: int = 3) -> dict[str, Any]:
     """A flow whose step waits for a file, and is tried again as often as it takes."""
     retry = {"attempts": 100, "delay": "100ms", "max_delay": "200ms"}
-    node = {"module": "slow.count", "params": {"gate": str(gate)}, "retry": retry}
+    node = {"module": "slow.count", "params": {"gate": str(gate), "upto": upto}, "retry": retry}
     return {"flow": "bad/patient", "nodes": {"only": node}, "outputs": {"result": "only"}}
 
 
@@ -137,6 +137,24 @@ def test_an_output_that_finds_no_room_is_tried_again_and_the_run_succeeds(mesh: 
     disk.make_room()
     mesh.finish(run)
     assert mesh.rows(run, "result") == [{"n": 0}, {"n": 1}, {"n": 2}]
+    assert half_written(mesh) == []
+
+
+def test_a_table_that_fills_the_disk_is_given_up_whole_and_written_when_there_is_room(
+    mesh: RealMesh, disk: SmallDisk
+) -> None:
+    gate, rows = mesh.folder / "large-gate", 4_000_000
+    run = submit(mesh, patient(gate, rows))
+    mesh.wait_for_step(run, "only", "running")
+    disk.fill(leave_bytes=72 * MIB)  # 8 MiB more than what the store keeps free, and 32 are to be written
+    gate.touch()
+    failed = wait_until_sync(lambda: _failed_attempt(mesh, run), 30, message=mesh.said())
+    assert failed is not None
+    assert failed["error"]["code"] == "store-full"
+    disk.make_room()
+    mesh.finish(run)
+    last = mesh.ask(f"/api/v1/runs/{run}/steps/only/outputs/out?offset={rows - 1}")
+    assert last["rows"] == [{"n": rows - 1}]
     assert half_written(mesh) == []
 
 
