@@ -11,7 +11,7 @@ from collections import deque
 
 import pyarrow as pa
 
-from plugmesh.objects.port import Readable
+from plugmesh.objects.port import Readable, is_older
 
 _AT_ONCE_BYTES = 16 * 1024 * 1024
 """So much is given back at a time: fewer calls, and the pages that are shared at the edges count for little."""
@@ -36,6 +36,10 @@ class Pages:
             self._views.append(view)
             self._bytes += view.nbytes
         return view
+
+    def is_older(self, key: str) -> bool:
+        """As the store knows."""
+        return is_older(self._store, key)
 
     def passed(self, share: float) -> None:
         """So much of what was read lies behind: from 0 to 1. (Of a column of texts not all of that part does; what is looked
