@@ -31,6 +31,7 @@ _KEPT_FILES = 16
 _KEPT_BYTES = 1024 * 1024 * 1024  # a large table and the columns of some steps behind it
 _TRIES = 16  # files whose readers are still there, before a new one is made
 _LISTED_EVERY = 64  # files that are given, until what others gave and took is looked at again
+_STAT_BLOCK_BYTES = 512
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -135,7 +136,7 @@ class Pool:
             self._make_place(size)
             try:
                 os.rename(path, f"{self.folder.free}/{size}-{inode}")
-            except FileNotFoundError:
+            except OSError:  # gone; or what hinders this hinders removing it, too, which says so
                 return False
             self._bytes, self._given = self._bytes + size, self._given + 1
         return True
@@ -183,6 +184,9 @@ class Pool:
         return self._lock
 
     def _tried(self) -> bool:
+        folders = (self.folder.objects, self.folder.tmp, self.folder.free)
+        if len({os.stat(folder).st_dev for folder in folders}) > 1:  # nothing can be renamed from one to the other
+            return False
         path, fd = self.folder.new_tmp()
         try:
             return works(path, fd)
@@ -196,7 +200,7 @@ class Pool:
         if path is None:
             return None
         del self._kept[inode]
-        return self._taken(path, kept.fd, kept.size, inode, kept.map)
+        return self._taken(path, kept.fd, kept.map)
 
     def _take_free(self, name: str) -> Taken | None:
         try:
@@ -207,19 +211,22 @@ class Pool:
         if path is None:
             os.close(fd)
             return None
-        status = os.fstat(fd)
-        return self._taken(path, fd, status.st_size, status.st_ino, None)
+        return self._taken(path, fd, None)
 
-    def _taken(self, path: str, fd: int, size: int, inode: int, mapped: mmap.mmap | None) -> Taken:
+    def _taken(self, path: str, fd: int, mapped: mmap.mmap | None) -> Taken:
+        status = os.fstat(fd)
+        size = status.st_size
         try:
             written = read_extent(fd, size).written if is_long(size) else size
         except ObjectCorrupt:
+            written = 0
+        if written > status.st_blocks * _STAT_BLOCK_BYTES:  # a copy with holes, as restored backups may be
             written = 0
         if mapped is None or len(mapped) != written:
             if mapped is not None:
                 mapped.close()
             mapped = self._mapped(fd, written)
-        return Taken(fd, path, reused_size(size), inode, written, mapped)
+        return Taken(fd, path, reused_size(size), status.st_ino, written, mapped)
 
     def _mapped(self, fd: int, written: int) -> mmap.mmap | None:
         if not self.volume().in_place or written < LARGE_BYTES:
@@ -234,7 +241,7 @@ class Pool:
         free, path = f"{self.folder.free}/{name}", f"{self.folder.tmp}/{os.getpid()}-{self._runtime.new_id('r')}"
         try:
             os.rename(free, path)
-        except FileNotFoundError:  # it is an object, or somebody else was faster
+        except OSError:  # it is an object, or somebody else was faster
             return None
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

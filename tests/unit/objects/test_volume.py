@@ -109,3 +109,24 @@ def test_a_store_without_locks_at_all_can_be_read(tmp_path: Path, monkeypatch: p
     put(store, "a", b"1" * 2 * MIB)
     monkeypatch.setattr("fcntl.flock", none)
     assert bytes(store.read("a")) == b"1" * 2 * MIB
+
+
+def test_a_file_with_holes_is_not_written_through_a_map(tmp_path: Path) -> None:
+    store = LocalStore(tmp_path, keep_free_bytes=0)
+    (tmp_path / "objects/restored").touch()
+    os.truncate(tmp_path / "objects/restored", 2 * MIB + 1)
+    store.delete("restored")
+    taken = store._pool.take(2 * MIB)
+    assert taken is not None
+    assert (taken.written, taken.map) == (0, None)
+    store._pool.done(taken, keep=False)
+
+
+def test_folders_on_two_disks_are_no_pool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, real = LocalStore(tmp_path, keep_free_bytes=0), os.stat
+    there = real(Path("/proc"))
+    monkeypatch.setattr(os, "stat", lambda path: there if str(path).endswith("/free") else real(path))
+    put(store, "a", bytes(2 * MIB))
+    assert store.delete("a")
+    monkeypatch.undo()
+    assert os.listdir(tmp_path / "free") == []
