@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from module_sdk import duckdb_frames, numpy_frames, pandas_frames, polars_frames
+from module_sdk import arrow_frames, duckdb_frames, numpy_frames, pandas_frames, polars_frames
 from module_sdk.frame_names import kind_of, name_of, shown
 from module_sdk.handed import Handed, Returned
 from module_sdk.types_back import TypesBack
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 
     from module_sdk.pandas_frames import RowIndex
 
-BATCH_ROWS = 256 * 1024
-"""Most rows of a batch that a module gets which asked for a stream."""
 LARGE_BYTES = 1024**3
 """What a lazy frame or a relation computes from a larger table is taken from it part by part."""
 
@@ -104,7 +103,7 @@ def from_native(value: Any, *, given: Sequence[Handed] = (), part: bool = False)
     if columns is not None:
         return pa.table({one.name: one.column for one in columns})
     if hasattr(value, "__arrow_c_stream__") and kind not in {"pandas.Series", "polars.Series"}:
-        return _from_stream(value)
+        return arrow_frames.from_stream(value)
     hint = "; a Series becomes one by .to_frame()" if kind.endswith(".Series") else ""
     raise DataMismatch(
         f"an object of type {type(value).__module__}.{type(value).__qualname__} is no table: return one of "
@@ -143,13 +142,22 @@ def _assembled(frame: Any, adapter: Adapter, given: Sequence[Handed], part: bool
 
     in_parts = adapter.name in _IN_PARTS and any(_is_large(one.table) for one in given)
     schemas = [one.table.schema for one in given]
-    back = TypesBack(adapter.to_native, _LIBRARIES[adapter.name], schemas, layouts_only=part or in_parts)
+    to_native = adapter.to_native
+    if adapter.name == "duckdb.DuckDBPyRelation":
+        to_native = partial(_relation_beside, given)
+    back = TypesBack(to_native, _LIBRARIES[adapter.name], schemas, layouts_only=part or in_parts)
     if in_parts:
         return _in_parts(map(back.table, _IN_PARTS[adapter.name](frame)))
     if adapter.name == "polars.LazyFrame":
         frame = frame.collect()
     table = back.table(_LIBRARIES[adapter.name](frame, given))
     return table if table.num_columns else pa.table({"": pa.nulls(len(frame))}).select([])
+
+
+def _relation_beside(given: Sequence[Handed], table: pa.Table) -> Any:
+    """A relation in the database of one that was handed over, if there is one."""
+    databases = (one.before for one in given if hasattr(one.before, "from_arrow"))
+    return duckdb_frames.to_relation(table, next(databases, None))[0]
 
 
 def _in_parts(tables: Iterator[pa.Table]) -> pa.RecordBatchReader:
@@ -182,21 +190,6 @@ def _hand_table(table: pa.Table, _: RowIndex | None) -> tuple[pa.Table, None]:
     return table, None
 
 
-def _to_reader(source: pa.Table | pa.RecordBatchReader) -> pa.RecordBatchReader:
-    return source.to_reader(max_chunksize=BATCH_ROWS) if hasattr(source, "to_reader") else source
-
-
-def _to_batch(table: pa.Table) -> pa.RecordBatch:
-    import pyarrow as pa
-
-    batches = table.combine_chunks().to_batches()
-    if len(batches) > 1:
-        raise DataMismatch(
-            f"{table.num_rows} rows do not fit one pa.RecordBatch: annotate with pa.Table or Iterator[pa.RecordBatch]"
-        )
-    return batches[0] if batches else pa.RecordBatch.from_pylist([], schema=table.schema)
-
-
 def _hand_polars(table: pa.Table, _: RowIndex | None) -> tuple[Any, Any]:
     frame = polars_frames.to_polars(table)
     return frame, frame.clone()
@@ -207,15 +200,8 @@ def _hand_lazy(table: pa.Table, _: RowIndex | None) -> tuple[Any, Any]:
     return scanned.frame(), scanned
 
 
-def _from_stream(value: Any) -> pa.RecordBatchReader:
-    import pyarrow as pa
-
-    try:
-        return pa.RecordBatchReader.from_stream(value)
-    except (pa.ArrowException, ValueError, TypeError) as error:
-        raise DataMismatch(
-            f"the Arrow stream of a {type(value).__module__}.{type(value).__qualname__} is no table: {error}"
-        ) from error
+def _hand_relation(table: pa.Table, _: RowIndex | None) -> tuple[Any, Any]:
+    return duckdb_frames.to_relation(table)
 
 
 def _stream_of(name: str, one: Adapter) -> Adapter:
@@ -223,8 +209,8 @@ def _stream_of(name: str, one: Adapter) -> Adapter:
         import pyarrow as pa
 
         if one.name == "pyarrow.RecordBatch":
-            return iter(_to_reader(source))
-        return (one.to_native(pa.Table.from_batches([batch])) for batch in _to_reader(source))
+            return iter(arrow_frames.to_reader(source))
+        return (one.to_native(pa.Table.from_batches([batch])) for batch in arrow_frames.to_reader(source))
 
     return Adapter(name, _by(to_native), streams=True)
 
@@ -233,12 +219,12 @@ _ADAPTERS = {
     adapter.name: adapter
     for adapter in (
         Adapter("pyarrow.Table", _hand_table),
-        Adapter("pyarrow.RecordBatchReader", _by(_to_reader), streams=True),
-        Adapter("pyarrow.RecordBatch", _by(_to_batch)),
+        Adapter("pyarrow.RecordBatchReader", _by(arrow_frames.to_reader), streams=True),
+        Adapter("pyarrow.RecordBatch", _by(arrow_frames.to_batch)),
         Adapter("pandas.DataFrame", pandas_frames.to_pandas, picks_rows=True, lasts=False),
         Adapter("polars.DataFrame", _hand_polars, lasts=False),
         Adapter("polars.LazyFrame", _hand_lazy),
-        Adapter("duckdb.DuckDBPyRelation", _by(duckdb_frames.to_relation)),
+        Adapter("duckdb.DuckDBPyRelation", _hand_relation),
     )
 }
 

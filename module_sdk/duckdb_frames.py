@@ -15,8 +15,11 @@ if TYPE_CHECKING:
 _BATCH_ROWS = 256 * 1024
 
 
-def to_relation(table: pa.Table) -> duckdb.DuckDBPyRelation:
-    """A relation that reads from `table`, of its columns only those that are asked for, in a database of its own.
+def to_relation(
+    table: pa.Table, database: duckdb.DuckDBPyConnection | None = None
+) -> tuple[duckdb.DuckDBPyRelation, duckdb.DuckDBPyConnection]:
+    """A relation that reads from `table`, of its columns only those that are asked for, and the database that it is in: a
+    new one if none is given, which takes 10 ms.
 
     Raises `DataMismatch` for a type that DuckDB does not have.
     """
@@ -25,12 +28,12 @@ def to_relation(table: pa.Table) -> duckdb.DuckDBPyRelation:
 
     columns = [_known(name, table.column(index)) for index, name in enumerate(table.column_names)]
     made = pa.Table.from_arrays(columns, names=table.column_names)
-    database = duckdb.connect()
+    database = database or duckdb.connect()
     try:
-        return database.from_arrow(made)
+        return database.from_arrow(made), database
     except duckdb.Error:
         for name, column in zip(table.column_names, columns, strict=True):
-            _try(name, column)
+            _try(database, name, column)
         raise
 
 
@@ -77,12 +80,12 @@ def _known(name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
         raise no_type(name, kind, "a DuckDB relation", error) from error
 
 
-def _try(name: str, column: pa.ChunkedArray) -> None:
+def _try(database: duckdb.DuckDBPyConnection, name: str, column: pa.ChunkedArray) -> None:
     import duckdb
     import pyarrow as pa
 
     try:
-        duckdb.connect().from_arrow(pa.table({name: column.slice(0, 0)}))
+        database.from_arrow(pa.table({name: column.slice(0, 0)}))
     except duckdb.Error as error:
         problem = str(error).splitlines()[0]
         raise no_type(name, column.type, "a DuckDB relation", problem) from error

@@ -37,7 +37,7 @@ def test_what_comes_back_untouched_is_the_input(frame: str, name: str) -> None:
         assert back.to_pylist() == table.to_pylist(), shape
 
 
-@pytest.mark.parametrize(("frame", "name"), HANDED)
+@pytest.mark.parametrize(("frame", "name"), [pair for pair in HANDED if pair[0] != "polars.LazyFrame"])
 def test_changed_column_has_its_type_again(frame: str, name: str) -> None:
     array = EXAMPLES[name]
     adapter = adapter_for(frame)
