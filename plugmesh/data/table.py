@@ -23,6 +23,7 @@ from plugmesh.data.fragments import (
 )
 from plugmesh.data.pages import Pages
 from plugmesh.data.schema import find_columns, make_schema_ipc, schema_of
+from plugmesh.data.together import together
 from plugmesh.errors import DataMismatch, ObjectCorrupt
 from plugmesh.objects.port import ObjectStore, Readable
 
@@ -135,6 +136,8 @@ def _read_fragment(store: Readable, schema: pa.Schema, fragment: Fragment, *, ve
         return rows_only(schema, fragment.rows)
     wanted = set(schema.names)
     spans = {span.name: (group, span) for group in fragment.groups for span in group.columns if span.name in wanted}
+    if len(spans) > 1:
+        store = together(store, spans.values())
     arrays = []
     for field in schema:
         group, span = _find_span(spans, field.name)
