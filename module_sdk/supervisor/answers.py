@@ -12,7 +12,7 @@ from plugmesh.contracts.data import FileRef
 from plugmesh.contracts.messages import Accepted, AttemptStats, Done, Failed, LogRef, Returned, Started, decode_result
 from plugmesh.contracts.module import Limits
 from plugmesh.contracts.run import StepError
-from plugmesh.errors import ErrorClass
+from plugmesh.errors import ErrorClass, ObjectCorrupt
 
 _NEARLY = 0.8
 """A process that dies with so much of its memory limit in use died of it."""
@@ -101,6 +101,19 @@ def died(attempt: Held, exit: Exit) -> tuple[StepError, bool]:
         traceback=exit.trace,
     )
     return error, True
+
+
+def of_damage(attempt: Held, crash: StepError, damage: str) -> StepError:
+    """The error of a crash whose cause is known: an input is not what was written. That is no fault of the module."""
+    head = attempt.head
+    return crash.model_copy(
+        update={
+            "error_class": ErrorClass(ObjectCorrupt.error_class),
+            "type": ObjectCorrupt.__name__,
+            "code": ObjectCorrupt.code,
+            "message": f"{head.module}@{head.version} crashed over an input that is damaged: {damage}",
+        }
+    )
 
 
 def _of_crash(exit: Exit) -> str:

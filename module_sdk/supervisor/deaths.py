@@ -10,8 +10,10 @@ from functools import partial
 from module_sdk.supervisor import answers
 from module_sdk.supervisor.attempts import GIVEN_BACK, Held
 from module_sdk.supervisor.executor import Exit
+from module_sdk.supervisor.inputs import damaged_input, is_crash
 from module_sdk.supervisor.livelogs import LiveLogs
 from plugmesh.contracts.run import StepError
+from plugmesh.objects.port import ObjectStore
 from plugmesh.runtime import Runtime
 
 SUSPECTS = 1024
@@ -20,8 +22,10 @@ SUSPECTS = 1024
 class Deaths:
     """Judges deaths of executors. `finish` is told the result of each attempt that was on one."""
 
-    def __init__(self, runtime: Runtime, logs: LiveLogs, finish: Callable[[Held, bytes], None]) -> None:
-        self._runtime, self._logs, self._finish = runtime, logs, finish
+    def __init__(
+        self, runtime: Runtime, objects: ObjectStore, logs: LiveLogs, finish: Callable[[Held, bytes], None]
+    ) -> None:
+        self._runtime, self._objects, self._logs, self._finish = runtime, objects, logs, finish
         self._suspects: OrderedDict[tuple[str, str], None] = OrderedDict()
 
     def suspects(self, attempt: Held) -> bool:
@@ -56,12 +60,25 @@ class Deaths:
         self, attempt: Held, error: StepError, exit: Exit, log: int | None, *, convicting: bool = False
     ) -> None:
         stats = answers.used(attempt, exit, self._runtime.now())
-        told = partial(answers.failed, attempt.head, error, convicting=convicting, stats=stats)
-        self._runtime.spawn(self._tell(attempt, told, log), "report")
+        told = partial(answers.failed, attempt.head, stats=stats)
+        looked = is_crash(exit) and attempt.ending is None
+        self._runtime.spawn(self._tell(attempt, told, log, error, convicting=convicting, looked=looked), "report")
 
-    async def _tell(self, attempt: Held, told: Callable[..., bytes], log: int | None) -> None:
+    async def _tell(
+        self,
+        attempt: Held,
+        told: Callable[..., bytes],
+        log: int | None,
+        error: StepError,
+        *,
+        convicting: bool,
+        looked: bool,
+    ) -> None:
         kept = await self._logs.close(attempt, log)
-        self._finish(attempt, told(log=kept, artifacts=tuple(attempt.artifacts)))
+        damage = await self._runtime.run_sync(damaged_input, self._objects, attempt.payload) if looked else None
+        if damage is not None:
+            error, convicting = answers.of_damage(attempt, error, damage), False
+        self._finish(attempt, told(error, convicting=convicting, log=kept, artifacts=tuple(attempt.artifacts)))
 
     def _suspect(self, attempt: Held) -> None:
         self._suspects[attempt.key[:2]] = None

@@ -55,7 +55,7 @@ class Work:
         self._clocks = Clocks(runtime, settings, self, outbox.send)
         self._logs = LiveLogs(runtime, objects)
         self._watch = Watch(runtime, settings, self, self._logs, outbox.send)
-        self._deaths = Deaths(runtime, self._logs, self.finish)
+        self._deaths = Deaths(runtime, objects, self._logs, self.finish)
 
     @property
     def idle(self) -> bool:
@@ -98,7 +98,8 @@ class Work:
         attempt.handed_at = self._runtime.now()
         attempt.started_at = attempt.handed_at if self._pool.is_ready(executor) else None
         executor.assign(attempt.number, attempt.payload)
-        attempt.payload = b""
+        if attempt.concurrent:  # of the others there are few at a time, and a crash asks for their inputs
+            attempt.payload = b""
         self._clocks.watch(attempt)
         if attempt.watched:
             self._watch.begin(attempt)
@@ -205,7 +206,7 @@ class Work:
         if attempt.key not in self.attempts.held:
             return
         self._drop(attempt)
-        attempt.result = payload
+        attempt.result, attempt.payload = payload, b""
         self.attempts.running.pop(attempt.number, None)
         self._outbox.send(attempt.shard, payload, partial(self._acknowledged, attempt))
 
