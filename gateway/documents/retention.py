@@ -54,6 +54,7 @@ class Usage(Document):
         limit_bytes=None,
         marked_runs=1,
         marked_bytes=1_048_576,
+        free_bytes=0,
         swept_at=1795271167.2,
         kinds=[{"kind": "data", "objects": 120, "bytes": 50_331_648}],
         flows=[],
@@ -65,6 +66,9 @@ class Usage(Document):
     limit_bytes: int | None = Field(description="The setting `retention_data_bytes`")
     marked_runs: int = Field(description="Runs whose data is gone for everybody and will be deleted")
     marked_bytes: int
+    free_bytes: int = Field(
+        description="What deleted data still takes up on the disk, to be written again; at most the setting `pool_bytes`"
+    )
     swept_at: float | None = Field(description="When the sweeper was last here (Unix seconds)")
     kinds: list[KindUsage]
     flows: list[FlowUsage]

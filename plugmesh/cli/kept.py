@@ -47,6 +47,8 @@ def usage_lines(usage: dict[str, Any]) -> Iterator[str]:
     yield f"{bytes_text(usage['bytes'])} are kept ({kinds}){most}"
     if usage["marked_runs"]:
         yield f"{_runs(usage['marked_runs'])} with {bytes_text(usage['marked_bytes'])} will be deleted soon"
+    if usage["free_bytes"]:
+        yield f"{bytes_text(usage['free_bytes'])} of deleted data are free to be written again, or given up when the disk is full"
     swept = f"last swept {clock(usage['swept_at'])}" if usage["swept_at"] else "not swept since the server started"
     yield f"{swept}; runs that ended in the last minutes are not counted yet"
 

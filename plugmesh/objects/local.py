@@ -106,6 +106,9 @@ class LocalStore:
         self._pool.trim()
         return removed
 
+    def free_bytes(self) -> int:
+        return sum(size for size, _ in self._folder.free_files())
+
     def _recycle(self, path: str) -> bool:
         """Whether the file is free for others now. A file with a second name is somebody's backup."""
         status = os.lstat(path)

@@ -55,6 +55,9 @@ class MeasuredStore:
     def remove_abandoned(self) -> int:
         return self._store.remove_abandoned()
 
+    def free_bytes(self) -> int:
+        return self._store.free_bytes()
+
     def figures(self) -> Iterator[Figure | Latency]:
         """Operations, errors, bytes and latencies."""
         known = dict.fromkeys(_OPERATIONS, 0)

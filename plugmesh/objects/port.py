@@ -77,6 +77,11 @@ class SweptStore(ObjectStore, Protocol):
         """Drop what writers that died have left unfinished; returns how many. Living writers are not disturbed."""
         ...
 
+    def free_bytes(self) -> int:
+        """What deleted objects still take up, because the store uses their room again for others; it gives it up when it is
+        needed."""
+        ...
+
 
 @runtime_checkable
 class FileStore(Protocol):

@@ -43,6 +43,10 @@ class SweptObjects:
         """See `SweptStore.remove_abandoned`."""
         return await self._runtime.run_sync(self._store.remove_abandoned)
 
+    async def free_bytes(self) -> int:
+        """See `SweptStore.free_bytes`."""
+        return await self._runtime.run_sync(self._store.free_bytes)
+
     async def delete(self, objects: Sequence[Stored]) -> Deleted:
         """Delete objects. One that cannot be deleted is left, logged, and keeps no other from going."""
         there: list[Stored] = []

@@ -116,6 +116,7 @@ class Sweeper:
             "limit_bytes": self._settings.retention_data_bytes,
             "marked_runs": marked_runs,
             "marked_bytes": marked_bytes,
+            "free_bytes": await self._objects.free_bytes(),
             "swept_at": self.swept_at,
             "kinds": kinds,
             "flows": runs,

@@ -60,6 +60,10 @@ class MemoryStore:
         self._check()
         return 0  # what a writer has not committed is nowhere but in its own memory
 
+    def free_bytes(self) -> int:
+        self._check()
+        return 0
+
 
 class MemoryWriter:
     """One object being written."""

@@ -80,6 +80,7 @@ async def test_what_is_swept_is_written_again(house: Life) -> None:
     await house.sweep()
     await house.sweep(11, rounds=2)
     assert [name.partition("-")[2] for name in house.free()] == [str(file)]
+    assert (await house.sweeper.usage())["free_bytes"] > ROWS * 8
     again = await house.made("r-2", 2)
     assert house.inode(again) == file
     with pytest.raises(ObjectMissing):

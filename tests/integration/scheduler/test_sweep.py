@@ -45,7 +45,8 @@ async def test_a_runs_parts_go_each_in_its_time(house):
     await house.sweep(10)
     assert await house.stored("r-1") is None
     assert await house.sweeper.usage() == {
-        "bytes": 0, "limit_bytes": None, "marked_runs": 0, "marked_bytes": 0, "swept_at": house.sweeper.swept_at,
+        "bytes": 0, "limit_bytes": None, "marked_runs": 0, "marked_bytes": 0, "free_bytes": 0,
+        "swept_at": house.sweeper.swept_at,
         "kinds": [{"kind": kind, "objects": 0, "bytes": 0} for kind in ("data", "logs", "files")],
         "flows": [], "files": [], "held": [],
     }  # fmt: skip

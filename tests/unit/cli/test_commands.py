@@ -213,7 +213,8 @@ def test_a_queued_run_shows_what_it_waits_for(mesh: Mesh) -> None:
 
 def test_usage_and_what_would_be_removed_are_shown(mesh: Mesh) -> None:
     mesh.answers["GET /data/usage"] = {
-        "bytes": 12_345_678, "limit_bytes": 20_000_000, "marked_runs": 1, "marked_bytes": 9_000, "swept_at": None,
+        "bytes": 12_345_678, "limit_bytes": 20_000_000, "marked_runs": 1, "marked_bytes": 9_000, "free_bytes": 4_000,
+        "swept_at": None,
         "kinds": [{"kind": "data", "objects": 3, "bytes": 12_000_000}, {"kind": "logs", "objects": 1, "bytes": 345_678}],
         "flows": [{"namespace": "shop", "flow": "totals", "runs": 2, "objects": 3, "bytes": 12_000_000,
                    "log_objects": 1, "log_bytes": 345_678}],
@@ -229,6 +230,7 @@ def test_usage_and_what_would_be_removed_are_shown(mesh: Mesh) -> None:
     said = mesh.cli("data", "ls").stdout
     assert "12.3 MB are kept (data 12.0 MB, logs 346 KB); outputs may take up to 20.0 MB" in said
     assert "1 run with 9.0 KB will be deleted soon" in said
+    assert "4.0 KB of deleted data are free to be written again" in said
     assert "shop/totals" in said
     assert "pin of ann" in said
     said = mesh.cli("data", "gc", "--dry-run").stdout
