@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from module_sdk.arrow_frames import BATCH_ROWS
 from module_sdk.handed import Handed, Returned
 from module_sdk.plain_columns import no_type, plain
 
 if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
-
-_BATCH_ROWS = 256 * 1024
 
 
 def to_relation(
@@ -46,7 +45,7 @@ def batches_of(relation: duckdb.DuckDBPyRelation) -> Iterator[list[Returned]]:
     """The result's columns part by part, computed as they are read; at least one part."""
     import pyarrow as pa
 
-    reader = relation.to_arrow_reader(_BATCH_ROWS)
+    reader = relation.to_arrow_reader(BATCH_ROWS)
     yield _columns(reader.schema.empty_table())
     for batch in reader:
         yield _columns(pa.Table.from_batches([batch]))

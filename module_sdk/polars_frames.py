@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from module_sdk.arrow_frames import BATCH_ROWS
 from module_sdk.handed import Handed, Origin, Returned
 from module_sdk.plain_columns import no_type, plain
 from module_sdk.same_bytes import Held
@@ -16,8 +17,6 @@ from module_sdk.same_bytes import Held
 if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
-
-_BATCH_ROWS = 256 * 1024
 
 
 def to_polars(table: pa.Table) -> pl.DataFrame:
@@ -57,7 +56,7 @@ class Scanned:
         import pyarrow as pa
 
         if self._in_batches:
-            for batch in self._table.select(names).slice(0, rows).to_batches(max_chunksize=_BATCH_ROWS):
+            for batch in self._table.select(names).slice(0, rows).to_batches(max_chunksize=BATCH_ROWS):
                 yield to_polars(pa.Table.from_batches([batch]))
             return
         for name in names:
@@ -85,7 +84,7 @@ def batches_of(frame: pl.LazyFrame) -> Iterator[list[Returned]]:
 
     nothing = pl.DataFrame(schema=frame.collect_schema())
     yield list(columns_of(nothing))
-    for part in frame.collect_batches(chunk_size=_BATCH_ROWS):
+    for part in frame.collect_batches(chunk_size=BATCH_ROWS):
         yield list(columns_of(part))
 
 
