@@ -159,5 +159,6 @@ def _node(name: str, mine: Work, planned: Planned | None) -> dict[str, Any]:
         "written": {port: list(names) for port, names in mine.columns_written.items()},
         "passed": {port: list(names) for port, names in mine.columns_passed.items()},
         "wanted": {port: list(names) for port, names in wanted.items()},
+        "widths": {} if told is None else told.widths,
         "filters": filters,
     }

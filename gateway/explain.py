@@ -11,7 +11,7 @@ from gateway import inputs
 from gateway.bodies import read_json, read_model
 from gateway.errors import BadRequest
 from gateway.flows import Checked, Flows
-from gateway.planning import WAIT_S, Planning, reported
+from gateway.planning import Planning, reported
 from gateway.problems import as_documents
 from gateway.saved_flows import SavedFlows
 from plugmesh.contracts.flow import Flow
@@ -23,6 +23,9 @@ from plugmesh.flows.substitute import Scope, resolve_inputs_and_params
 from plugmesh.planner.conditions import condition_text
 from plugmesh.planner.flow_plan import ColumnProblem, NodePlan
 from plugmesh.state.store import State
+
+WAIT_S = 5.0
+"""So long answers of modules are waited for: somebody wants to know."""
 
 
 class ExplainRequest(BaseModel):
@@ -59,7 +62,7 @@ class Explain:
         if flow is None:
             return {**_verdict(None, checked.problems, checked.warnings), "nodes": []}
         scope = await self._scope(flow, request)
-        found = await self._planning.find(flow, scope)
+        found = await self._planning.find(flow, scope, WAIT_S)
         problems = _columns(checked.problems, found.problems, source)
         nodes = [node_document(name, node.module, found.nodes[name]) for name, node in flow.nodes.items()]
         return {**_verdict(flow, problems, checked.warnings), "nodes": nodes}
@@ -69,7 +72,7 @@ class Explain:
         checked = await self._flows.check(source, strict=strict)
         flow, problems = checked.flow, checked.problems
         if flow is not None and _asks(self._planning.contracts(flow).values()):
-            found = await self._planning.find(flow, Scope(), WAIT_S)
+            found = await self._planning.find(flow, Scope())
             problems = _columns(problems, found.problems, source)
         return _verdict(flow, problems, checked.warnings)
 

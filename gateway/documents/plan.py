@@ -107,6 +107,7 @@ class NodeUse(Document):
     written: dict[str, list[str]] = Field(description="By output, columns that were written")
     passed: dict[str, list[str]] = Field(description="By output, columns that were passed on")
     wanted: dict[str, list[str]] = Field(description="By output, the only columns that the plan let be made")
+    widths: dict[str, int] = Field(description="By output, how many columns there would be without the plan, if known")
     filters: list[str] = Field(description="Conditions on rows that the plan told a source")
 
 
@@ -139,6 +140,7 @@ class RunEdges(Document):
                 "written": {"out": ["carrier", "arr_delay"]},
                 "passed": {},
                 "wanted": {"out": ["carrier", "arr_delay"]},
+                "widths": {"out": 19},
                 "filters": [],
             }
         ],

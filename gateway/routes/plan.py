@@ -43,7 +43,7 @@ class PlanRoutes:
         """The plan of a flow: by node, which columns come in, are read, come out and are used, and what is not known, and why.
 
         What is wrong with the flow is said too, columns and types included. Nothing runs. Modules that plan themselves are
-        asked, for about a second.
+        asked, for at most five seconds.
         """
         body = await read_json_body(request, self._gateway.settings.json_limit_bytes)
         return Json(await self._gateway.explain.explain(body))

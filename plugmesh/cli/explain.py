@@ -182,7 +182,10 @@ def _show_run(session: Session, found: Mapping[str, Any]) -> None:
 
 def planned_text(node: Mapping[str, Any]) -> str:
     """What the plan told a node to give."""
-    parts = [f"only {_listed(names)}" for names in node["wanted"].values()]
+    parts = []
+    for port, names in node["wanted"].items():
+        of = f" of {node['widths'][port]}" if port in node["widths"] else ""
+        parts.append(f"{len(names)}{of} columns: {_listed(names)}")
     if node["filters"]:
         parts.append(f"rows where {' AND '.join(node['filters'])}")
     return "; ".join(parts)

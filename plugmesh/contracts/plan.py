@@ -93,7 +93,8 @@ class PlannedNode(Contract):
     """What a run's plan says about one node: see `Assign` for `columns`, `wanted` and `filters`.
 
     `version` is that of the module that it was planned with. `needs`: by input port, the columns that will be there at
-    least, as the module calls them; a port that is missing gets all. Names are compared without regard to case.
+    least, as the module calls them; a port that is missing gets all. Names are compared without regard to case. `widths`: by
+    output port, how many columns it would have without the plan, where that is known.
     """
 
     version: str
@@ -101,6 +102,7 @@ class PlannedNode(Contract):
     columns: dict[str, tuple[str, ...]] | None = None
     wanted: dict[str, tuple[str, ...]] | None = None
     filters: dict[str, tuple[Predicate, ...]] | None = None
+    widths: dict[str, int] = {}
 
 
 class Planned(Contract):

@@ -55,6 +55,7 @@ def _node(plan: NodePlan, contract: ModuleContract, bind: Mapping[str, str]) -> 
         columns=dict(plan.columns) or None,
         wanted=wanted or None,
         filters=filters or None,
+        widths={port: len(schema) for port in wanted if (schema := plan.outputs.get(port)) is not None},
     )
 
 

@@ -45,10 +45,10 @@ class Rules:
         if self.answer is not None:
             answered = None if self.answer.reads is None else self.answer.reads.get(port.name)
             return None if answered is None else frozenset(answered)
+        if self.contract.has_plan:
+            return None  # why there is no answer is said where it was asked for
         if port.rest:
             self._say(f"{self.contract.name} reads all columns of {port.name!r}: its contract names none")
-            return None
-        if self.contract.has_plan:
             return None
         own = self._filled(port.columns)
         named, unknown = self.naming.names(port.name, self.params)
@@ -99,7 +99,8 @@ class Rules:
         if self.answer is not None and self.answer.outputs is not None and output.name in self.answer.outputs:
             return self.answer.outputs[output.name]
         if output.open and output.passes is None:
-            self._say(f"the columns of {output.name!r} are only known when {self.contract.name} has run")
+            if self.answer is not None or not self.contract.has_plan:
+                self._say(f"the columns of {output.name!r} are only known when {self.contract.name} has run")
             return None
         own, dropped = self._filled(output.columns), self._names(output.drops)
         if own is None or dropped is None:

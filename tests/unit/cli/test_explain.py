@@ -47,7 +47,7 @@ def test_several_inputs_are_told_apart() -> None:
 def test_many_names_are_counted() -> None:
     names = [f"column_{number}" for number in range(30)]
     (row,) = plan_rows(node(outputs=[given(names, None)]))
-    assert row[4].endswith("column_4 and 25 more")
+    assert row[4].endswith("column_5 and 24 more")
 
 
 def test_conditions_of_a_source_are_shown() -> None:
@@ -68,5 +68,6 @@ def test_columns_that_nobody_uses_stand_in_brackets(port: dict[str, Any], line: 
 
 
 def test_what_a_run_was_told_is_said_in_words() -> None:
-    assert planned_text({"wanted": {"out": ["a", "b"]}, "filters": ["a > 1"]}) == "only a, b; rows where a > 1"
-    assert planned_text({"wanted": {}, "filters": []}) == ""
+    told = {"wanted": {"out": ["a", "b"]}, "widths": {"out": 19}, "filters": ["a > 1"]}
+    assert planned_text(told) == "2 of 19 columns: a, b; rows where a > 1"
+    assert planned_text({"wanted": {}, "widths": {}, "filters": []}) == ""
