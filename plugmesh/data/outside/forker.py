@@ -17,6 +17,7 @@ import sys
 import traceback
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib.abc import MetaPathFinder
 
 import pyarrow  # noqa: F401  so that no child has to
 
@@ -111,6 +112,14 @@ class Forker:
             os.waitpid(one.pid, 0)
 
 
+class _WithoutPandas(MetaPathFinder):
+    """Arrow imports pandas (0.3 s) to see whether a list is one of its columns. Whoever needs it has imported it by now."""
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> None:
+        if name == "pandas":
+            raise ModuleNotFoundError("a decoder that needs pandas imports it at the top of its module", name=name)
+
+
 def _run_child(forker: int, job: Job, link: int, file: int, shared: int, said: int) -> None:  # noqa: PLR0917  what came
     """Never returns."""
     code = BROKEN
@@ -120,6 +129,7 @@ def _run_child(forker: int, job: Job, link: int, file: int, shared: int, said: i
             os._exit(0)
         for number in IGNORED:
             signal.signal(number, signal.SIG_DFL)
+        sys.meta_path.insert(0, _WithoutPandas())
         os.dup2(said, 1)
         os.dup2(said, 2)
         code = child.decode(job, socket.socket(fileno=link), file, shared)

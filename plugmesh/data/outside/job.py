@@ -23,7 +23,8 @@ deflate can do, and ten times as much as tables do."""
 
 
 class Decoder(Protocol):
-    """A function of a module that can be imported, so that the child finds it.
+    """A function of a module that can be imported, so that the child finds it. The module is imported once, by the process
+    that forks: what it imports at its top is there in each child at no cost. pandas can only be imported there.
 
     Yields batches of one schema; a table, or a reader, is taken for its batches, and says the schema also if it is empty.
     Raises `DataError` with what is wrong with the file.
