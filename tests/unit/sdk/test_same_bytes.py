@@ -1,5 +1,6 @@
 """Untouched columns, and rows of them, are the input's own; nothing that differs ever is."""
 
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -168,3 +169,21 @@ def test_any_cut_gives_the_rows_that_it_says(frame: Any, data: st.DataObject) ->
     back.validate(full=True)
     assert back.schema == table.schema
     assert back.to_pylist() == table.slice(start, rows).to_pylist()
+
+
+@pytest.mark.parametrize("frame", [pd.DataFrame, pl.DataFrame, pl.LazyFrame])
+def test_nothing_holds_the_input_when_the_module_is_done(frame: Any) -> None:
+    class Bytes(bytearray):
+        """Can be referred to weakly."""
+
+    memory = Bytes(8 * N)
+    held = weakref.ref(memory)
+    column = pa.Array.from_buffers(pa.int64(), N, [None, pa.py_buffer(memory)])
+    table = pa.table({"x": column, "c": TABLE["c"]})
+    del memory, column
+    handed = adapter_for(frame).hand_over(table)
+    made = handed.native[["x", "c"]] if frame is pd.DataFrame else handed.native.select("c", pl.col("x") + 1)
+    back = from_native(made, given=[handed])
+    assert held() is not None
+    del handed, made, back, table
+    assert held() is None
