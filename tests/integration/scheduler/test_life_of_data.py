@@ -214,7 +214,15 @@ async def test_data_of_stale_attempts_goes_and_its_file_is_used_again(house: Lif
     assert house.is_whole(ref, 1)
 
 
-@pytest.mark.parametrize("point", ["sweep.marked", "sweep.before_release", "sweep.deleted", "sweep.after_release"])
+@pytest.mark.parametrize(
+    "point",
+    [
+        pytest.param("sweep.marked", marks=pytest.mark.full),
+        pytest.param("sweep.before_release", marks=pytest.mark.full),
+        "sweep.deleted",
+        pytest.param("sweep.after_release", marks=pytest.mark.full),
+    ],
+)
 async def test_a_sweeper_that_is_killed_overwrites_nothing_that_is_held(house: Life, point: str) -> None:
     first = await house.made("r-1", 1)
     house.machine.ahead += 8 * DAY
