@@ -52,11 +52,11 @@ class ObjectStoreConformance:
         put(store, "large", data)
         assert store.read("large") == data
 
-    @pytest.mark.parametrize("bytes", [0, 10, 3_000_000, 1 << 24])
-    def test_a_hint_of_the_length_is_only_a_hint(self, store: ObjectStore, bytes: int) -> None:
+    @pytest.mark.parametrize("hint", [0, 10, 3_000_000, 1 << 24])
+    def test_a_hint_of_the_length_is_only_a_hint(self, store: ObjectStore, hint: int) -> None:
         for turn in range(3):
             data = f"{turn}".encode() * 2_500_001
-            writer = store.create(f"hinted/{turn}", bytes)
+            writer = store.create(f"hinted/{turn}", hint)
             for start in range(0, len(data), 700_000):
                 writer.write(data[start : start + 700_000])
             assert writer.commit().bytes == len(data)
