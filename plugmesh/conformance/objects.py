@@ -69,14 +69,14 @@ class ObjectStoreConformance:
     def test_who_holds_a_large_object_keeps_it_when_others_come_and_go(self, store: ObjectStore) -> None:
         held: list[tuple[int, memoryview]] = []
         for turn in range(6):
-            writer = store.create(f"turn/{turn}", 2_000_000)
-            writer.write(bytes([turn]) * (2_000_000 + turn))
+            writer = store.create(f"turn/{turn}", 1_200_000)
+            writer.write(bytes([turn]) * (1_200_000 + turn))
             writer.commit()
             held.append((turn, store.read(f"turn/{turn}", 1)))
             store.delete(f"turn/{turn}")
             held = held[-3:]
             gc.collect()
-            assert all(bytes(view) == bytes([number]) * (1_999_999 + number) for number, view in held)
+            assert all(bytes(view) == bytes([number]) * (1_199_999 + number) for number, view in held)
 
     def test_empty_object(self, store: ObjectStore) -> None:
         assert store.create("empty").commit().bytes == 0
