@@ -92,7 +92,8 @@ def too_large(job: Job, size: int) -> str:
     """What is wrong with a file that grows beyond its limit."""
     return (
         f"file: {job.name!r} has {size:,} bytes and holds more than {job.limits.output_bytes:,} bytes of data, the most that "
-        "may be made of it: raise the step's limit if that is right (limits: {output: …}); else the file is made to fill disks"
+        "may be made of it: if it is not made to fill disks, raise the step's limit (limits: {output: …}), or, beyond 8 GiB and "
+        "1,000 times its size, hand it in as several files"
     )
 
 

@@ -16,7 +16,7 @@ MEMORY_BYTES = 1024**3
 """Data that a decoder may always hold; the other half of the machine's memory is for everybody else."""
 CPU_S = 60.0
 CPU_S_PER_MIB = 1.0
-OUTPUT_BYTES = 1024**3
+OUTPUT_BYTES = 8 * 1024**3
 EXPANSION = 1000
 """What a file holds may be so many times as large as the file; `OUTPUT_BYTES` are always allowed. It is about as much as
 deflate can do, and ten times as much as tables do."""
@@ -65,9 +65,10 @@ class Job:
 def limits_for(
     file_bytes: int, memory_bytes: int | None = None, cpu_s: float | None = None, output_bytes: int | None = None
 ) -> DecodeLimits:
-    """The limits for a file of this size; those that somebody has set come first."""
+    """The limits for a file of this size; those of the attempt come first, but no file may become larger without end."""
+    most = max(OUTPUT_BYTES, EXPANSION * file_bytes)
     return DecodeLimits(
         memory_bytes=memory_bytes or max(MEMORY_BYTES, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2),
         cpu_s=cpu_s or CPU_S + CPU_S_PER_MIB * file_bytes / 1024**2,
-        output_bytes=output_bytes or max(OUTPUT_BYTES, EXPANSION * file_bytes),
+        output_bytes=min(output_bytes or most, most),
     )
