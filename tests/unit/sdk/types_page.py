@@ -38,7 +38,9 @@ What comes back:
   part of its rows that lies in one piece (`df.head(9)`) is that part of the input.
 - **A changed column keeps its type** if it keeps its name and the library alone would have made another one of it:
   polars has no `timestamp[s]`, but the column `at` goes out as one if it came as one. Values that the old type cannot
-  hold (half a second) keep the new type. Where that is not possible, the table says what a changed one becomes.
+  hold (half a second) keep the new type. Where that is not possible, the table says what a changed one becomes. In a
+  stream of frames, and in what a lazy frame or a relation computes from more than 1 GiB, only the layout is kept
+  (`string`, not `large_string`), for a later part might not fit.
 - **A new column** has the type that the table gives after the arrow (→), or else the same type as in the first column.
 - NaN in a NumPy column of pandas becomes null, for that is what pandas means by it. In arrays of NumPy it stays NaN.
 - The index of a pandas frame is dropped if it has no name; with a name it becomes the first column, as do all levels of
