@@ -260,12 +260,15 @@ class Attempt:
         return place.file, place.line
 
     def close(self) -> None:
-        """Remove what it had for itself, and let its inputs go: an attempt lies in a circle of references, which the collector of
-        garbage breaks only much later, and what is mapped until then cannot be recycled."""
+        """Remove what it had for itself."""
         if self._reports is not None:
             self._reports.close()
         if self._workspace is not None:
             self._workspace.close()
+
+    def let_go(self) -> None:
+        """Give its inputs back, once its result is sent: unmapping takes time. An attempt lies in a circle of references, which the
+        collector of garbage breaks only much later, and what is mapped until then cannot be recycled."""
         self._given = {}
 
     def encode(self, result: Done | Failed, log: StepLog | LogRef | None) -> bytes:

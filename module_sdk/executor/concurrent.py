@@ -147,6 +147,7 @@ class ConcurrentExecutor:
                 end_children(but=self._runner.outside.pids)
         self._progress.end(number)
         self._send(frame(Kind.RESULT, number, attempt.encode(result, _rest(chunks, self._log_of(sink)))))
+        attempt.let_go()
 
     def _log_of(self, sink: MemorySink) -> StepLog | None:
         """An attempt's log. What threads and C code wrote belongs to nobody; the last one to end gets it."""

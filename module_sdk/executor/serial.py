@@ -148,6 +148,7 @@ class SerialExecutor:
         long = time.perf_counter() - attempt.began >= LONG_S and not self._log.is_empty()
         text = attempt.encode(result, None if long else self._log.take())
         self._send(frame(Kind.UNLOGGED if long else Kind.RESULT, number, text))
+        attempt.let_go()
         return fit
 
     def _plan(self, number: int, payload: bytes) -> bool:

@@ -13,6 +13,7 @@ from plugmesh.data.reference import spill
 from plugmesh.data.table import write_table
 from plugmesh.errors import ErrorClass
 from tests.integration.sdk.house import AUTHORED, House, is_alive
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -59,7 +60,8 @@ async def test_an_executor_holds_no_input_of_an_attempt_that_has_ended(shared_ho
     (pid,) = shared_house.read(source.outputs["out"])["pid"].to_pylist()
     ref = shared_house.table({"x": range(100_000)})
     await shared_house.done(await shared_house.assign("t.double", {"rows": [ref]}))
-    assert ref.fragments[0].groups[0].key not in Path(f"/proc/{pid}/maps").read_text()
+    key, maps = ref.fragments[0].groups[0].key, Path(f"/proc/{pid}/maps")
+    await wait_until(lambda: key not in maps.read_text(), message=f"{key} is mapped no more")
 
 
 async def test_columns_of_many_fragments_stay_where_they_are(shared_house: House) -> None:
