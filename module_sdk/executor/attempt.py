@@ -267,8 +267,8 @@ class Attempt:
             self._workspace.close()
 
     def let_go(self) -> None:
-        """Give its inputs back, once its result is sent: unmapping takes time. An attempt lies in a circle of references, which the
-        collector of garbage breaks only much later, and what is mapped until then cannot be recycled."""
+        """Give its inputs back, once its result is sent: unmapping takes time. An attempt lies in a circle of references,
+        which the collector of garbage breaks only much later, and what is mapped until then cannot be recycled."""
         self._given = {}
 
     def encode(self, result: Done | Failed, log: StepLog | LogRef | None) -> bytes:
