@@ -90,14 +90,14 @@ class Building:
         makes = tuple(one for one in makes if one not in bind.values())
         out = OutputPort(name="out", columns=dict.fromkeys(makes, "int64"), passes="table", drops=drops, open=False)
         port = InputPort(name="table", columns=dict.fromkeys(reads, "any"), rest=False)
-        more = {"inputs": (port,), "outputs": (out,), "traits": Traits(rows=rows)}
+        more: dict[str, Any] = {"inputs": (port,), "outputs": (out,), "traits": Traits(rows=rows)}
         self._node(name, parent, reads=reads, makes=makes, drops=drops, node={"bind": bind}, **more)
 
     def _filtering(self, name: str, parent: str, table: list[str]) -> None:
         reads = self.some(table)
         where = " AND ".join(f'"{one.swapcase()}" > 1' for one in reads) or "true"
         port, out = InputPort(name="table", rest=False), OutputPort(name="out", passes="table", open=False)
-        more = {"inputs": (port,), "outputs": (out,), "traits": Traits(filters="where")}
+        more: dict[str, Any] = {"inputs": (port,), "outputs": (out,), "traits": Traits(filters="where")}
         given = {"params": {"where": where}}
         self._node(name, parent, reads=reads, node=given, params=params(where=EXPRESSION), **more)
 
