@@ -15,9 +15,10 @@ from pydantic_core import CoreSchema, core_schema
 
 from plugmesh.contracts.data import FileRef
 from plugmesh.contracts.module import Limits
+from plugmesh.data.digest import verify_hash
 from plugmesh.data.outside.here import Here
 from plugmesh.data.outside.job import Job, limits_for
-from plugmesh.objects.port import ObjectStore, descriptor_of
+from plugmesh.objects.port import ObjectStore, descriptor_of, is_older
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -171,8 +172,10 @@ class StoredSource:
         self._store = store
         self._ref = ref
         self._folder = folder
+        self._is_checked = False
 
     def open(self) -> BinaryIO:
+        self._check()
         return io.BufferedReader(_ObjectStream(self._store, self._ref), CHUNK_BYTES)
 
     def path(self) -> Path:
@@ -186,12 +189,23 @@ class StoredSource:
         return target
 
     def descriptor(self) -> int:
+        self._check()
         found = descriptor_of(self._store, self._ref.key)
         if found is not None and os.fstat(found).st_size == self._ref.bytes:
             return found
         if found is not None:
             os.close(found)
         return os.open(self.path(), os.O_RDONLY | os.O_CLOEXEC)
+
+    def _check(self) -> None:
+        """What was written before the machine was started may not be what it was. Raises `ObjectMissing`, `ObjectCorrupt`."""
+        if self._is_checked:
+            return
+        key, size = self._ref.key, self._ref.bytes
+        self._store.read(key, 0, min(size, 1))
+        if self._ref.hash and is_older(self._store, key):
+            verify_hash(self._store.read(key, 0, size), self._ref.hash, f"file {self._ref.name!r} (object {key})")
+        self._is_checked = True
 
 
 class _ObjectStream(io.RawIOBase):

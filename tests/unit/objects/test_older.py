@@ -7,7 +7,9 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from plugmesh.contracts.data import DataRef
+from module_sdk.files import StoredSource
+from plugmesh.contracts.data import DataRef, FileRef
+from plugmesh.data.digest import content_hash
 from plugmesh.data.table import read_table, write_table
 from plugmesh.errors import ObjectCorrupt
 from plugmesh.objects.local import LocalStore
@@ -37,6 +39,24 @@ def test_one_of_this_boot_is_not_hashed_again(tmp_path: Path) -> None:
     store = LocalStore(tmp_path, keep_free_bytes=0, booted_at=time.time() - 60)
     assert read_table(store, damaged(tmp_path)).column("x")[777].as_py() == 778
     assert not is_older(store, "data/t")
+
+
+def test_a_damaged_file_of_an_earlier_boot_is_corrupt(tmp_path: Path) -> None:
+    store = LocalStore(tmp_path, keep_free_bytes=0, booted_at=time.time() + 60)
+    writer = store.create("files/f")
+    writer.write(b"a,b\n1,2\n")
+    writer.commit()
+
+    def source(content: bytes) -> StoredSource:
+        ref = FileRef(name="f.csv", key="files/f", bytes=8, hash=content_hash(content))
+        return StoredSource(store, ref, lambda: tmp_path)
+
+    with source(b"a,b\n1,2\n").open() as stream:
+        assert stream.read() == b"a,b\n1,2\n"
+    with pytest.raises(ObjectCorrupt, match=r"^file 'f.csv' \(object files/f\): its bytes have hash"):
+        source(b"a,b\n1,3\n").open()
+    with pytest.raises(ObjectCorrupt, match=r"^file 'f.csv'"):
+        source(b"a,b\n1,3\n").descriptor()
 
 
 def test_a_whole_object_of_an_earlier_boot_is_read(tmp_path: Path) -> None:
