@@ -169,17 +169,21 @@ def _place(array: pa.Array) -> int | None:
 
 def _bits(kind: pa.DataType) -> int:
     """Of one value, or of one offset; 0 for what does not lie row by row."""
+    try:
+        return int(kind.bit_width)
+    except ValueError:
+        return _bits_of_offset(kind)
+
+
+def _bits_of_offset(kind: pa.DataType) -> int:
     from pyarrow import types
 
     if types.is_string_view(kind) or types.is_binary_view(kind):
         return 128
     if types.is_large_list(kind) or types.is_large_string(kind) or types.is_large_binary(kind):
         return 64
-    if types.is_list(kind) or types.is_map(kind) or types.is_string(kind) or types.is_binary(kind):
-        return 32
-    if types.is_nested(kind) or types.is_null(kind):
-        return 0
-    return int(kind.bit_width)
+    by_32 = types.is_list(kind) or types.is_map(kind) or types.is_string(kind) or types.is_binary(kind)
+    return 32 if by_32 else 0
 
 
 def _fields(array: pa.Array) -> list[pa.Array]:
