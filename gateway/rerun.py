@@ -129,7 +129,7 @@ class Reruns:
             left_out,
             feeds={} if told is None else told.feeds,
             elements={} if told is None else told.elements,
-            pieces=pieces if told is None else {**told.pieces, **pieces},
+            pieces={name: ends for name, ends in {**({} if told is None else told.pieces), **pieces}.items() if ends},
             planned=None if stored.planned is None else Planned.model_validate_json(stored.planned),
         )
         return First(stored, resolved, origin, stored.id if told is None else told.root)

@@ -190,7 +190,7 @@ def _cut(reader: Reader, run: StoredRun, rows: list[StepRow]) -> dict[str, int]:
     if len(rows) > STEPS_SHOWN:
         found = pieces_of(reader, run)
     ends = {**_told(run).get("pieces", {}), **{name: from_json(text) for name, text in found.items()}}
-    return {name: len(one) for name, one in ends.items()}
+    return {name: len(one) for name, one in ends.items() if one}
 
 
 def find(reader: Reader, run: str) -> StoredRun:

@@ -115,18 +115,18 @@ class Walk:
             self.open_children(node)
 
     def end_pieces(self, node: PlanNode, mapped: MapState) -> None:
-        """End a node whose pieces have ended: it gives what they gave, in their order, or fails as the first of them did."""
+        """End a node whose pieces have ended: it gives what they gave, in their order, or fails as the first of them did.
+        Where they do not fit together it is done once more, whole: as one step it may well succeed."""
         if mapped.failed:
             self.fail_node(node, self._of_piece(node, mapped))
             return
         try:
             outputs = joined_outputs([mapped.outputs[item] for item in sorted(mapped.outputs)])
         except DataMismatch as error:
-            message = (
-                f"the pieces of {node.name!r} cannot be put together: {error}. Declare the types of the columns in the "
-                "module's outputs=, or leave out rowwise=True"
-            )
-            self.fail_node(node, StepError(type="DataMismatch", message=message, code="pieces-differ"))
+            if self.run.state is State.RUNNING:
+                reason = f"done as one step, for its pieces do not fit together: {error}"
+                self.change(StepChange(node.name, StepState.READY, self.at, reason=reason, pieces=()))
+                self.effects.append(Ready(self.run.steps[node.name]))
             return
         own = self.run.steps.get(node.name)
         version = None if own is None else own.version

@@ -30,7 +30,7 @@ def pieces_of(
 
     Only a step that nobody has tried yet is cut. One whose rejected rows are counted or read as one table stays whole.
     """
-    if step.item >= 0 or step.epoch or not contract.traits.rowwise:
+    if step.item >= 0 or step.epoch or step.pieces is not None or not contract.traits.rowwise:
         return None
     table = _table(contract, inputs)
     if table is None or (table.rows or 0) < _FEW_ROWS:

@@ -230,7 +230,7 @@ class RunState:
         if change.state is StepState.ASSIGNED:
             step.progress = None
         elif change.pieces is not None:
-            step.pieces = self.splits[step.node] = change.pieces
+            self._cut(step, change.pieces)
         self._stamp(step, change.at)
         self.touched[step.id] = step
         if step.version is not None:
@@ -249,6 +249,15 @@ class RunState:
         pinned = self.pins.get(module)
         if pinned is None or (pinned != version and precedence(version) < precedence(pinned)):
             self.pins[module] = version
+
+    def _cut(self, step: Step, ends: tuple[int, ...]) -> None:
+        """The node is done in pieces that end there; with none, it is done whole after all."""
+        step.pieces = ends
+        if ends:
+            self.splits[step.node] = ends
+        else:
+            self.splits.pop(step.node, None)
+            self.maps.pop(step.node, None)
 
     def _new_step(self, step_id: str) -> Step:
         name, _, item = step_id.partition(".")
@@ -346,10 +355,15 @@ class RunState:
         """Take over steps as they were committed; only for a run that is fresh in memory."""
         nodes = []
         steps = list(steps)
-        self.splits.update((step.node, step.pieces) for step in steps if step.pieces is not None)
+        for step in steps:
+            if step.pieces is not None:
+                self._cut(step, step.pieces)
         for step in steps:
             if step.version is not None:
                 self._pin(step, step.version)
+            if step.item >= 0 and not self.is_mapped(self.plan.nodes[step.node]):
+                self.late_epochs[step.id] = step.epoch  # a piece of a node that is done whole after all
+                continue
             self.steps[step.id] = step
             if step.item >= 0:
                 self.expand(step.node)

@@ -20,7 +20,8 @@ ALONE_AFTER = 2
 @dataclass(slots=True)
 class Step:
     """A step that something happened to. `item` is the element of a mapped node, or the piece of one that was cut, else -1.
-    Times are Unix seconds. `pieces` says after which rows a node was cut: it stays pending until its pieces have ended."""
+    Times are Unix seconds. `pieces` says after which rows a node was cut: it stays pending until its pieces have ended. With
+    none of them it was cut in vain, and is done whole."""
 
     id: str
     node: int

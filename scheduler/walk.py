@@ -292,7 +292,7 @@ def _end_all(walk: Walk, reason: str, *, stop_live: bool) -> None:
     """Cancel what has not begun; stop what runs, and (unless `stop_live`) end it here and now."""
     run = walk.run
     for step in list(run.steps.values()):
-        if step.pieces is not None:
+        if step.pieces:
             continue  # it ends when they have
         if step.live:
             walk.effects.append(Stop(step.id, step.epoch, step.instance or "", reason))

@@ -78,7 +78,7 @@ class Past:
             elif change.state is StepState.SKIPPED:
                 self.left_out.add(node.index)
             if change.pieces is not None:
-                self.split.add(node.index)
+                (self.split.add if change.pieces else self.split.discard)(node.index)
         if change.state in STEP_TERMINAL:
             self.live.pop(change.step, None)
             self.ended[change.step] = change.epoch * len(_STATES) + _CODES[change.state]

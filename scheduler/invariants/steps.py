@@ -18,7 +18,7 @@ class StepTransitions(Rule):
 
     def step_changed(self, seq: int, change: StepChange, node: PlanNode) -> None:
         before = self.past.step(change.step).state
-        is_back = change.state is StepState.PENDING and change.pieces is None
+        is_back = change.state is StepState.PENDING and not change.pieces
         if change.state not in STEP_NEXT[before] or is_back:
             self.say("transitions", f"event {seq} takes it from {before} to {change.state}", change.step)
 

@@ -252,13 +252,21 @@ def test_a_node_fails_as_its_first_piece_did_and_names_the_rows() -> None:
     assert "piece b.1 (rows 4 to 6): no such thing" in str(run.reason)
 
 
-def test_pieces_with_other_columns_fail_the_node_and_name_the_way_out() -> None:
+def test_a_node_whose_pieces_do_not_fit_together_is_done_whole() -> None:
     run = split_run()
     assigned(run, "b.0", "b.1", "b.2")
     for item in range(3):
         done(run, f"b.{item}", ValueRef(value=1))
-    assert "cannot be put together" in str(run.reason)
-    assert "rowwise=True" in str(run.reason)
+    own = run.steps["b"]
+    assert (own.state, own.pieces, own.epoch) == (StepState.READY, (), 0)
+    assert "do not fit together: only tables can be" in str(own.reason)
+    assert cut_as(ROWWISE, table(3 * PIECE_ROWS), step=own) is None, "it is not cut again"
+    given = message(run, "b").inputs["rows"][0]
+    assert given == table(10)
+    assigned(run, "b")
+    done(run, "b", table(10, key="data/whole"))
+    assert run.results[1]["out"] == (table(10, key="data/whole"),)
+    assert run.steps["c"].state is StepState.READY
 
 
 def test_spilled_outputs_are_joined_unread() -> None:

@@ -27,7 +27,8 @@ def ended(run: RunState, driver: Driver) -> Origin:
     }
     left_out = frozenset(name for name, change in last.items() if change.reason == NOT_ASKED)
     steps = (change for change in driver.changes if isinstance(change, StepChange))
-    cut = {change.step: change.pieces for change in steps if change.pieces is not None}
+    told_cut = {} if run.rerun is None else run.rerun.pieces
+    cut = {**told_cut, **{change.step: change.pieces for change in steps if change.pieces is not None}}
     flow, told = run.plan.flow, run.rerun
     return Origin(
         flow,
@@ -35,7 +36,7 @@ def ended(run: RunState, driver: Driver) -> Origin:
         accepted,
         left_out,
         elements={} if told is None else told.elements,
-        pieces={**({} if told is None else told.pieces), **cut},
+        pieces={name: ends for name, ends in cut.items() if ends},
     )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from hypothesis import strategies as st
 
-from plugmesh.contracts.data import DataRef, Fragment, ValueRef
+from plugmesh.contracts.data import DataRef, Fragment, Reference, ValueRef
 from plugmesh.contracts.flow import Flow, Node, RetryPolicy, Source
 from plugmesh.contracts.run import StepError, StepState
 from plugmesh.errors import ErrorClass
@@ -31,10 +31,11 @@ from scheduler.events import (
 )
 from scheduler.plan import compile_plan
 from scheduler.runstate import RunState
+from scheduler.step import Step
 from scheduler.walk import advance
 
-OUT = {"out": ValueRef(value=1)}
-PART = {"out": DataRef(schema_ipc="", rows=1, fragments=(Fragment(rows=1, groups=()),))}
+OUT: dict[str, Reference] = {"out": ValueRef(value=1)}
+PART: dict[str, Reference] = {"out": DataRef(schema_ipc="", rows=1, fragments=(Fragment(rows=1, groups=()),))}
 TRANSIENT = StepError(error_class=ErrorClass.TRANSIENT, type="Flaky", message="try again")
 FATAL = StepError(error_class=ErrorClass.FATAL, type="Broken", message="no use")
 
@@ -102,7 +103,7 @@ class Driver:
             match step.state:
                 case StepState.READY if self.run.state == "running":
                     yield Assigned(self.at, step.id, self.random.choice("ab"), "1.0.0")
-                    if self.cutting and step.item < 0 and not step.epoch:
+                    if self.cutting and step.item < 0 and not step.epoch and step.pieces is None:
                         yield Split(self.at, step.id, "1.0.0", self.random.choice(((3, 5), (1, 2, 3, 4))))
                     yield NoModule(self.at, step.id, "nobody", self.at + 100)
                 case StepState.PARKED:
@@ -110,12 +111,18 @@ class Driver:
                 case StepState.WAITING:
                     yield TimeCame(step.wake_at or self.at, step.id)
                 case StepState.ASSIGNED | StepState.RUNNING:
-                    yield AttemptDone(self.at, *who, OUT if self.run.piece(step) is None else PART)
+                    yield AttemptDone(self.at, *who, self.outputs(step))
                     yield AttemptStarted(self.at, *who)
                     if self.hostile:
                         yield AttemptFailed(self.at, *who, self.random.choice([TRANSIENT, FATAL]), 0.5)
                         yield AttemptReturned(self.at, *who, "busy")
                         yield AttemptLost(self.at, step.id, step.epoch, "gone")
+
+    def outputs(self, step: Step) -> dict[str, Reference]:
+        """What a step gives; pieces of a node give tables, now and then one that does not fit the others."""
+        if self.run.piece(step) is None or (self.hostile and self.random.random() < 0.1):
+            return OUT
+        return PART
 
     def step(self) -> bool:
         """Let one thing happen; False when nothing can."""
