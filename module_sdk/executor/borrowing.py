@@ -47,11 +47,6 @@ class Borrowing:
                 if runs is not None:
                     self._same[name] = runs
 
-    @property
-    def _most(self) -> int:
-        """Fragments that the table may have because of what is borrowed."""
-        return _FEW_FRAGMENTS + int(self._table.num_rows) // _ROWS_PER_FRAGMENT
-
     def proves_rows(self, source: int) -> bool:
         """Whether a column of this table came back that says that all rows are there, in their order."""
         return any(runs[0].source == source and self._places.proves_rows(runs) for runs in self._same.values())
@@ -62,7 +57,7 @@ class Borrowing:
         by_ranges: dict[Ranges, list[tuple[str, str]]] = {}
         for name in self._table.column_names if self._table.num_rows and self._given else ():
             runs = self._same.get(name) or self._equal(name)
-            if runs is not None and len(runs) <= self._most:
+            if runs is not None and len(runs) <= most_fragments(self._table.num_rows):
                 ranges = tuple([(run.source, run.start, run.rows) for run in runs])
                 by_ranges.setdefault(ranges, []).append((name, runs[0].name))
         lanes = [(Lane(tuple([(self._refs[s], a, n) for s, a, n in key])), names) for key, names in by_ranges.items()]
@@ -78,7 +73,7 @@ class Borrowing:
             cuts = ends
         else:
             cuts = ends if ends == borrowed.cuts else sorted({*borrowed.cuts, *ends})
-            if len(cuts) > max(self._most, len(borrowed.cuts)) or not (
+            if len(cuts) > max(most_fragments(self._table.num_rows), len(borrowed.cuts)) or not (
                 lane.is_whole or lane.rows * _LEAST_SHARE >= lane.rows_kept
             ):
                 return
@@ -96,6 +91,11 @@ class Borrowing:
             if same_kind(table.schema.field(name), kind) and same_values(column, table.column(name)):
                 return (Run(source, name, 0, rows),)
         return None
+
+
+def most_fragments(rows: int) -> int:
+    """Fragments that a table should have at most because of where its columns lie."""
+    return _FEW_FRAGMENTS + rows // _ROWS_PER_FRAGMENT
 
 
 def ends_of(lane: Lane) -> list[int]:

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from module_sdk.executor.borrowing import Borrowing, ends_of
+from module_sdk.executor.borrowing import Borrowing, ends_of, most_fragments
 from module_sdk.executor.compose import Lane, bytes_of, compose
 from module_sdk.executor.inputs import Given
 from module_sdk.executor.rest import rows_of_rest
+from module_sdk.executor.streamed import write_stream
 from module_sdk.executor.table_rows import taken
 from module_sdk.invoke import Caller, Passed, Picked, WrongReturn
 from plugmesh.contracts.data import DataRef, FileRef, Reference, ValueRef
@@ -98,18 +99,22 @@ class Outputs:
 
     def _streamed(self, declared: OutputPort, value: pa.RecordBatchReader, rest: _Rest | None) -> _Made:
         """A stream is written as it comes. What it promised can only be checked when all of it was read."""
-        names = tuple(value.schema.names)
-        if rest is None:
-            ref = self._write(declared.name, value, None)
-            self._check_streamed(declared, ref)
-            return _Made(ref, names, (), bytes_of(ref))
-        rows_of_rest(self.caller.ref, declared, rest.names, same=self._same)
-        ref = self._write(declared.name, value, None)
+        if rest is not None:
+            rows_of_rest(self.caller.ref, declared, rest.names, same=self._same)
+        same = self._same_rows(declared)
+        expected = same.ref.rows if same is not None and isinstance(same.ref, DataRef) else None
+        given = [one for found in self.inputs.values() for one in found]
+        streamed = write_stream(self.store, self.key(declared.name), value, given, expected)
+        ref = streamed.ref
         self._check_streamed(declared, ref)
+        if rest is None:
+            return _Made(ref, streamed.written, streamed.passed, streamed.bytes_written)
         lane, ours = Lane.whole(rest.ref), Lane.whole(ref)
-        columns = {name: (lane, name) for name in rest.names} | {name: (ours, name) for name in names}
+        columns = {name: (lane, name) for name in rest.names} | {name: (ours, name) for name in value.schema.names}
         # Written as it came: to wait for the end of a long fragment beside it would take the memory for that.
-        return self._composed(value.schema, columns, sorted({*ends_of(lane), *ends_of(ours)}), rest, ref)
+        made = self._composed(value.schema, columns, sorted({*ends_of(lane), *ends_of(ours)}), rest, ref)
+        passed = (*made.passed, *streamed.passed)
+        return made._replace(written=streamed.written, passed=passed, bytes_written=streamed.bytes_written)
 
     def _check_streamed(self, declared: OutputPort, ref: DataRef) -> None:
         given = self._same_rows(declared)
@@ -121,7 +126,7 @@ class Outputs:
             )
 
     def _beside(self, declared: OutputPort, value: pa.Table, rest: _Rest | None, picked: Picked | None) -> _Made:
-        """New columns are written with the fragments of those that are borrowed."""
+        """New columns are written with the fragments of those that are borrowed; as one, if these are very many."""
         borrowing = self._borrowing(value)
         if rest is not None:
             rest = self._with_rows(declared, value, rest, picked, borrowing)
@@ -138,10 +143,11 @@ class Outputs:
             columns |= {name: (lane, name) for name in rest.names}
         ref: DataRef | None = None
         if new.num_columns and value.num_rows:
-            ref = self._write(declared.name, new, [end - start for start, end in pairwise([0, *cuts])] or None)
+            few = 0 < len(cuts) <= most_fragments(value.num_rows)
+            ref = self._write(declared.name, new, [end - start for start, end in pairwise([0, *cuts])] if few else None)
             ours = Lane.whole(ref)
             columns |= {name: (ours, name) for name in new.schema.names}
-            cuts = cuts or ends_of(ours)
+            cuts = cuts if few else sorted({*cuts, *ends_of(ours)})
         return self._composed(value.schema, columns, cuts, rest, ref)
 
     def _composed(
@@ -230,9 +236,7 @@ class Outputs:
     def _write(self, port: str, value: pa.Table | pa.RecordBatchReader, rows: Sequence[int] | None) -> DataRef:
         from plugmesh.data.table import write_table  # takes pyarrow along
 
-        same = None if hasattr(value, "num_rows") else self._same_rows(self._declared(port))
-        expected = same.ref.rows if same is not None and isinstance(same.ref, DataRef) else None
-        return write_table(self.store, self.key(port), value, boundaries=rows, rows=expected)
+        return write_table(self.store, self.key(port), value, boundaries=rows)
 
     def _unbind(self, declared: OutputPort, ref: DataRef) -> DataRef:
         """Columns that were bound to the module's names get their own back, unless the module declares them as its."""

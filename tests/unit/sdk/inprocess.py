@@ -14,7 +14,7 @@ from module_sdk.executor.runner import Runner
 from module_sdk.invoke import Caller
 from module_sdk.launch import ExecutorSetup
 from plugmesh.contracts.data import DataRef, Reference
-from plugmesh.contracts.messages import Assign, Done
+from plugmesh.contracts.messages import Assign
 from plugmesh.data.reference import resolve
 from plugmesh.data.table import read_table, write_table
 from plugmesh.objects.local import LocalStore
@@ -44,13 +44,13 @@ class InProcess:
         self._made += 1
         return write_table(self.store, f"in/{self._made}", table, **cut)
 
-    def run(self, module: Module[..., Any], inputs: Mapping[str, Sequence[Reference]], **assigned: Any) -> Done:
-        """What an attempt comes to. Raises what fails it."""
+    def run(self, module: Module[..., Any], inputs: Mapping[str, Sequence[Reference]], **assigned: Any) -> Any:
+        """What an attempt comes to: a `Done`. Raises what fails it."""
         return self.text(module, inputs, **assigned)[0]
 
     def text(
         self, module: Module[..., Any], inputs: Mapping[str, Sequence[Reference]], **assigned: Any
-    ) -> tuple[Done, bytes]:
+    ) -> tuple[Any, bytes]:
         """With the message that tells it."""
         self._made += 1
         self._runner.add(module)
