@@ -104,6 +104,19 @@ async def test_a_table_of_twice_the_memory_goes_through_batch_by_batch(house: Ho
     assert peak.mapped < 200_000_000
 
 
+async def test_batches_with_one_more_column_write_that_column_alone(house: House) -> None:
+    ref = make(house, "adds", 60_000_000)
+    done = await house.done(await house.assign("s.adds", {"rows": [ref]}))
+    assert done.stats is not None
+    assert done.stats.written == {"out": ("total",)}
+    assert done.stats.bytes_written < 12_000_000
+    assert done.stats.bytes_passed > 59_000_000
+    found, before = house.read(done.outputs["out"]), house.read(ref)
+    assert found.select(before.column_names).equals(before)
+    names = [f"c{number}" for number in range(COLUMNS)]
+    assert np.allclose(found["total"].to_numpy(), sum(before[name].to_numpy() for name in names))
+
+
 async def test_a_stream_stands_beside_columns_in_longer_fragments_that_are_not_read(house: House) -> None:
     rows = 3_000_000
     table = pa.table({"c0": np.arange(rows, dtype="float64"), "c1": np.arange(rows), "c2": np.arange(rows) * 3})
