@@ -8,6 +8,7 @@ index is dropped; a named one and a MultiIndex become the first columns.
 
 from __future__ import annotations
 
+import warnings
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
+_MANY_COLUMNS = 90
+"""From a hundred blocks on pandas warns; here each column is one, since it stays where it lies."""
+
 
 class RowIndex:
     """The rows of one frame that is handed over: by it `row_positions` knows them again. It equals only itself."""
@@ -32,7 +36,7 @@ class RowIndex:
 
 
 def to_pandas(table: pa.Table, rows: RowIndex | None = None) -> tuple[pd.DataFrame, Mapping[str, Any]]:
-    """A frame over the bytes of `table`, which has no two columns of one name, and what it holds, by column.
+    """A frame over the bytes of `table`, which has no two columns of one name, and by column what it holds, and where.
 
     With `rows` its index, to all appearances the default one, remembers which rows of the table it stands for.
     """
@@ -43,9 +47,12 @@ def to_pandas(table: pa.Table, rows: RowIndex | None = None) -> tuple[pd.DataFra
     index = pd.RangeIndex(table.num_rows) if rows is None else _index_of(rows)
     owner = pd.DataFrame(columns, index=index, copy=False)
     frame = owner.copy(deep=False)
+    if table.num_columns > _MANY_COLUMNS:
+        # pandas would advise whoever adds a column to copy all others into one block
+        warnings.filterwarnings("ignore", "DataFrame is highly fragmented", pd.errors.PerformanceWarning)
     # As long as another frame shares the bytes, pandas copies a column before it writes to it.
     weakref.finalize(frame, _let_go, owner).atexit = False
-    return frame, columns
+    return frame, {name: (column, bytes_of(column)) for name, column in columns.items()}
 
 
 def row_positions(frame: pd.DataFrame, rows: RowIndex) -> pa.Int64Array | None:
@@ -91,8 +98,7 @@ def _held(given: Sequence[Handed]) -> Held | None:
     held = Held()
     before = [one for one in given if isinstance(one.before, dict)]
     for handed in before:
-        for name, column in handed.before.items():
-            place = bytes_of(column)
+        for name, (_, place) in handed.before.items():
             if place is not None:
                 held.add(Origin(handed, name), *place)
     return held if before else None

@@ -134,6 +134,12 @@ def test_write_into_a_polars_frame_never_reaches_the_input() -> None:
     assert table.column("x").to_pylist() == [1, 2]
 
 
+def test_wide_frame_takes_new_columns_without_advice_to_copy_it() -> None:
+    frame = adapter_for(pd.DataFrame).to_native(pa.table({f"c{at}": [at] for at in range(150)}))
+    frame["new"] = frame.c1 + frame.c149
+    assert from_native(frame).num_columns == 151
+
+
 def test_frame_may_outlive_everything_else(tmp_path: Path) -> None:
     store = LocalStore(tmp_path)
     ref = write_table(store, "k", pa.table({"x": np.arange(100_000.0), "s": ["a"] * 100_000}))
