@@ -7,10 +7,10 @@ import os
 import signal
 from collections.abc import Collection
 from contextlib import suppress
-from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
+_PIECE_BYTES = 4096
 
 
 def become_subreaper() -> None:
@@ -28,9 +28,18 @@ def die_with_parent(parent: int) -> None:
 def children() -> list[int]:
     """Children of this process, of all its threads."""
     found: list[int] = []
-    for task in Path("/proc/self/task").iterdir():
-        with suppress(OSError):
-            found.extend(int(word) for word in (task / "children").read_text().split())
+    for task in os.listdir("/proc/self/task"):
+        try:
+            fd = os.open(f"/proc/self/task/{task}/children", os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:  # the thread has ended
+            continue
+        try:
+            text = b""
+            while piece := os.read(fd, _PIECE_BYTES):
+                text += piece
+            found.extend(map(int, text.split()))
+        finally:
+            os.close(fd)
     return found
 
 
