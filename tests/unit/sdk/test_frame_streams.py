@@ -117,7 +117,7 @@ def doubled(one: Any) -> Any:
 
 @pytest.mark.parametrize("frame", [pa.RecordBatch, pd.DataFrame, pl.DataFrame])
 def test_stream_of_frames_keeps_types(frame: Any) -> None:
-    def double(rows: Iterator[frame]) -> Iterator[frame]:  # type: ignore[valid-type]
+    def double(rows: Iterator[frame]) -> Iterator[frame]:
         for one in rows:
             yield doubled(one)
 

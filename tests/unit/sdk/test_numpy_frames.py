@@ -128,7 +128,7 @@ def test_annotation_that_nothing_can_serve_is_said_at_once(annotation: Any) -> N
 
 
 def records_of(rows: pa.Table) -> np.ndarray[Any, Any]:
-    return np.rec.fromarrays([rows["x"].to_numpy() + 1], names=["x"])
+    return np.array([(row["x"] + 1,) for row in rows.to_pylist()], [("x", "i8")])
 
 
 def test_records_may_be_annotated_as_what_is_returned() -> None:

@@ -95,7 +95,7 @@ def test_rows_in_one_piece_are_rows_of_the_inputs_own(frame: Any) -> None:
 CHANGED: dict[str, tuple[Any, Change, str]] = {
     "pandas value": (pd.DataFrame, lambda f: (f.loc.__setitem__((5, "i"), 99), f)[1], "i"),
     "pandas to missing": (pd.DataFrame, lambda f: (f.loc.__setitem__((5, "n"), None), f)[1], "n"),
-    "pandas array": (pd.DataFrame, lambda f: (set_first(f["n"].array, 7), f)[1], "n"),
+    "pandas array": (pd.DataFrame, lambda f: with_first(f, 7), "n"),
     "pandas as time": (pd.DataFrame, lambda f: f.assign(i=f.i.values.view("M8[us]")), "i"),
     "pandas as unsigned": (pd.DataFrame, lambda f: f.assign(i=f.i.values.view("u8")), "i"),
     "pandas categories": (pd.DataFrame, lambda f: f.assign(c=f.c.cat.rename_categories(list("vwxyz"))), "c"),
@@ -116,12 +116,10 @@ CHANGED: dict[str, tuple[Any, Change, str]] = {
 }
 
 
-def set_first(array: Any, value: Any) -> None:
-    """An author's way past pandas: refused, or it changes the array of this frame alone."""
-    try:
-        array[0] = value
-    except ValueError:
-        return
+def with_first(frame: pd.DataFrame, value: int) -> pd.DataFrame:
+    """An author's way past pandas: it changes the array of this frame alone."""
+    frame["n"].array[0] = value
+    return frame
 
 
 @pytest.mark.parametrize("name", CHANGED)
