@@ -11,8 +11,8 @@ from module_sdk.invoke import Caller
 from module_sdk.launch import ExecutorSetup
 from module_sdk.loading import find_module, load
 from plugmesh.contracts.messages import Assign
-from plugmesh.data.outside.outside import Outside
 from plugmesh.contracts.plan import PlanQuestion
+from plugmesh.data.outside.outside import Outside
 from plugmesh.objects.port import ObjectStore
 from plugmesh.runtime import Runtime
 
