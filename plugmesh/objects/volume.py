@@ -13,8 +13,9 @@ from plugmesh.objects.local_folder import is_no_room
 
 _MOUNTS = Path("/proc/self/mountinfo")
 _LOCAL = {"ext2", "ext3", "ext4", "xfs", "tmpfs", "btrfs", "f2fs", "zfs", "overlay"}
-# Where writing again to a page that is on the disk needs no new room: elsewhere a full disk would end the process.
-_IN_PLACE = {"ext2", "ext3", "ext4", "xfs", "tmpfs"}
+# Where writing again to a page that is on the disk needs no new room: elsewhere (also on XFS, if a backup shares the
+# file's blocks) a full disk would end the process.
+_IN_PLACE = {"ext2", "ext3", "ext4", "tmpfs"}
 _ESCAPE = re.compile(r"\\([0-7]{3})")
 _PROBE = b"plugmesh"
 

@@ -20,6 +20,7 @@ _MOUNTS = """\
 30 27 0:42 / /srv/with\\040space rw - cifs //server rw
 31 27 0:43 / /data rw - nfs server:/ rw
 32 27 0:44 / /data rw - overlay overlay rw
+33 27 0:45 / /xfs rw - xfs /dev/vdc rw
 broken
 """
 
@@ -33,6 +34,7 @@ broken
         ("/srv/nfs/here/objects", True, False),
         ("/srv/with space/objects", False, False),
         ("/data/objects", True, False),
+        ("/xfs", True, False),
     ],
 )
 def test_the_mount_that_is_nearest_and_last_counts(tmp_path: Path, folder: str, locks: bool, in_place: bool) -> None:
