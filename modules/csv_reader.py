@@ -21,7 +21,7 @@ from modules.arrow_types import named_types
 from modules.bad_rows import BadRows, Reject
 from modules.csv_lines import LONGEST_LINE_BYTES, BadLine, GoodLines, NulFound, has_lines
 from modules.csv_parser import NoText, Parsed, Parser, head_names
-from modules.csv_pieces import Pieces, TooLong, last_row_end
+from modules.csv_pieces import Pieces, Rows, TooLong
 from modules.csv_problems import check_encoding, no_text, open_quote, too_long
 from modules.csv_spool import Spool
 from modules.csv_types import joined, needs_text, recast
@@ -91,6 +91,10 @@ def csv_columns(
         raise no_text(error, reopen, options.encoding) from None
 
 
+class _WrongCut(Exception):
+    """A piece ends within quotes: rows go on behind line ends, and pieces have to be cut with a closer look."""
+
+
 class _Reading:
     """One file."""
 
@@ -100,21 +104,19 @@ class _Reading:
         self._reopen, self._options = reopen, options
         self._bad = None if reject is None else BadRows(reject)
         self._lines: GoodLines | None = None
-        self._spool, self._again = Spool(), Spool()
-        self._kinds: list[dict[str, pa.DataType]] = []
+        self._row_ends, self._exactly = Rows(options.delimiter), False
+        self._again = Spool()
         self._redone: dict[tuple[int, str], int] = {}
-        self._rows = self._made = 0
-        self._last = b""
+        self._begin_again()
 
     def begin(self, columns: Sequence[str], types: Mapping[str, str], wants: Wants | None) -> None:
         """Look at the header."""
         header = self._options.header
-        names = header if isinstance(header, list) else self._names(bytes(next(iter(self._pieces()), b"")))
+        names = header if isinstance(header, list) else self._names()
         check_file_columns(names, columns)
         fixed = named_types(types, names)
         chosen = [name for name in (columns or names) if wants is None or wants(name)]
         self._columns = chosen or list(columns or names)[:1]  # somebody may count the rows
-        self._known: dict[str, pa.DataType] = {}
         self._parser = Parser(
             self._options.delimiter,
             self._options.nulls,
@@ -128,12 +130,12 @@ class _Reading:
         """Columns after a look at the first piece, and those that are not sure."""
         import pyarrow as pa
 
-        found = iter(self._pieces())
+        self._exactly = True
+        found = iter(self._pieces(BLOCK_BYTES))
         first = next(found, None)
         if first is None:
-            return pa.schema(
-                [pa.field(name, self._parser.fixed.get(name, pa.null())) for name in self._columns]
-            ), frozenset()
+            kinds = {name: self._parser.fixed.get(name, pa.null()) for name in self._columns}
+            return pa.schema(list(kinds.items())), frozenset()
         schema = self._parser.parse(first, True, self._columns, {}).batch.schema
         if next(found, None) is None:
             return schema, frozenset()
@@ -143,6 +145,24 @@ class _Reading:
 
     def read(self) -> None:
         """All of it, into the spool; which rows are bad is told at the end, in the order of their lines."""
+        try:
+            self._read()
+        except _WrongCut:
+            self._exactly = True
+            self._begin_again()
+            self._read()
+        self._check_last_quote(self._last)
+        if self._bad is not None:
+            self._bad.tell()
+
+    def _begin_again(self) -> None:
+        self._spool = Spool()
+        self._kinds: list[dict[str, pa.DataType]] = []
+        self._known: dict[str, pa.DataType] = {}
+        self._rows = self._made = 0
+        self._last = b""
+
+    def _read(self) -> None:
         for parsed in self._parsed(lambda _: (self._columns, self._known)):
             self._tell_ragged(parsed)
             self._rows += parsed.rows
@@ -151,9 +171,6 @@ class _Reading:
             found = {one.name: one.type for one in parsed.batch.schema}
             self._kinds.append(found)
             self._known = {name: joined(self._known.get(name, kind), kind) for name, kind in found.items()}
-        self._check_last_quote(self._last)
-        if self._bad is not None:
-            self._bad.tell()
 
     def settle(self) -> None:
         """Read again what is too narrow for the whole column, until every type fits everywhere."""
@@ -180,9 +197,10 @@ class _Reading:
 
     # -- pieces --------------------------------------------------------------------------------------------------
 
-    def _pieces(self) -> Pieces:
+    def _pieces(self, size: int) -> Pieces:
         no_nul = self._bad is None and has_lines(self._options.encoding)
-        return Pieces(self._stream(), BLOCK_BYTES, LONGEST_LINE_BYTES, no_nul=no_nul)
+        last_end = self._row_ends.last_end if self._exactly else None
+        return Pieces(self._stream(), size, LONGEST_LINE_BYTES, no_nul=no_nul, last_end=last_end)
 
     def _stream(self) -> Any:
         """Text in UTF-8, from the first byte."""
@@ -200,12 +218,14 @@ class _Reading:
 
         return pa.transcoding_input_stream(pa.PythonFile(stream, mode="r"), encoding, "utf-8")
 
-    def _names(self, head: bytes) -> Sequence[str]:
+    def _names(self) -> Sequence[str]:
         import pyarrow as pa
 
-        begin = head[: last_row_end(head, min(_HEAD_BYTES, len(head)))] or head
+        self._exactly = True
+        head = bytes(next(iter(self._pieces(_HEAD_BYTES)), b""))
+        self._exactly = False
         try:
-            return head_names(begin, self._options.delimiter, self._options.header is False)
+            return head_names(head, self._options.delimiter, self._options.header is False)
         except pa.ArrowInvalid as error:
             if "Empty CSV" in str(error):
                 raise DataError("file: the file is empty: there is not even a header line") from None
@@ -213,7 +233,7 @@ class _Reading:
 
     def _parsed(self, what: Callable[[int], _What | None]) -> Iterator[Parsed]:
         """Pieces in order, parsed by several threads. `what` gives columns of a piece and their known types."""
-        source = self._pieces()
+        source = self._pieces(BLOCK_BYTES)
         waiting: deque[tuple[memoryview, Future[Parsed]]] = deque()
         threads = min(MOST_THREADS, os.cpu_count() or 1)
         with ThreadPoolExecutor(threads) as pool:
@@ -221,7 +241,8 @@ class _Reading:
                 for number, text in enumerate(source):
                     asked = what(number)
                     if asked is not None:
-                        waiting.append((text, pool.submit(self._parser.parse, text, number == 0, *asked)))
+                        cut = not (source.ended or self._exactly)
+                        waiting.append((text, pool.submit(self._parse, text, number == 0, cut, *asked)))
                     if len(waiting) > threads + 1:
                         yield self._next(waiting, source)
             except TooLong:
@@ -236,6 +257,22 @@ class _Reading:
             finally:
                 for _, future in waiting:
                     future.cancel()
+
+    def _parse(
+        self, text: memoryview, first: bool, cut: bool, columns: Sequence[str], known: Mapping[str, pa.DataType]
+    ) -> Parsed:
+        """Any thread. `cut`: it is to be seen whether the text ends with a row. Raises `_WrongCut` if not."""
+        import pyarrow as pa
+
+        try:
+            parsed = self._parser.parse(text, first, columns, known)
+        except pa.ArrowInvalid:
+            if cut and not self._row_ends.ends_row(text, -1):
+                raise _WrongCut from None
+            raise
+        if cut and not self._row_ends.ends_row(text, parsed.rows):
+            raise _WrongCut
+        return parsed
 
     def _next(self, waiting: deque[tuple[memoryview, Future[Parsed]]], source: Pieces) -> Parsed:
         import pyarrow as pa

@@ -24,7 +24,7 @@ class Spool:
         self._left = memory_bytes
         self._kept: list[pa.RecordBatch | tuple[int, int]] = []
         self._file: Any = None
-        self._end = 0
+        self._sink: Any = None
         self._map: Any = None
 
     def __len__(self) -> int:
@@ -42,13 +42,11 @@ class Spool:
         if self._file is None:
             self._file = tempfile.TemporaryFile(prefix="plugmesh-spool-")  # noqa: SIM115  closed below
             weakref.finalize(self, self._file.close)
-        sink = pa.BufferOutputStream()
-        with pa.ipc.new_stream(sink, batch.schema) as writer:
+            self._sink = pa.OSFile(self._path, mode="w")
+        start = self._sink.tell()
+        with pa.ipc.new_stream(self._sink, batch.schema) as writer:
             writer.write_batch(batch)
-        text = sink.getvalue()
-        self._file.write(text)
-        self._kept.append((self._end, text.size))
-        self._end += text.size
+        self._kept.append((start, self._sink.tell() - start))
 
     def get(self, number: int) -> pa.RecordBatch:
         """One of them. Its bytes are those of the file, mapped, if it is there."""
@@ -59,8 +57,8 @@ class Spool:
 
         start, size = found
         if self._map is None or self._map.size() < start + size:
-            self._file.flush()
-            self._map = pa.memory_map(f"/proc/self/fd/{self._file.fileno()}")
+            self._sink.flush()
+            self._map = pa.memory_map(self._path)
         self._map.seek(start)
         with pa.ipc.open_stream(pa.BufferReader(self._map.read_buffer(size))) as reader:
             return reader.read_next_batch()
@@ -69,4 +67,9 @@ class Spool:
         """Let the file go; what was read of it stays readable."""
         self._kept.clear()
         if self._file is not None:
+            self._sink.close()
             self._file.close()
+
+    @property
+    def _path(self) -> str:
+        return f"/proc/self/fd/{self._file.fileno()}"

@@ -73,7 +73,9 @@ def _reader(source: Source, kind: Kind, arguments: Mapping[str, Any]) -> pa.Reco
     filters = [Predicate(**one) for one in arguments["filters"]]
     readers: dict[Format, Callable[[], pa.RecordBatchReader]] = {
         "csv": lambda: read_csv(reopen, options, columns, types, reject, wants=wants, filters=filters),
-        "jsonl": lambda: _rows(_jsonl(read_jsonl(reopen, types, reject), columns, wants), filters),
+        "jsonl": lambda: read_jsonl(
+            reopen, types, reject, choose=lambda names: chosen_names(names, columns, wants), filters=filters
+        ),
         "parquet": lambda: _rows(_parquet(seekable(reopen(), kind), columns, wants, filters), filters),
         "arrow": lambda: _rows(_arrow(seekable(reopen(), kind), columns, wants), filters),
     }
@@ -131,11 +133,6 @@ def arrow_reader(stream: Any, **options: Any) -> tuple[Any, bool]:
     stream.seek(0)
     opened = pa.ipc.open_file if is_file else pa.ipc.open_stream
     return opened(stream, options=pa.ipc.IpcReadOptions(**options)), is_file
-
-
-def _jsonl(table: pa.Table, columns: Sequence[str], wants: Wants) -> pa.RecordBatchReader:
-    names = chosen_names(table.column_names, columns, wants)
-    return (table if names == table.column_names else table.select(names)).to_reader(BATCH_ROWS)
 
 
 def _rows(reader: pa.RecordBatchReader, filters: Sequence[Predicate]) -> pa.RecordBatchReader:
