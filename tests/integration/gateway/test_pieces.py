@@ -10,7 +10,7 @@ from plugmesh.contracts.data import DataRef
 from plugmesh.contracts.flow import Flow, Node, Source
 from plugmesh.contracts.module import InputPort
 from plugmesh.contracts.run import Rerun, Submission
-from plugmesh.data.reference import slice_ref
+from plugmesh.data.reference import join, slice_ref, spill
 from tests.integration.gateway.house import House, contract_of, step_row
 
 FLOW = Flow(
@@ -69,6 +69,20 @@ async def test_a_rerun_takes_over_the_pieces_that_were_accepted(house: House) ->
     assert rerun is not None
     assert [one.step for one in rerun.recovered] == ["make", "take.0", "take.2"]
     assert rerun.pieces == {"take": ENDS}
+
+
+async def test_the_table_of_a_node_whose_pieces_were_spilled_is_shown_like_any_other(house: House) -> None:
+    rows = await cut(house)
+    parts = [slice_ref(rows, start, 4) for start in (0, 4, 8)]
+    spilled = [
+        spill(house.objects, f"data/default/run-1/take.{n}/1/ref", one, limit_bytes=0) for n, one in enumerate(parts)
+    ]
+    await house.intake.advance("run-1", "succeeded", step_row("run-1", "take", "succeeded", join(spilled), epoch=0))
+    page = await show(house, "/steps/take/outputs/out?offset=3&limit=6")
+    assert [row["a"] for row in page["rows"]] == [3, 4, 5, 6, 7, 8]
+    assert page["total"] == 10
+    step = next(one for one in (await show(house))["steps"] if one["id"] == "take")
+    assert step["outputs"]["out"] == {"kind": "table", "rows": 10}
 
 
 async def test_rows_that_a_piece_was_fed_instead_are_not_cut(house: House) -> None:

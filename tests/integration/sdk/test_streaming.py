@@ -14,9 +14,9 @@ import pytest
 import pytest_asyncio
 
 from module_sdk.supervisor.settings import Settings
-from plugmesh.contracts.data import DataRef, Reference
+from plugmesh.contracts.data import DataRef, JoinedRef, Reference
 from plugmesh.contracts.module import Limits
-from plugmesh.data.reference import resolve, spill
+from plugmesh.data.reference import cut, join, resolve, slice_ref, spill
 from plugmesh.data.table import read_batches, write_table
 from tests.integration.sdk.house import House
 
@@ -115,6 +115,16 @@ async def test_batches_with_one_more_column_write_that_column_alone(house: House
     assert found.select(before.column_names).equals(before)
     names = [f"c{number}" for number in range(COLUMNS)]
     assert np.allclose(found["total"].to_numpy(), sum(before[name].to_numpy() for name in names))
+
+
+async def test_parts_that_were_spilled_are_read_as_one_table(house: House) -> None:
+    ref = make(house, "parts", 3 * BATCH_BYTES)
+    parts = [slice_ref(ref, start, 300_000) for start in range(0, ref.rows, 300_000)]
+    joined = join([spill(house.store, f"in/part-{number}", part, limit_bytes=0) for number, part in enumerate(parts)])
+    assert isinstance(joined, JoinedRef)
+    done = await house.done(await house.assign("s.sums", {"rows": [cut(joined, 1, 500_000)]}))
+    expected = house.read(slice_ref(ref, 1, 500_000))
+    assert np.allclose(house.read(done.outputs["out"])["total"], sum(column.to_numpy() for column in expected.columns))
 
 
 async def test_a_stream_stands_beside_columns_in_longer_fragments_that_are_not_read(house: House) -> None:
