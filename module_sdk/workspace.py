@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import shutil
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
@@ -14,6 +13,7 @@ import xxhash
 
 from module_sdk.files import CHUNK_BYTES, File, StoredSource
 from module_sdk.rejected import Rejected
+from module_sdk.step_folders import make_folder
 from plugmesh.contracts.data import FileRef
 from plugmesh.contracts.module import Limits
 from plugmesh.data.outside.outside import Decodings, Outside
@@ -112,7 +112,7 @@ class Workspace:
     def folder(self) -> Path:
         """The private folder, made when first asked for."""
         if self._folder is None:
-            self._folder = Path(tempfile.mkdtemp(prefix="plugmesh-step-"))
+            self._folder = make_folder()
         return self._folder
 
     def file(self, ref: FileRef) -> File:

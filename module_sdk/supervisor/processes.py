@@ -18,6 +18,7 @@ from contextlib import ExitStack
 from module_sdk.family import children, describe_status, end_children, end_group
 from module_sdk.frames import FrameReader, Kind, frame
 from module_sdk.launch import ExecutorSetup, Source
+from module_sdk.step_folders import remove_folders
 from module_sdk.supervisor.executor import Exit, Listener
 
 READ_BYTES = 256 * 1024
@@ -176,6 +177,8 @@ class ProcessExecutor:
         self._process.returncode = os.waitstatus_to_exitcode(status)
         self._drain()
         self._ended(self._process.pid)
+        if status:  # it had no time to remove them
+            self._loop.run_in_executor(None, remove_folders, self._process.pid)
         ended = self._exit(used)
         self._loop.remove_reader(self._socket.fileno())
         self._loop.remove_writer(self._socket.fileno())

@@ -2,6 +2,7 @@
 
 import random
 import struct
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from plugmesh.contracts.messages import Done, Failed
 from tests.integration.sdk.conftest import Open
 from tests.integration.sdk.house import House
 from tests.unit.data.corpus import MUTATIONS
+from tests.waiting import wait_until
 
 
 @pytest.fixture
@@ -77,3 +79,16 @@ async def test_a_file_that_crashes_its_decoder_ends_neither_the_executor_nor_the
     done = await house.done(await house.assign("d.decode", params={**params, "how": "rows_of_csv"}))
     assert house.read(done.outputs["out"]).to_pydict() == {"a": [1], "b": [2]}
     assert set(house.processes.live) == executors
+
+
+async def test_the_private_folder_of_a_process_that_died_is_removed(
+    house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "tmp"
+    folder.mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder))  # of the executor, which inherits it
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    failed = await house.failed(await house.assign("d.leaves", {"rows": [texts(house)]}))
+    assert failed.error.code == "executor-died"
+    assert f"{folder}/plugmesh-step-" in house.log(failed.log)
+    await wait_until(lambda: not list(folder.glob("plugmesh-step-*")))

@@ -36,10 +36,10 @@ def case(seed: int) -> Case:
     draw = random.Random(seed)
     names = sorted(base_files())
     name = names[seed % len(names)]
-    content, how = base_files()[name], []
+    content, how = bytearray(base_files()[name]), []
     for _ in range(draw.choice((1, 1, 1, 2, 4))):
         mutation = draw.choice(MUTATIONS)
-        content = mutation(draw, bytearray(content))
+        content = mutation(draw, content)
         how.append(mutation.__name__)
     return Case(seed, name, ", ".join(how), bytes(content))
 
