@@ -134,10 +134,17 @@ def test_large_column_has_the_hash_of_its_bytes(store: LocalStore) -> None:
 
 
 def test_only_the_named_columns_are_read(counting: CountingStore) -> None:
-    ref = write_table(counting, "projected", pa.table({"a": [1], "b": ["x"], "c": [2.0]}))
-    assert read_table(counting, ref, ["c", "a"]).to_pydict() == {"c": [2.0], "a": [1]}
+    table = pa.table({name: np.arange(20_000) for name in "abc"})
+    ref = write_table(counting, "projected", table)
+    assert read_table(counting, ref, ["c", "a"]).equals(table.select(["c", "a"]))
     wanted = [next(span for span in spans(ref) if span.name == name) for name in ("c", "a")]
     assert counting.reads == [("projected", span.offset, span.length) for span in wanted]
+
+
+def test_small_columns_that_lie_beside_each_other_are_read_at_once(counting: CountingStore) -> None:
+    ref = write_table(counting, "beside", pa.table({"a": [1], "b": ["x"], "c": [2.0]}))
+    assert read_table(counting, ref, ["c", "a"]).to_pydict() == {"c": [2.0], "a": [1]}
+    assert len(counting.reads) == 1
 
 
 def test_only_the_needed_fragments_are_read(counting: CountingStore) -> None:
