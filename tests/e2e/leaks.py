@@ -13,6 +13,7 @@ from plugmesh.objects.local import LocalStore
 from plugmesh.runtime import SystemRuntime
 from plugmesh.settings.settings import Settings
 from plugmesh.state.store import State
+from scheduler.sweep.places import is_log
 from scheduler.sweep.sweeper import Sweeper
 
 AHEAD_S = 3 * 3600.0
@@ -57,18 +58,16 @@ async def _sweep(data: Path) -> None:
 
 
 def _unnamed(data: Path) -> list[str]:
+    """Logs of attempts that were lost are kept as long as those of their run, though no row names them."""
     store = LocalStore(data / "objects", read_only=True)
     named = named_in(*_texts(data / "state.db"))
     keys = set(named.keys)
     for key in named.spilled:
         keys |= named_in(bytes(store.read(key)).decode()).keys
     there = {one.key for prefix in ("data/", "files/") for one in store.list(prefix)}
-    return sorted(key for key in there - keys if not _is_log_of_named(key, keys))
-
-
-def _is_log_of_named(key: str, named: set[str]) -> bool:
-    """Chunks of a long log: their reference names where they begin."""
-    return any(key.startswith(one) for one in named if one.endswith(("log", "log/")))
+    with closing(sqlite3.connect(data / "state.db")) as connection:
+        runs = {run for (run,) in connection.execute("SELECT id FROM run")}
+    return sorted(key for key in there - keys if not (is_log(key) and key.split("/")[2] in runs))
 
 
 def _texts(database: Path) -> Iterator[str]:
