@@ -41,10 +41,11 @@ class Work:
     outputs: dict[str, list[DataRef | None]] = field(default_factory=dict)
 
     def add(self, row: StepRow) -> None:
-        """One more step."""
-        for port, reference in ({} if row.outputs is None else _OUTPUTS.validate_json(row.outputs)).items():
+        """One more step. What a node gives that was done in pieces, its pieces give."""
+        cut = row.pieces is not None and row.pieces != "[]"
+        for port, reference in ({} if row.outputs is None or cut else _OUTPUTS.validate_json(row.outputs)).items():
             known = reference if isinstance(reference, DataRef) else None
-            if reference.kind in ("table", "spilled"):
+            if reference.kind in ("table", "spilled", "joined"):
                 self.outputs.setdefault(port, []).append(known)
         if row.stats is None or row.state != StepState.SUCCEEDED:
             return

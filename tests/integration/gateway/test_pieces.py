@@ -6,6 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from gateway.edges import Work
 from plugmesh.contracts.data import DataRef
 from plugmesh.contracts.flow import Flow, Node, Source
 from plugmesh.contracts.module import InputPort
@@ -83,6 +84,14 @@ async def test_the_table_of_a_node_whose_pieces_were_spilled_is_shown_like_any_o
     assert page["total"] == 10
     step = next(one for one in (await show(house))["steps"] if one["id"] == "take")
     assert step["outputs"]["out"] == {"kind": "table", "rows": 10}
+
+
+def test_what_a_node_in_pieces_gave_is_counted_once() -> None:
+    work = Work()
+    rows = DataRef(schema_ipc="", rows=4, fragments=())
+    for name, columns in (("take", {"pieces": "[4, 8]"}), ("take.0", {}), ("take.1", {})):
+        work.add(step_row("run-1", name, "succeeded", rows, **columns))
+    assert work.outputs == {"out": [rows, rows]}
 
 
 async def test_rows_that_a_piece_was_fed_instead_are_not_cut(house: House) -> None:
