@@ -11,6 +11,7 @@ import sys
 import time
 import traceback
 
+from module_sdk.executor.allocator import keep_freed
 from module_sdk.executor.concurrent import ConcurrentExecutor, current_sink
 from module_sdk.executor.descriptors import Descriptors, out_of_the_way
 from module_sdk.executor.output import FileSink, Output
@@ -47,6 +48,7 @@ def main() -> None:
     log = FileSink(descriptors.log)
     output = Output(lambda: current_sink.get() or log, time.time)
     output.install()
+    keep_freed()
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)

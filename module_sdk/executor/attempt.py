@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 from module_sdk.context import Context
+from module_sdk.executor.allocator import KEPT_BYTES, give_back
 from module_sdk.executor.answer import kept_log, shortened, spilled
 from module_sdk.executor.attempt_work import AttemptWork, Handed
 from module_sdk.executor.failure import limit_error, step_error
@@ -65,6 +66,7 @@ class Attempt:
         self._nonce = ""
         self._keys: list[str] = []
         self._finished = 0
+        self._peak_bytes = 0
         self._workspace: Workspace | None = None
         self._context: Context | None = None
         self._reports: Reports | None = None
@@ -270,6 +272,8 @@ class Attempt:
         """Give its inputs back, once its result is sent: unmapping takes time. An attempt lies in a circle of references,
         which the collector of garbage breaks only much later, and what is mapped until then cannot be recycled."""
         self._given = {}
+        if self._peak_bytes > KEPT_BYTES:
+            give_back()
 
     def encode(self, result: Done | Failed, log: StepLog | LogRef | None) -> bytes:
         """The message, with the log beside it; references that make it too long go to the object store."""
@@ -308,6 +312,7 @@ class Attempt:
 
     def _stats(self, written: Written | None) -> AttemptStats:
         cpu_s, peak_bytes = self._runner.memory.used()
+        self._peak_bytes = peak_bytes
         wall_s = round(time.perf_counter() - self.began, 6)
         used = Used(wall_s, round(cpu_s - self._cpu, 6), peak_bytes)
         return attempt_stats(self._given, written or Written(), self._rejected, used)

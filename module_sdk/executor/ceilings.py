@@ -6,6 +6,7 @@ import os
 import resource
 from contextlib import suppress
 
+from module_sdk.executor.allocator import give_back
 from module_sdk.executor.memory import Memory
 from plugmesh.contracts.module import Limits
 
@@ -33,6 +34,7 @@ class Ceilings:
     def set_memory(self, limits: Limits | None) -> None:
         """For an attempt that begins, before anything was done. Raises `NoRoom`."""
         if limits is not None and limits.memory_bytes is not None:
+            give_back(0)
             resident, data = self._memory.now()
             if resident >= limits.memory_bytes:
                 raise NoRoom
