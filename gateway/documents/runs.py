@@ -237,7 +237,7 @@ class ShownRun(ListedRun):
     inputs: dict[str, OutputSummary]
     steps: list[ShownStep]
     nodes: dict[str, dict[StepState, int]] = Field(
-        description="Of each mapped node: how many of its elements are in each state"
+        description="Of each mapped node, and each that is done in pieces: how many of its elements or pieces are in each state"
     )
     steps_left_out: int | None = None
     outputs: dict[str, FlowOutput]
