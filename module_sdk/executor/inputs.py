@@ -15,6 +15,7 @@ from plugmesh.contracts.messages import Assign
 from plugmesh.data.reference import rename, resolve
 from plugmesh.data.schema import schema_of
 from plugmesh.objects.port import ObjectStore
+from plugmesh.planner.names import chosen
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -85,7 +86,9 @@ class Inputs:
         if asked is not None or caller.columns.declares(port):
             schema = schema_of(ref)
             caller.columns.check_input(port, schema, assign.params)
-            if asked is not None and caller.columns.may_narrow(port):
+            if asked is not None and (
+                caller.columns.may_narrow(port) or _leaves_nothing(assign, caller, port, schema.names, asked)
+            ):
                 wanted = _of(schema.names, asked)
             else:
                 wanted = caller.columns.handed(port, assign.params, schema.names)
@@ -127,9 +130,16 @@ def partial_ports(given: Mapping[str, Sequence[Given]]) -> list[str]:
 
 def _of(present: Sequence[str], asked: Collection[str]) -> tuple[str, ...] | None:
     """Those of the present columns that somebody asked for; `None` if that is all of them."""
-    known = frozenset(asked)
-    found = tuple(name for name in present if name in known)
+    found = tuple(chosen(present, asked))
     return None if len(found) == len(present) else found
+
+
+def _leaves_nothing(assign: Assign, caller: Caller, port: str, present: Sequence[str], asked: Collection[str]) -> bool:
+    """Whether nobody uses a column of an input that is not handed over, though it would pass on."""
+    rest = frozenset(present) - frozenset(chosen(present, asked))
+    wanted = {} if assign.wanted is None else assign.wanted
+    passing = [output.name for output in caller.module.contract.outputs if output.passes == port]
+    return all(output in wanted and rest.isdisjoint(chosen(present, wanted[output])) for output in passing)
 
 
 def _bind(ref: DataRef, bound: Mapping[str, str]) -> DataRef:

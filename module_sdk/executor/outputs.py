@@ -14,12 +14,14 @@ from module_sdk.executor.rest import rows_of_rest
 from module_sdk.executor.streamed import write_stream
 from module_sdk.executor.table_rows import taken
 from module_sdk.invoke import Caller, Passed, Picked, WrongReturn
+from module_sdk.wanted import Wanted
 from plugmesh.contracts.data import DataRef, FileRef, Reference, ValueRef
 from plugmesh.contracts.messages import Assign
 from plugmesh.contracts.module import OutputPort
 from plugmesh.data.reference import rename, select
 from plugmesh.data.schema import schema_of
 from plugmesh.objects.port import ObjectStore
+from plugmesh.planner.names import chosen
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -74,15 +76,28 @@ class Outputs:
         declared = self._declared(port)
         whole = not given.partial or declared.passes == source
         ref = given.ref if whole else select(given.ref, given.columns)
+        used = self._used(port, ref)
+        whole = whole and used is ref
         written.rows += ref.rows
         written.rows_passed += ref.rows
-        written.bytes_passed += given.bytes if not given.partial else bytes_of(ref)
-        written.passed[port] = given.columns
-        return given.reference if whole else self._unbind(declared, ref)
+        written.bytes_passed += given.bytes if not given.partial and used is ref else bytes_of(used)
+        written.passed[port] = given.columns if used is ref else tuple(schema_of(used).names)
+        return given.reference if whole else self._unbind(declared, used)
+
+    def _used(self, port: str, ref: DataRef) -> DataRef:
+        """Without the columns that the plan says nobody uses: whatever a module returns, its output has the same ones."""
+        wanted = None if self.assign.wanted is None else self.assign.wanted.get(port)
+        if wanted is None:
+            return ref
+        names = schema_of(ref).names
+        used = chosen(names, wanted) or names[:1]
+        return ref if len(used) == len(names) else select(ref, used)
 
     def _table(self, written: Written, port: str, value: Any, picked: Picked | None = None) -> DataRef:
         declared = self._declared(port)
         rest = None if declared.passes is None else self._rest(declared, value.schema.names)
+        if rest is None and self.assign.wanted is not None and port in self.assign.wanted:
+            value = Wanted(self.assign.wanted[port]).of(value)
         if hasattr(value, "num_rows"):
             made = self._beside(declared, value, rest, picked)
         else:
@@ -95,7 +110,7 @@ class Outputs:
             written.rows_passed += ref.rows
         written.bytes_written += made.bytes_written
         written.rows += ref.rows
-        return self._unbind(declared, ref)
+        return self._unbind(declared, self._used(port, ref))
 
     def _streamed(self, declared: OutputPort, value: pa.RecordBatchReader, rest: _Rest | None) -> _Made:
         """A stream is written as it comes. What it promised can only be checked when all of it was read."""
@@ -207,7 +222,8 @@ class Outputs:
         if given is None or not given.partial or not isinstance(given.ref, DataRef):
             return None
         out = {*(given.columns or ()), *declared.drops, *returned}
-        names = tuple([name for name in schema_of(given.ref).names if name not in out])
+        wanted = None if self.assign.wanted is None else self.assign.wanted.get(declared.name)
+        names = tuple([name for name in chosen(schema_of(given.ref).names, wanted) if name not in out])
         return _Rest(given, given.ref, names) if names else None
 
     def _passing_input(self, declared: OutputPort) -> Given | None:

@@ -67,6 +67,8 @@ def explain(
 
 
 def _show_plan(session: Session, found: Mapping[str, Any], columns: bool) -> None:
+    if not found["nodes"]:
+        return  # its problems are all that can be said
     made = table("NODE", "MODULE", "READS", "NEEDS", "GIVES", "NOTE", whole=("NODE",), spare=("MODULE", "NEEDS"))
     for node in found["nodes"]:
         for row in plan_rows(node):
