@@ -88,11 +88,11 @@ def _deep_json() -> bytes:
 
 
 HOSTILE = {
-    "a gzip bomb": Hostile("bomb.csv.gz", lambda: gzip.compress(_csv_rows(8 * MIB)), TOO_LARGE),
+    "a gzip bomb": Hostile("bomb.csv.gz", lambda: gzip.compress(_csv_rows(2 * MIB)), TOO_LARGE),
     "a zstd bomb": Hostile(
-        "bomb.csv.zst", lambda: pa.compress(_csv_rows(8 * MIB), codec="zstd", asbytes=True), TOO_LARGE, large=True
+        "bomb.csv.zst", lambda: pa.compress(_csv_rows(2 * MIB), codec="zstd", asbytes=True), TOO_LARGE, large=True
     ),
-    "a zip bomb": Hostile("bomb.csv.zip", lambda: zipped("bomb.csv", _csv_rows(8 * MIB)), TOO_LARGE, large=True),
+    "a zip bomb": Hostile("bomb.csv.zip", lambda: zipped("bomb.csv", _csv_rows(2 * MIB)), TOO_LARGE, large=True),
     "a line without an end": Hostile(
         "line.csv.gz",
         lambda: gzip.compress(b"a,b\n" + b"x" * 200 * MIB),
