@@ -8,29 +8,24 @@ locks of the dead; nothing is ever truncated.
 
 from __future__ import annotations
 
-import bisect
 import fcntl
 import mmap
 import os
 import threading
-from collections import OrderedDict
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from plugmesh.errors import ObjectCorrupt
 from plugmesh.objects.extent import LARGE_BYTES, file_size, is_long, read_extent, reused_size
+from plugmesh.objects.free_files import FreeFiles
+from plugmesh.objects.kept_files import Kept, KeptFiles
 from plugmesh.objects.local_folder import LocalFolder, is_no_room
 from plugmesh.objects.volume import NOTHING, Volume, volume_of, works
 from plugmesh.runtime import Runtime
 
 DEFAULT_POOL_BYTES = 2 * 1024**3
 
-_KEPT_FILES = 16
-_KEPT_BYTES = 1024 * 1024 * 1024  # a large table and the columns of some steps behind it
-_TRIES = 16  # files whose readers are still there, before a new one is made
-_LISTED_EVERY = 64  # files that are given, until what others gave and took is looked at again
 _STAT_BLOCK_BYTES = 512
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
@@ -48,34 +43,18 @@ class Taken:
     map: mmap.mmap | None
 
 
-@dataclass(slots=True)
-class _Kept:
-    """A file that this process has written: open, with its map, without a lock."""
-
-    fd: int
-    size: int
-    map: mmap.mmap | None
-
-    def close(self) -> None:
-        if self.map is not None:
-            self.map.close()
-        with suppress(OSError):
-            os.close(self.fd)
-
-
 class Pool:
     """The free files of a store. Any thread. `limit_bytes` is what may lie free at most; 0: nothing is used again."""
 
     def __init__(self, folder: LocalFolder, runtime: Runtime, limit_bytes: int) -> None:
         self.folder, self._runtime, self.limit_bytes = folder, runtime, limit_bytes
         self._volume: Volume | None = None
-        self._listed: list[tuple[int, str]] = []
-        self._bytes = self._given = 0
+        self._free = FreeFiles(folder, limit_bytes)
         self._start()
 
     def _start(self) -> None:
         self._pid, self._lock = os.getpid(), threading.Lock()
-        self._kept: OrderedDict[int, _Kept] = OrderedDict()
+        self._kept = KeptFiles()
 
     @property
     def is_on(self) -> bool:
@@ -101,45 +80,32 @@ class Pool:
         least = file_size(need_bytes)
         most = least + least // 4
         with self._mine():
-            self._forget_removed()
-            for inode, kept in reversed(list(self._kept.items())):
-                if least <= kept.size <= most and (taken := self._take_kept(inode, kept)) is not None:
+            self._kept.forget_removed()
+            for inode, kept in self._kept.fitting(least, most):
+                if (taken := self._take_kept(inode, kept)) is not None:
                     return taken
-            for name in self._free_names(least, most):
+            for name in self._free.fitting(least, most):
                 if (taken := self._take_free(name)) is not None:
                     return taken
         return None
 
     def done(self, taken: Taken, *, keep: bool) -> None:
         """Unlock what was taken, and published or given back (`keep`: open, for the next time) or else removed."""
-        kept = _Kept(taken.fd, taken.size, taken.map)
+        kept = Kept(taken.fd, taken.size, taken.map)
         if not keep:
             kept.close()
             return
         with suppress(OSError):  # closed by somebody else's code: then the lock is gone, too
             fcntl.flock(taken.fd, fcntl.LOCK_UN)
         with self._mine():
-            before = self._kept.pop(taken.inode, None)
-            if before is not None:
-                before.close()
-            self._kept[taken.inode] = kept
-            while (
-                len(self._kept) > _KEPT_FILES or sum(len(one.map or b"") for one in self._kept.values()) > _KEPT_BYTES
-            ):
-                self._kept.popitem(last=False)[1].close()
+            self._kept.keep(taken.inode, kept)
 
     def give(self, path: str, size: int, inode: int) -> bool:
         """Let the large file at `path` be used again; False: it is not wanted (or gone), remove it."""
         if not LARGE_BYTES <= size <= self.limit_bytes or not self.is_on:
             return False
         with self._mine():
-            self._make_place(size)
-            try:
-                os.rename(path, f"{self.folder.free}/{size}-{inode}")
-            except OSError:  # gone; or what hinders this hinders removing it, too, which says so
-                return False
-            self._bytes, self._given = self._bytes + size, self._given + 1
-        return True
+            return self._free.add(path, size, inode)
 
     def make_room(self, more_bytes: int) -> None:
         """Raises `StoreFull` if `more_bytes` do not fit on the disk, even without what is free here; `ObjectMissing` if
@@ -152,13 +118,9 @@ class Pool:
 
     def give_up(self, need_bytes: int) -> int:
         """Remove free files, largest first, until so many bytes are free again; returns how many are."""
-        removed = 0
         with self._mine():
-            for size, name in reversed(self.folder.free_files()):
-                if removed >= need_bytes:
-                    break
-                removed += self._remove(name, size)
-            self._forget_removed()
+            removed = self._free.give_up(need_bytes)
+            self._kept.forget_removed()
         return removed
 
     def trim(self) -> None:
@@ -174,8 +136,7 @@ class Pool:
             self.give_up(2**63)
         else:
             with self._mine():
-                self._given = _LISTED_EVERY
-                self._make_place(0)
+                self._free.trim()
 
     def _mine(self) -> threading.Lock:
         """The lock. A forked child starts anew: it shares the locks of the files that its parent has open."""
@@ -195,7 +156,7 @@ class Pool:
                 os.unlink(path)
             os.close(fd)
 
-    def _take_kept(self, inode: int, kept: _Kept) -> Taken | None:
+    def _take_kept(self, inode: int, kept: Kept) -> Taken | None:
         path = self._claim(f"{kept.size}-{inode}", kept.fd)
         if path is None:
             return None
@@ -256,54 +217,6 @@ class Pool:
         fcntl.flock(fd, fcntl.LOCK_UN)
         return None
 
-    def _free_names(self, least: int, most: int) -> Iterator[str]:
-        """Names of fitting files, best first: of those that were seen before, then of those that are there now."""
-        tried: set[str] = set()
-        for known in (True, False):
-            if not known:
-                self._listed = sorted((reused_size(size), name) for size, name in self.folder.free_files())
-            at = bisect.bisect_left(self._listed, (least, ""))
-            while at < len(self._listed) and self._listed[at][0] <= most and len(tried) < _TRIES:
-                name = self._listed.pop(at)[1]
-                if name not in tried:
-                    tried.add(name)
-                    yield name
-
-    def _make_place(self, size: int) -> None:
-        """For a file of that size; what was given first goes first."""
-        if self._given >= _LISTED_EVERY or self._bytes + size > self.limit_bytes:
-            files = self.folder.free_files()
-            self._bytes, self._given = sum(one for one, _ in files), 0
-            if self._bytes + size > self.limit_bytes:
-                self._drop_oldest(files, self.limit_bytes - self.limit_bytes // 8 - size)
-
-    def _drop_oldest(self, files: list[tuple[int, str]], most_bytes: int) -> None:
-        for _, name, size in sorted((_changed(f"{self.folder.free}/{name}"), name, size) for size, name in files):
-            if self._bytes <= most_bytes:
-                return
-            self._bytes -= self._remove(name, size)
-
-    def _remove(self, name: str, size: int) -> int:
-        try:
-            os.unlink(f"{self.folder.free}/{name}")
-        except FileNotFoundError:
-            return 0
-        return size
-
-    def _forget_removed(self) -> None:
-        for inode, kept in list(self._kept.items()):
-            try:
-                status = os.fstat(kept.fd)
-            except OSError:
-                status = None
-            if status is None or status.st_ino != inode:  # somebody else's code has closed it: the number is not ours
-                del self._kept[inode]
-                if kept.map is not None:
-                    kept.map.close()
-            elif status.st_nlink == 0:
-                del self._kept[inode]
-                kept.close()
-
 
 def _is_one_file(path: str, fd: int) -> bool:
     """Whether `path` is the file that is open as `fd`, large, and without another name."""
@@ -314,13 +227,6 @@ def _is_one_file(path: str, fd: int) -> bool:
     opened = os.fstat(fd)
     same = (named.st_dev, named.st_ino) == (opened.st_dev, opened.st_ino)
     return same and opened.st_nlink == 1 and opened.st_size >= LARGE_BYTES
-
-
-def _changed(path: str) -> float:
-    try:
-        return os.stat(path).st_ctime
-    except FileNotFoundError:
-        return 0.0
 
 
 def _read(path: Path) -> str:

@@ -189,7 +189,7 @@ def test_files_that_are_kept_open_are_let_go_when_they_are_gone(store: LocalStor
 
 
 def test_more_is_not_kept_open_than_may_be(store: LocalStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("plugmesh.objects.pool._KEPT_FILES", 2)
+    monkeypatch.setattr("plugmesh.objects.kept_files._KEPT_FILES", 2)
     for number in range(4):
         put(store, f"a{number}", A)
     for number in range(4):
