@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import pyarrow as pa
 
+_QUOTE = b'"'
 _COLUMN = re.compile(r"^In CSV column #(\d+): ")
 
 
@@ -62,12 +63,14 @@ class Parser:
         read = csv.ReadOptions(
             use_threads=False, block_size=len(text) + 1, column_names=None if first and self.header else self.names
         )
+        whole = text if isinstance(text, bytes) else text.obj
+        quoted = not isinstance(whole, bytes | bytearray) or _QUOTE in whole  # to look at each takes Arrow time
         forced = {name: kind for name, kind in known.items() if name in columns and not types.is_null(kind)}
         while True:
             ragged.clear()
             convert = self.conversion(columns, {**forced, **self.fixed})
             try:
-                table = csv.read_csv(pa.BufferReader(text), read, self._parsing(ragged), convert)
+                table = csv.read_csv(pa.BufferReader(text), read, self._parsing(ragged, quoted=quoted), convert)
                 break
             except pa.ArrowInvalid as error:
                 misfit = self._column(error)
@@ -94,7 +97,7 @@ class Parser:
             column_types=dict(types),
         )
 
-    def _parsing(self, ragged: list[Ragged]) -> Any:
+    def _parsing(self, ragged: list[Ragged], *, quoted: bool) -> Any:
         from pyarrow import csv
 
         def skip(row: Any) -> str:
@@ -102,7 +105,8 @@ class Parser:
             return "skip"
 
         handler = skip if self.rejects else None
-        return csv.ParseOptions(delimiter=self.delimiter, invalid_row_handler=handler)
+        quote = '"' if quoted else False
+        return csv.ParseOptions(delimiter=self.delimiter, quote_char=quote, invalid_row_handler=handler)
 
     def _column(self, error: Exception) -> str | None:
         found = _COLUMN.match(str(error))

@@ -39,8 +39,9 @@ def usable(filters: Sequence[Predicate], schema: pa.Schema) -> list[tuple[str, s
         if index is None or one.op not in _COMPARED:
             continue
         kind = schema.field(index).type
-        if _fits(kind, one.value) and not (_is_float(kind) and one.op in _FOR_NAN):
-            found.append((schema.names[index], "==" if one.op == "=" else one.op, one.value))
+        value = _scalar(kind, one.value)
+        if value is not None and not (_is_float(kind) and one.op in _FOR_NAN):
+            found.append((schema.names[index], "==" if one.op == "=" else one.op, value.as_py()))
     return found
 
 
@@ -59,14 +60,34 @@ def _mask(column: pa.Array, one: Predicate) -> Any:
     if one.op == "not_null":
         return pc.is_valid(column)
     if one.op == "in":
-        values = one.value if isinstance(one.value, list) else []
-        if not values or not all(_fits(column.type, value) for value in values):
+        values = [_scalar(column.type, value) for value in (one.value if isinstance(one.value, list) else [])]
+        if not values or None in values:
             return None
-        return pc.is_in(column, value_set=pa.array(values, column.type))
-    if not _fits(column.type, one.value):
+        return pc.is_in(
+            column, value_set=pa.array([value.as_py() for value in values if value is not None], column.type)
+        )
+    value = _scalar(column.type, one.value)
+    if value is None:
         return None
-    mask = pc.call_function(_COMPARED[one.op], [column, pa.scalar(one.value, column.type)])
+    mask = pc.call_function(_COMPARED[one.op], [column, value])
     return pc.or_kleene(mask, pc.is_nan(column)) if _is_float(column.type) and one.op in _FOR_NAN else mask
+
+
+def _scalar(kind: pa.DataType, value: Any) -> pa.Scalar | None:
+    """A value as one of this type; `None` if it is not one, exactly. Dates and times without a zone are texts."""
+    import pyarrow as pa
+    from pyarrow import types
+
+    if _fits(kind, value):
+        return pa.scalar(value, kind)
+    if not isinstance(value, str) or not (types.is_date32(kind) or (types.is_timestamp(kind) and kind.tz is None)):
+        return None
+    if types.is_date32(kind) and len(value) != len("2026-01-31"):
+        return None
+    try:
+        return pa.scalar(value).cast(kind)
+    except pa.ArrowInvalid:
+        return None
 
 
 def _fits(kind: pa.DataType, value: Any) -> bool:

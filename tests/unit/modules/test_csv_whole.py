@@ -145,3 +145,17 @@ def test_a_row_with_too_many_values_is_an_error_though_its_columns_are_not_wante
     text = "a,b\n" + "1,2\n" * 50 + "1,2,3\n"
     with pytest.raises(pa.ArrowInvalid, match="Row #52: Expected 2 columns, got 3"):
         in_pieces(text, wants=lambda name: name == "a")
+
+
+def test_dates_and_moments_are_compared_with_texts_as_sql_writes_them() -> None:
+    text = "d,t\n" + "".join(f"2026-01-{day:02},2026-01-{day:02} 10:00:00\n" for day in range(1, 31))
+
+    def left(column: str, op: str, value: Any) -> int:
+        return in_pieces(text, filters=[Predicate(column=column, op=op, value=value)]).num_rows  # type: ignore[arg-type]
+
+    assert left("d", ">=", "2026-01-29") == 2
+    assert left("d", "in", ["2026-01-29", "2026-01-01"]) == 2
+    assert left("t", ">", "2026-01-29") == 2
+    assert left("t", "<", "2026-01-01 10:00:01") == 1
+    assert left("d", "=", "2026-01-29 00:00:00") == 30
+    assert left("d", "=", "yesterday") == 30
