@@ -4,6 +4,7 @@ import ctypes
 import os
 import signal
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -87,6 +88,7 @@ def silent(_: Source, __: Mapping[str, Any]) -> Iterator[pa.RecordBatch]:
 
 
 def waiting(source: Source, _: Mapping[str, Any]) -> Iterator[pa.RecordBatch]:
-    """Says which process it is, and then waits for ever."""
+    """Says which process it is, and then waits for ever; the system shows it as `waiting`."""
+    Path("/proc/self/comm").write_text("waiting")
     yield pa.RecordBatch.from_pydict({"pid": [os.getpid()]})
     signal.pause()

@@ -3,14 +3,16 @@
 import random
 import struct
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from module_sdk.supervisor.usage import family
 from plugmesh.contracts.data import DataRef, FileRef
-from plugmesh.contracts.messages import Done, Failed
+from plugmesh.contracts.messages import Cancel, Done, Failed
 from tests.integration.sdk.conftest import Open
-from tests.integration.sdk.house import House
+from tests.integration.sdk.house import INSTANCE, SHARD, House
 from tests.unit.data.corpus import MUTATIONS
 from tests.waiting import wait_until
 
@@ -66,12 +68,17 @@ async def test_objects_that_were_changed_anyhow_convict_nobody(house: House) -> 
     assert ended > 10
 
 
-async def test_a_file_that_crashes_its_decoder_ends_neither_the_executor_nor_the_module(house: House) -> None:
+def file_params(house: House) -> dict[str, object]:
+    """A file, as a param."""
     writer = house.store.create("files/default/bad")
     writer.write(b"a,b\n1,2\n")
     writer.commit()
     ref = FileRef(name="bad.csv", key="files/default/bad", bytes=8, hash="", media_type="text/csv")
-    params = {"file": ref.model_dump(mode="json")}
+    return {"file": ref.model_dump(mode="json")}
+
+
+async def test_a_file_that_crashes_its_decoder_ends_neither_the_executor_nor_the_module(house: House) -> None:
+    params = file_params(house)
     failed = await house.failed(await house.assign("d.decode", params={**params, "how": "segfault"}))
     assert (failed.error.code, failed.error.error_class, failed.convicting) == ("file-unreadable", "data", False)
     assert failed.error.message.startswith("file: 'bad.csv' cannot be read: the decoder crashed (SIGSEGV)")
@@ -92,3 +99,24 @@ async def test_the_private_folder_of_a_process_that_died_is_removed(
     assert failed.error.code == "executor-died"
     assert f"{folder}/plugmesh-step-" in house.log(failed.log)
     await wait_until(lambda: not list(folder.glob("plugmesh-step-*")))
+
+
+async def test_a_cancel_ends_what_is_decoded_and_keeps_the_executor(house: House) -> None:
+    assign = await house.assign("d.decode", params={**file_params(house), "how": "waiting"})
+    await wait_until(lambda: decoders_waiting(house), 20)
+    executors = set(house.processes.live)
+    message = Cancel(instance=INSTANCE, shard=SHARD, term=1, attempt=assign.attempt, reason="not needed", grace_s=10.0)
+    await house.send(message)
+    assert (await house.failed(assign)).error.code == "cancelled"
+    await wait_until(lambda: not decoders_waiting(house))
+    assert set(house.processes.live) == executors
+
+
+def decoders_waiting(house: House) -> list[str]:
+    """Processes below the executors that call themselves so."""
+    found = []
+    for executor in house.processes.live:
+        for pid in family(executor):
+            with suppress(OSError):
+                found.append(Path(f"/proc/{pid}/comm").read_text())
+    return [name for name in found if "waiting" in name]
