@@ -100,4 +100,5 @@ def most_fragments(rows: int) -> int:
 
 def ends_of(lane: Lane) -> list[int]:
     """Every one once, and none before the first row."""
-    return sorted({*lane.cuts()} - {0})
+    cuts = lane.cuts()
+    return cuts if len(cuts) == 1 and cuts[0] else sorted({*cuts} - {0})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING
@@ -47,11 +47,16 @@ class Lane:
     def cuts(self) -> list[int]:
         """The rows in which its fragments, or its ranges, end: in its own numbering."""
         if self.is_whole:
-            return list(accumulate(part.rows for part in self.ranges[0][0].fragments))
+            return list(accumulate([part.rows for part in self.ranges[0][0].fragments]))
         return list(accumulate(rows for _, _, rows in self._pieces()))
 
-    def at(self, cuts: Iterable[int]) -> Iterator[tuple[Fragment, int]]:
+    def at(self, cuts: Sequence[int]) -> Iterator[tuple[Fragment, int]]:
         """For each piece between two `cuts`, among which are its own: the fragment that it is in, and from which row on."""
+        if len(cuts) == 1 and len(self.ranges) == 1 and len(self.ranges[0][0].fragments) == 1:
+            return iter([(self.ranges[0][0].fragments[0], self.ranges[0][1])])
+        return self._walk(cuts)
+
+    def _walk(self, cuts: Sequence[int]) -> Iterator[tuple[Fragment, int]]:
         pieces = self._pieces()
         left = 0
         for rows in (end - start for start, end in pairwise([0, *cuts])):

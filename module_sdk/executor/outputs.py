@@ -125,9 +125,12 @@ class Outputs:
         if rest is None:
             return _Made(ref, streamed.written, streamed.passed, streamed.bytes_written)
         lane, ours = Lane.whole(rest.ref), Lane.whole(ref)
-        columns = {name: (lane, name) for name in rest.names} | {name: (ours, name) for name in value.schema.names}
+        names: tuple[str, ...] = tuple(value.schema.names)
+        columns = {name: (lane, name) for name in rest.names} | {name: (ours, name) for name in names}
         # Written as it came: to wait for the end of a long fragment beside it would take the memory for that.
-        made = self._composed(value.schema, columns, sorted({*ends_of(lane), *ends_of(ours)}), rest, ref)
+        made = self._composed(
+            value.schema, columns, sorted({*ends_of(lane), *ends_of(ours)}), rest, ref=ref, made=names
+        )
         passed = (*made.passed, *streamed.passed)
         return made._replace(written=streamed.written, passed=passed, bytes_written=streamed.bytes_written)
 
@@ -163,7 +166,8 @@ class Outputs:
             ours = Lane.whole(ref)
             columns |= {name: (ours, name) for name in new.schema.names}
             cuts = cuts if few else sorted({*cuts, *ends_of(ours)})
-        return self._composed(value.schema, columns, cuts, rest, ref)
+        made = () if ref is None else tuple(new.schema.names)
+        return self._composed(value.schema, columns, cuts, rest, ref=ref, made=made)
 
     def _composed(
         self,
@@ -171,9 +175,11 @@ class Outputs:
         columns: Mapping[str, tuple[Lane, str]],
         cuts: Sequence[int],
         rest: _Rest | None,
+        *,
         ref: DataRef | None,
+        made: tuple[str, ...],
     ) -> _Made:
-        """Where columns pass by, in the order that the input has them; new ones behind."""
+        """Where columns pass by, in the order that the input has them; new ones behind. `ref` has those that were `made`."""
         import pyarrow as pa
 
         fields = {field.name: field for field in schema}
@@ -185,7 +191,6 @@ class Outputs:
             order = [*first, *(name for name in order if name not in first)]
         whole = pa.schema([fields[name] for name in order], schema.metadata)
         composed = compose(whole, {name: columns[name] for name in order if name in columns}, cuts)
-        made = () if ref is None else tuple(schema_of(ref).names)
         new = frozenset(made)
         passed = tuple([name for name in order if name in columns and name not in new])
         return _Made(composed, made, passed, 0 if ref is None else bytes_of(ref))
