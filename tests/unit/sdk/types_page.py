@@ -42,7 +42,8 @@ What comes back:
   stream of frames, and in what a lazy frame or a relation computes from more than 1 GiB, only the layout is kept
   (`string`, not `large_string`), for a later part might not fit.
 - **A new column** has the type that the table gives after the arrow (→), or else the same type as in the first column.
-- NaN in a NumPy column of pandas becomes null, for that is what pandas means by it. In arrays of NumPy it stays NaN.
+- NaN in a NumPy column of pandas that is new or changed becomes null, for that is what pandas means by it. In arrays of
+  NumPy it stays NaN.
 - The index of a pandas frame is dropped if it has no name; with a name it becomes the first column, as do all levels of
   a `MultiIndex` (an unnamed one is called `level_0`, `level_1`, …).
 - Two columns of one name, a label that is no text, and a column of Python objects of several kinds are errors that name
