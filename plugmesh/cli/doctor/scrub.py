@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 SHOWN = 50
 """So many damages are shown; with `--json`, all are."""
 TODO = (
-    "the disk, or somebody, has changed what was written: look at the disk (smartctl, the system's log). `plugmesh rerun RUN` "
-    "computes the outputs of a step again; upload a file again that is damaged"
+    "the disk, or somebody, has changed what was written: look at the disk (smartctl, the system's log). `plugmesh rerun "
+    "RUN --from STEP` computes the outputs of a step again; upload a file again that is damaged"
 )
 
 
