@@ -84,7 +84,7 @@ def test_what_is_planned_is_executed_and_the_run_ends_also_after_a_restart(
     flow, seed: int, data: st.DataObject
 ) -> None:
     run = new_run(flow)
-    driver = Driver(run, seed)
+    driver = Driver(run, seed, fitting=True)
     driver.finish()
     old = ended(run, driver)
     for _ in range(2):  # the second one reruns the rerun

@@ -77,8 +77,11 @@ def flows(draw: st.DrawFn) -> Flow:
 class Driver:
     """Lets random but possible things happen to a run; keeps every change."""
 
-    def __init__(self, run: RunState, seed: int, *, hostile: bool = True, cutting: bool = True) -> None:
-        self.run, self.random, self.hostile, self.cutting = run, random.Random(seed), hostile, cutting
+    def __init__(
+        self, run: RunState, seed: int, *, hostile: bool = True, cutting: bool = True, fitting: bool = False
+    ) -> None:
+        self.run, self.random, self.hostile = run, random.Random(seed), hostile
+        self.cutting, self.fitting = cutting, fitting
         run.window = self.random.choice((1, 2, 256))
         self.changes: list[Change] = []
         self.at = 1000.0
@@ -120,9 +123,9 @@ class Driver:
 
     def outputs(self, step: Step) -> dict[str, Reference]:
         """What a step gives; pieces of a node give tables, now and then one that does not fit the others."""
-        if self.run.piece(step) is None or (self.hostile and self.random.random() < 0.1):
+        if self.run.piece(step) is None:
             return OUT
-        return PART
+        return OUT if self.hostile and not self.fitting and self.random.random() < 0.1 else PART
 
     def step(self) -> bool:
         """Let one thing happen; False when nothing can."""
