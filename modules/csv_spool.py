@@ -9,6 +9,8 @@ import tempfile
 import weakref
 from typing import TYPE_CHECKING, Any
 
+from module_sdk import TransientError
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -31,12 +33,20 @@ class Spool:
         return len(self._kept)
 
     def add(self, batch: pa.RecordBatch) -> None:
-        """One more."""
+        """One more. Raises `TransientError` where there is no room for it."""
         size = batch.get_total_buffer_size()
         if self._file is None and size <= self._left:
             self._left -= size
             self._kept.append(batch)
             return
+        try:
+            self._write(batch)
+        except OSError as error:
+            raise TransientError(
+                f"the folder for temporary files ({tempfile.gettempdir()}) has no room: {error}"
+            ) from None
+
+    def _write(self, batch: pa.RecordBatch) -> None:
         import pyarrow as pa
 
         if self._file is None:

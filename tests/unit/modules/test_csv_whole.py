@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from module_sdk import Predicate
+from module_sdk import Predicate, TransientError
 from modules import csv_reader
 from modules.csv_pieces import Pieces, Rows
 from modules.csv_reader import CsvOptions, read_csv
@@ -159,3 +159,12 @@ def test_dates_and_moments_are_compared_with_texts_as_sql_writes_them() -> None:
     assert left("t", "<", "2026-01-01 10:00:01") == 1
     assert left("d", "=", "2026-01-29 00:00:00") == 30
     assert left("d", "=", "yesterday") == 30
+
+
+def test_a_full_folder_for_temporary_files_is_no_fault_of_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(self: Spool, batch: pa.RecordBatch) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Spool, "_write", full)
+    with pytest.raises(TransientError, match=r"has no room: .*No space left"):
+        in_pieces("a,b\n" + "1,2\n" * 100)
