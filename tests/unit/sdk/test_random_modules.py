@@ -177,7 +177,8 @@ def test_a_module_that_is_handed_all_gives_what_it_returned(here: InProcess, nam
 def test_what_only_drops_renames_and_reorders_writes_nothing(here: InProcess, name: str, most: int) -> None:
     @given(tables(), st.lists(BORROWING, max_size=5), st.integers(1, 4))
     def check(table: pa.Table, made: list[Step], fragments: int) -> None:
-        trial = Trial(here, name, table, made, 1 if name == "batch" else fragments)
+        # One chunk where the library itself puts several together: a batch is one, polars does so where columns differ in it.
+        trial = Trial(here, name, table, made, fragments if name in {"table", "pandas"} else 1)
         done = trial.run(trial.module())
         trial.check_values(trial.model.names, trial.model.columns)
         if (
