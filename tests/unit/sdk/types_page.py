@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import duckdb
 import pandas as pd
 import pyarrow as pa
 
 from module_sdk.adapters import adapter_for, from_native
+from module_sdk.duckdb_frames import to_relation
 from plugmesh.data.types import type_name
 from plugmesh.errors import DataMismatch
 from tests.unit.sdk.arrow_types import BECOMES, GROUPS
@@ -61,12 +63,12 @@ class Made(NamedTuple):
     new: str
 
 
-def made(frame: str, array: pa.Array) -> Made | str:
+def made(frame: str, array: pa.Array, database: duckdb.DuckDBPyConnection) -> Made | str:
     """`str`: why the library cannot have it."""
-    adapter = adapter_for(frame)
     table = pa.table({"x": pa.chunked_array([array, array])})
     try:
-        native = adapter.to_native(table)
+        in_sql = frame == LIBRARIES["DuckDB"]
+        native = to_relation(table, database)[0] if in_sql else adapter_for(frame).to_native(table)
     except DataMismatch as error:
         reason = str(error).partition(" cannot be handed over as ")[2].partition(": ")[2].partition(". Annotate")[0]
         return reason.removeprefix("Not implemented Error: ")
@@ -92,10 +94,11 @@ def _own(frame: str, native: Any) -> str:
 def page() -> str:
     """The whole page."""
     sections = [INTRODUCTION]
+    database = duckdb.connect()
     for group, examples in GROUPS.items():
         rows = [f"## {group}", "", "| Arrow | " + " | ".join(LIBRARIES) + " |", "| --- |" + " --- |" * len(LIBRARIES)]
         for name, array in examples.items():
-            cells = [_cell(frame, name, array) for frame in LIBRARIES.values()]
+            cells = [_cell(frame, name, array, database) for frame in LIBRARIES.values()]
             rows.append(f"| {_head(name, array)} | " + " | ".join(cells) + " |")
         sections.append("\n".join(rows) + "\n")
     return "\n".join(sections)
@@ -106,8 +109,8 @@ def _head(name: str, array: pa.Array) -> str:
     return f"`{kind}`{name.removeprefix(kind)}" if name.startswith(kind) else f"{name}: `{kind}`"
 
 
-def _cell(frame: str, name: str, array: pa.Array) -> str:
-    found = made(frame, array)
+def _cell(frame: str, name: str, array: pa.Array, database: duckdb.DuckDBPyConnection) -> str:
+    found = made(frame, array, database)
     if isinstance(found, str):
         return "error: " + found.replace("|", "\\|")
     text = f"`{found.own}`"
