@@ -22,9 +22,9 @@ _LINE = b"x" * 600
 def measure(*, quick: bool) -> list[Figure]:
     """Pipe echo, WebSocket echo, SQLite commit and fdatasync."""
     rounds = 300 if quick else 1000
-    folder = Path(tempfile.mkdtemp(prefix="plugmesh-floor-"))
-    syncs = fdatasyncs_ms(folder, 150)
-    commits = sqlite_commits_ms(folder, rounds, "FULL")
+    with tempfile.TemporaryDirectory(prefix="plugmesh-floor-") as name:
+        syncs = fdatasyncs_ms(Path(name), 150)
+        commits = sqlite_commits_ms(Path(name), rounds, "FULL")
     return [
         figure("floor", "fdatasync-16k", "p50", "ms", [percentile(syncs, 0.5)]),
         figure("floor", "fdatasync-16k", "p95", "ms", [percentile(syncs, 0.95)]),
