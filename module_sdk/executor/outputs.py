@@ -185,7 +185,7 @@ class Outputs:
         fields = {field.name: field for field in schema}
         order = list(fields)
         if rest is not None:
-            theirs = schema_of(rest.ref)
+            theirs = rest.schema
             fields |= {name: theirs.field(name) for name in rest.names}
             first = {name: None for name in theirs.names if name in fields}
             order = [*first, *(name for name in order if name not in first)]
@@ -228,8 +228,9 @@ class Outputs:
             return None
         out = {*(given.columns or ()), *declared.drops, *returned}
         wanted = None if self.assign.wanted is None else self.assign.wanted.get(declared.name)
-        names = tuple([name for name in chosen(schema_of(given.ref).names, wanted) if name not in out])
-        return _Rest(given, given.ref, names) if names else None
+        schema = schema_of(given.ref)
+        names = tuple([name for name in chosen(schema.names, wanted) if name not in out])
+        return _Rest(given, given.ref, schema, names) if names else None
 
     def _passing_input(self, declared: OutputPort) -> Given | None:
         if declared.passes is None:
@@ -271,10 +272,12 @@ class Outputs:
 
 
 class _Rest(NamedTuple):
-    """Columns of an input that was handed over in part. `table`: they have other rows than there, and are these."""
+    """Columns of an input that was handed over in part. `schema` is that of all of it. `table`: they have other rows than
+    there, and are these."""
 
     given: Given
     ref: DataRef
+    schema: pa.Schema
     names: tuple[str, ...]
     table: pa.Table | None = None
 
@@ -295,5 +298,4 @@ def _side_by_side(one: pa.Table, two: pa.Table) -> pa.Table:
 def _no_rows(rest: _Rest) -> pa.Table:
     import pyarrow as pa
 
-    theirs = schema_of(rest.ref)
-    return pa.schema([theirs.field(name) for name in rest.names]).empty_table()
+    return pa.schema([rest.schema.field(name) for name in rest.names]).empty_table()

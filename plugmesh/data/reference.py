@@ -5,6 +5,7 @@ All but `spill` and `resolve` are pure. Every one raises `DataMismatch` when col
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -50,10 +51,10 @@ def select(ref: DataRef, columns: Sequence[str]) -> DataRef:
 
 def drop(ref: DataRef, columns: Iterable[str]) -> DataRef:
     """All columns but these."""
-    gone = list(columns)
+    gone = dict.fromkeys(columns)
     names = schema_of(ref).names
-    find_columns(names, gone)
-    return select(ref, [name for name in names if name not in set(gone)])
+    find_columns(names, list(gone))
+    return select(ref, [name for name in names if name not in gone])
 
 
 def rename(ref: DataRef, names: Mapping[str, str]) -> DataRef:
@@ -63,7 +64,7 @@ def rename(ref: DataRef, names: Mapping[str, str]) -> DataRef:
     schema = schema_of(ref)
     find_columns(schema.names, list(names))
     called = [names.get(name, name) for name in schema.names]
-    twice = next((name for name in called if called.count(name) > 1), None)
+    twice = next((name for name, count in Counter(called).items() if count > 1), None)
     if twice is not None:
         raise DataMismatch(f"after renaming there would be two columns {twice!r}: rename or drop the other one too")
     renamed = pa.schema([field.with_name(name) for field, name in zip(schema, called, strict=True)], schema.metadata)
