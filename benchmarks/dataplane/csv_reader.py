@@ -1,6 +1,7 @@
 """One CSV reader alone in a process: `csv_reader.py polars|pyarrow|duckdb FILE COLUMN,...`. It reads the columns batch by batch,
 keeps nothing, and prints the seconds and the number of rows as JSON."""
 
+import importlib
 import json
 import sys
 import time
@@ -39,6 +40,7 @@ def duckdb(file: str, columns: list[str]) -> Iterator[int]:
 READERS = {"polars": polars, "pyarrow": pyarrow, "duckdb": duckdb}
 
 if __name__ == "__main__":
+    importlib.import_module("pyarrow.csv" if sys.argv[1] == "pyarrow" else sys.argv[1])  # that is not reading
     begin = time.perf_counter()
     rows = sum(READERS[sys.argv[1]](sys.argv[2], sys.argv[3].split(",")))
     print(json.dumps({"seconds": time.perf_counter() - begin, "rows": rows}))
