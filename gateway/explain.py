@@ -11,13 +11,11 @@ from gateway import inputs
 from gateway.bodies import read_json, read_model
 from gateway.errors import BadRequest
 from gateway.flows import Checked, Flows
-from gateway.planning import Planning, reported
+from gateway.planning import Planning, places_of, reported
 from gateway.problems import as_documents
 from gateway.saved_flows import SavedFlows
 from plugmesh.contracts.flow import Flow
 from plugmesh.contracts.module import ModuleContract
-from plugmesh.flows.parse import parse_flow_document, parse_flow_text
-from plugmesh.flows.places import Places
 from plugmesh.flows.problem import Problem, merge
 from plugmesh.flows.substitute import Scope, resolve_inputs_and_params
 from plugmesh.planner.conditions import condition_text
@@ -130,15 +128,7 @@ def _columns(known: tuple[Problem, ...], found: Iterable[ColumnProblem], source:
     """The problems of a flow with those of its columns that were not known yet."""
     told = {(problem.path, problem.message) for problem in known}
     new = [one for one in found if (one.path, one.message) not in told]
-    return merge(known, reported(new, _places(source))) if new else known
-
-
-def _places(source: Any) -> Places:
-    """Where each part of a flow stands in its text; looked for once more, only when something is wrong."""
-    if source is None:
-        return Places("flow")
-    parsed = parse_flow_text(source) if isinstance(source, str | bytes) else parse_flow_document(source)
-    return parsed.places
+    return merge(known, reported(new, places_of(source))) if new else known
 
 
 def _verdict(flow: Flow | None, problems: tuple[Problem, ...], warnings: tuple[Problem, ...]) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from plugmesh.contracts.flow import Flow
 from plugmesh.contracts.module import ModuleContract, ModuleKind
 from plugmesh.contracts.plan import PlanAnswer, Planned, PlanQuestion
 from plugmesh.errors import FlowInvalid, StateUnavailable
+from plugmesh.flows.parse import parse_flow_document, parse_flow_text
 from plugmesh.flows.places import Places
 from plugmesh.flows.problem import COLUMNS, Problem, Report
 from plugmesh.flows.substitute import Resolved, Scope, scope_of
@@ -80,14 +81,17 @@ class Planning:
         self._plans.clear()
         self._given_up.clear()
 
-    async def planned(self, flow: Flow, resolved: Resolved) -> Planned | None:
-        """What a run of `flow` is told; `None` if nothing can be left out. Raises `FlowInvalid` with what cannot work."""
+    async def planned(self, flow: Flow, resolved: Resolved, source: Any = None) -> Planned | None:
+        """What a run of `flow` is told; `None` if nothing can be left out.
+
+        Raises `FlowInvalid` with what cannot work, and its places in `source`, the text that the flow was written in.
+        """
         known = self._known(flow)
         if not known.worth:
             return None
         found = await self._with_kept(flow, resolved)
         if found.problems:
-            problems = reported(found.problems, Places("flow"))
+            problems = reported(found.problems, places_of(source))
             texts = "; ".join(str(problem) for problem in problems[:5])
             raise FlowInvalid(f"the run of {flow.namespace}/{flow.name} cannot work: {texts}", problems)
         return planned_of(found, {name: node.bind for name, node in flow.nodes.items() if node.bind})
@@ -185,6 +189,14 @@ class Planning:
     async def _save(self, texts: Mapping[str, str]) -> None:
         with contextlib.suppress(StateUnavailable):  # they are asked for again
             await self._state.write(save_plan_answers, texts, self._runtime.wall())
+
+
+def places_of(source: Any) -> Places:
+    """Where each part of a flow stands in its text (`None`: it has none); looked for once more when something is wrong."""
+    if source is None:
+        return Places("flow")
+    parsed = parse_flow_text(source) if isinstance(source, str | bytes) else parse_flow_document(source)
+    return parsed.places
 
 
 def reported(problems: Iterable[ColumnProblem], places: Places) -> tuple[Problem, ...]:

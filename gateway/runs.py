@@ -86,7 +86,7 @@ class Runs:
             return {**repeated, "warnings": as_documents(checked.warnings)}
         resolved = resolve_inputs_and_params(flow, given, request.params)
         try:
-            planned = await self._planning.planned(flow, resolved)
+            planned = await self._planning.planned(flow, resolved, None if revision else request.flow)
         except FlowInvalid:  # a module may have changed since the first time
             repeated = await self._repeated(flow.namespace, idempotency_key, request)
             if repeated is None:

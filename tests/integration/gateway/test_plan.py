@@ -160,6 +160,12 @@ async def test_a_column_that_is_not_there_refuses_the_run(house: House, instance
     assert problem["message"] == "column 'arr_dely' does not exist at node 'late'; its input has 'arr_delay'"
 
 
+async def test_a_refused_run_names_the_line(house: House, instance: Instance) -> None:
+    text = json.dumps(flow("arr_dely > 15"), indent=1)
+    (problem,) = (await submitted(house, flow=text)).json()["problems"]
+    assert text.splitlines()[problem["line"] - 1].strip() == '"where": "arr_dely > 15"'
+
+
 async def test_a_repeated_request_gets_its_run_though_it_could_not_be_made_now(
     house: House, instance: Instance
 ) -> None:
@@ -214,7 +220,7 @@ async def test_what_may_change_is_asked_again_later(house: House, instance: Inst
     await submitted(house, **body)
     assert len(instance.asked) == 1
     now = house.runtime.now()
-    house.gateway.planning._runtime = Later(house.runtime, now + 11)  # type: ignore[assignment]
+    house.gateway.planning._runtime = Later(house.runtime, now + 11)
     await submitted(house, **body)
     assert len(instance.asked) == 2
     assert await house.state.read(plan_answers, [instance.asked[0].key]) == {}
