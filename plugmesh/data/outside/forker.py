@@ -26,7 +26,7 @@ from plugmesh.data.outside.job import Job
 
 IDLE_S = 20.0
 """Without work for so long it ends; the next file starts another one. While it is there, its executor has to look after each
-attempt whether it is the only child (50 µs)."""
+attempt whether it is the only child (0.1 ms)."""
 BROKEN = 70
 IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 """Signals to a process group, which are for the one who asks: it ends this one."""
