@@ -10,6 +10,7 @@ import hashlib
 import inspect
 import io
 import logging
+import os
 import tempfile
 import threading
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
@@ -272,6 +273,13 @@ class _Kept:
         path = Path(tempfile.mkdtemp(prefix="plugmesh-test-")) / Path(self._name).name
         path.write_bytes(self._data)
         return path
+
+    def descriptor(self) -> int:
+        fd = os.memfd_create("plugmesh-test")
+        with open(fd, "wb", closefd=False) as file:
+            file.write(self._data)
+        os.lseek(fd, 0, os.SEEK_SET)
+        return fd
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from benchmarks.dataplane.memory import Memory, peaks_of, peaks_while
@@ -16,22 +17,22 @@ _STEPS = {"one-step": "bench.added", "rowwise": "bench.added_in_pieces"}
 
 def large(*, quick: bool) -> list[Figure]:
     """Once as one step, once as a node that may be cut into pieces. Needs 10 GB of disk; `--quick`: a fiftieth of the rows."""
-    rows, rounds = (QUICK_ROWS, 2) if quick else (ROWS, 4)
+    rows, rounds = (QUICK_ROWS, 1) if quick else (ROWS, 3)
     found = []
     for name, module in _STEPS.items():
         with served_by(*_PROCESSES) as mesh:
-            runs = [_once(mesh, module, rows) for _ in range(rounds)]
-        found += _figures(f"{rows * _BYTES_A_ROW / 1e9:g}GB-{name}", runs[1:], [peaks for _, peaks in runs])
+            _, peaks = peaks_while(mesh.named, lambda mesh=mesh, module=module: _once(mesh, module, rows))
+            seconds = [_once(mesh, module, rows) for _ in range(rounds)]
+        found += _figures(f"{rows * _BYTES_A_ROW / 1e9:g}GB-{name}", rows * _BYTES_A_ROW / 1e9, seconds, peaks)
     return found
 
 
-def _once(mesh: Processes, module: str, rows: int) -> tuple[float, dict[str, Memory]]:
-    """Seconds from the end of the source to the end of the node that is measured, and the peaks of all processes (they are
-    looked at in each round: it is too long to be disturbed by that)."""
-    run, peaks = peaks_while(mesh.named, lambda: mesh.run(flow_of(module, rows)))
+def _once(mesh: Processes, module: str, rows: int) -> float:
+    """Seconds from the end of the source to the end of the node that is measured."""
+    run = mesh.run(flow_of(module, rows))
     ended = {step["id"]: float(step["ended_at"]) for step in run["steps"] if step["ended_at"] is not None}
     mesh.let_go(run["id"])
-    return ended["added"] - ended["large"], peaks
+    return ended["added"] - ended["large"]
 
 
 def flow_of(module: str, rows: int) -> dict[str, Any]:
@@ -40,13 +41,9 @@ def flow_of(module: str, rows: int) -> dict[str, Any]:
     return {"flow": "bench/large-table", "nodes": nodes}
 
 
-def _figures(variant: str, warm: list[tuple[float, dict[str, Memory]]], peaks: list[dict[str, Memory]]) -> list[Figure]:
-    most: dict[str, Memory] = {}
-    for one in peaks:
-        most |= {name: peak.most(most.get(name, Memory())) for name, peak in one.items()}
-    size = float(variant.partition("GB")[0])
+def _figures(variant: str, gigabytes: float, seconds: list[float], peaks: Mapping[str, Memory]) -> list[Figure]:
     return [
-        figure("large", variant, "rate", "GB/s", [size / seconds for seconds, _ in warm]),
-        figure("large", variant, "wall", "s", [seconds for seconds, _ in warm]),
-        *peaks_of("large", variant, most),
+        figure("large", variant, "rate", "GB/s", [gigabytes / each for each in seconds]),
+        figure("large", variant, "wall", "s", seconds),
+        *peaks_of("large", variant, peaks),
     ]

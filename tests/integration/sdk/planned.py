@@ -16,8 +16,11 @@ def add_plan(params, schemas):
     return Plan(reads={"rows": [params["of"]]}, outputs=out, passes={"out": "rows"})
 
 
+X = Column("x")
+
+
 @module("p.add", plan=add_plan)
-def add(rows: pa.Table, *, of: Column = "x") -> pa.Table:
+def add(rows: pa.Table, *, of: Column = X) -> pa.Table:
     return rows.append_column("more", rows[of])
 
 

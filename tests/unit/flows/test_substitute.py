@@ -5,12 +5,11 @@ import pytest
 from hypothesis import given
 from pydantic import JsonValue
 
-from plugmesh.contracts.data import DataRef, FileRef, SpilledRef, ValueRef
+from plugmesh.contracts.data import AnyReference, DataRef, FileRef, SpilledRef, ValueRef
 from plugmesh.contracts.flow import Flow, FlowInput, FlowParam, Node
 from plugmesh.contracts.module import PortKind
 from plugmesh.errors import FlowInvalid
 from plugmesh.flows.substitute import (
-    AnyReference,
     Scope,
     fill,
     fill_map,

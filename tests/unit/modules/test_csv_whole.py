@@ -151,7 +151,8 @@ def test_dates_and_moments_are_compared_with_texts_as_sql_writes_them() -> None:
     text = "d,t\n" + "".join(f"2026-01-{day:02},2026-01-{day:02} 10:00:00\n" for day in range(1, 31))
 
     def left(column: str, op: str, value: Any) -> int:
-        return in_pieces(text, filters=[Predicate(column=column, op=op, value=value)]).num_rows  # type: ignore[arg-type]
+        kept = Predicate.model_validate({"column": column, "op": op, "value": value})
+        return int(in_pieces(text, filters=[kept]).num_rows)
 
     assert left("d", ">=", "2026-01-29") == 2
     assert left("d", "in", ["2026-01-29", "2026-01-01"]) == 2
