@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from benchmarks.dataplane.memory import Memory, peaks_of, peaks_while
@@ -21,7 +22,7 @@ def large(*, quick: bool) -> list[Figure]:
     found = []
     for name, module in _STEPS.items():
         with served_by(*_PROCESSES) as mesh:
-            _, peaks = peaks_while(mesh.named, lambda mesh=mesh, module=module: _once(mesh, module, rows))
+            _, peaks = peaks_while(mesh.named, partial(_once, mesh, module, rows))
             seconds = [_once(mesh, module, rows) for _ in range(rounds)]
         found += _figures(f"{rows * _BYTES_A_ROW / 1e9:g}GB-{name}", rows * _BYTES_A_ROW / 1e9, seconds, peaks)
     return found
