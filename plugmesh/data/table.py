@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from typing import TypeAlias
 
 import pyarrow as pa
 
@@ -31,6 +32,9 @@ __all__ = ["make_schema_ipc", "read_batches", "read_rows", "read_table", "schema
 
 BATCH_ROWS = 256 * 1024
 """Most rows of a batch that `read_batches` hands out."""
+
+Streams: TypeAlias = dict[tuple[str, int], pa.ChunkedArray]
+"""By key and offset, all rows of a column that was read."""
 
 _STREAM_BYTES = 1024  # of a column that are not its values
 
@@ -83,7 +87,9 @@ def read_table(
     schema = _projected(ref, columns)
     if len(ref.fragments) == 1:
         return _read_fragment(store, schema, ref.fragments[0], verify=verify)
-    return joined(schema, [_read_fragment(store, schema, fragment, verify=verify) for fragment in ref.fragments])
+    read: Streams = {}
+    fragments = [_read_fragment(store, schema, fragment, verify=verify, read=read) for fragment in ref.fragments]
+    return joined(schema, fragments)
 
 
 def read_batches(store: ObjectStore, ref: DataRef, columns: Sequence[str] | None = None) -> pa.RecordBatchReader:
@@ -131,7 +137,10 @@ def _projected(ref: DataRef, columns: Sequence[str] | None) -> pa.Schema:
     return pa.schema([schema.field(name) for name in columns], schema.metadata)
 
 
-def _read_fragment(store: Readable, schema: pa.Schema, fragment: Fragment, *, verify: bool) -> pa.Table:
+def _read_fragment(
+    store: Readable, schema: pa.Schema, fragment: Fragment, *, verify: bool, read: Streams | None = None
+) -> pa.Table:
+    """`read`: what was read of the same table, for streams of which it has several parts."""
     if not schema.names:
         return rows_only(schema, fragment.rows)
     wanted = set(schema.names)
@@ -141,7 +150,15 @@ def _read_fragment(store: Readable, schema: pa.Schema, fragment: Fragment, *, ve
     arrays = []
     for field in schema:
         group, span = _find_span(spans, field.name)
-        arrays.append(read_column(store, group, span, field, fragment.rows, verify=verify))
+        if read is None or group.rows is None or group.start + fragment.rows > group.rows:
+            arrays.append(read_column(store, group, span, field, fragment.rows, verify=verify))
+            continue
+        stream = read.get((group.key, span.offset))
+        if stream is None or stream.type != field.type:
+            of_all = ColumnGroup(key=group.key, columns=(span,))
+            stream = read_column(store, of_all, span, field, group.rows, verify=verify)
+            read[group.key, span.offset] = stream
+        arrays.append(stream.slice(group.start, fragment.rows))
     return pa.Table.from_arrays(arrays, schema=schema)
 
 
