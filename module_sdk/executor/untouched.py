@@ -100,7 +100,7 @@ class Places:
         for chunk in _chunks(column):
             place = place_of(chunk) if self._trusted or is_read_only(chunk) else None
             if place is not None:
-                bases.setdefault(place.base, []).append(_Known(place.start, place.rows, source, name, row))
+                _append(bases.setdefault(place.base, []), _Known(place.start, place.rows, source, name, row))
             row += len(chunk)
 
     def _same_kind(self, runs: Iterable[Run], field: pa.Field) -> bool:
@@ -214,6 +214,17 @@ def _find(known: Sequence[_Known], place: Place, at: int, name: str, before: Seq
         if best is None or rank > best[0]:
             best = rank, run
     return None if best is None else best[1]
+
+
+def _append(known: list[_Known], one: _Known) -> None:
+    """Parts of one stream that follow each other are one."""
+    if known:
+        last = known[-1]
+        rows = last.rows
+        if (last.start + rows, last.row + rows, last.source, last.name) == (one.start, one.row, one.source, one.name):
+            known[-1] = last._replace(rows=rows + one.rows)
+            return
+    known.append(one)
 
 
 def _goes_on(before: Run, run: Run) -> bool:
