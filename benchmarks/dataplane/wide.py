@@ -21,7 +21,7 @@ def wide(*, quick: bool) -> list[Figure]:
     variant = f"{COLUMNS}x{rows}"
     with served_by(_PROCESSES) as mesh:
         _, peaks = peaks_while(mesh.named, lambda: _once(mesh, rows))
-        rounds = [_once(mesh, rows) for _ in range(3)]
+        rounds = [_once(mesh, rows) for _ in range(1 if quick else 3)]
     return [
         figure("wide", variant, "three-handed-over", "%", [one["handed_percent"] for one in rounds]),
         figure("wide", variant, "three-wall", "ms", [one["three_ms"] for one in rounds]),
