@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic_core import from_json
 
-from module_sdk.adapters import adapter_for, from_native
 from module_sdk.columns import Columns
 from module_sdk.context import Context
+from module_sdk.dataframes.adapters import adapter_for, from_native
+from module_sdk.dataframes.handed import Handed
+from module_sdk.dataframes.pandas_frames import RowIndex, has_all_rows, row_positions
 from module_sdk.decorator import Module
 from module_sdk.files import File
-from module_sdk.handed import Handed
-from module_sdk.pandas_frames import RowIndex, has_all_rows, row_positions
 from module_sdk.params import ValuePort
 from module_sdk.signature import PortParameter, Style
 from module_sdk.workspace import FileWriter, Workspace

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 from pydantic.errors import PydanticUserError
 from pydantic.json_schema import PydanticJsonSchemaWarning
 
-from module_sdk.adapters import FRAMES
+from module_sdk.dataframes.adapters import FRAMES
 from module_sdk.files import OpenFile
 from module_sdk.signature import ParamParameter, Place
 from plugmesh.errors import DataMismatch, PlugmeshError

@@ -8,7 +8,7 @@ from itertools import groupby
 from operator import index
 from typing import TYPE_CHECKING, Any
 
-from module_sdk.adapters import from_native
+from module_sdk.dataframes.adapters import from_native
 from plugmesh.errors import ContractError, DataMismatch
 
 if TYPE_CHECKING:

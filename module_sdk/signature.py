@@ -13,8 +13,8 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from module_sdk.adapters import adapter_for
 from module_sdk.context import Context
+from module_sdk.dataframes.adapters import adapter_for
 from module_sdk.files import File
 from plugmesh.contracts.module import PortKind
 from plugmesh.errors import ContractError

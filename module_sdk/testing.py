@@ -20,8 +20,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from module_sdk.adapters import from_native
 from module_sdk.context import Context
+from module_sdk.dataframes.adapters import from_native
 from module_sdk.decorator import Module
 from module_sdk.executor.ceilings import Ceilings, NoRoom
 from module_sdk.executor.failure import limit_error

@@ -19,7 +19,7 @@ import polars as pl
 import pyarrow as pa
 
 from benchmarks.dataplane import chain_table, w4_modules
-from module_sdk.adapters import adapter_for, from_native
+from module_sdk.dataframes.adapters import adapter_for, from_native
 
 ROUNDS = 5
 STEPS: dict[str, tuple[Any, Callable[..., Any]]] = {

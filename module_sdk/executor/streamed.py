@@ -68,7 +68,7 @@ def _same_columns(given: Given, schema: pa.Schema) -> list[str]:
 
 class _Writer:
     def __init__(self, store: ObjectStore, sources: Sequence[tuple[Given, list[str]]], schema: pa.Schema) -> None:
-        from plugmesh.data.table import read_table
+        from plugmesh.data.table import read_table  # takes pyarrow along
 
         self._schema = schema
         self._names = {name for _, names in sources for name in names}
@@ -83,8 +83,8 @@ class _Writer:
         self._rows = 0
 
     def write(self, key: str, reader: pa.RecordBatchReader, rows: int | None) -> Streamed:
-        from plugmesh.data.columns import ColumnFile
-        from plugmesh.data.fragments import Cut, as_tables
+        from plugmesh.data.columns import ColumnFile  # takes pyarrow along
+        from plugmesh.data.fragments import Cut, as_tables  # takes pyarrow along
 
         schema, batches = as_tables(reader, None)
         fragments: list[Fragment] = []

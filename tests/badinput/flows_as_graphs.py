@@ -304,7 +304,7 @@ MODULES = (
     Row(
         "a version that nobody has",
         flow("a: {module: table.limit@^7, in: read, params: {rows: 1}}"),
-        ("5:15: no known version of table.limit fits table.limit@^7 (known: 1.0.0)"),
+        ("5:15: no known version of table.limit fits table.limit@^7 (known: 1.1.0)"),
         strict=True,
     ),
     Row(

@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from module_sdk.adapters import adapter_for, from_native
+from module_sdk.dataframes.adapters import adapter_for, from_native
 from plugmesh.data.table import read_table, write_table
 from plugmesh.errors import ContractError, DataMismatch
 from plugmesh.objects.local import LocalStore
@@ -247,7 +247,7 @@ def test_periods_and_intervals_survive_in_a_process_that_had_not_imported_pandas
     script = (
         "import sys; from pathlib import Path; from plugmesh.contracts.data import DataRef\n"
         "from plugmesh.data.table import read_table; from plugmesh.objects.local import LocalStore\n"
-        "from module_sdk.adapters import adapter_for, from_native\n"
+        "from module_sdk.dataframes.adapters import adapter_for, from_native\n"
         "table = read_table(LocalStore(Path(sys.argv[1])), DataRef.model_validate_json(sys.argv[2]))\n"
         "frame = adapter_for('pd.DataFrame').to_native(table)\n"
         "print(*frame.dtypes, *(column.type.extension_name for column in from_native(frame).columns))"
@@ -448,7 +448,7 @@ def test_record_batch_of_chunked_and_of_empty_tables() -> None:
 
 def test_no_frame_library_is_imported_before_it_is_asked_for() -> None:
     script = (
-        "import sys; from module_sdk.adapters import adapter_for; adapter_for('pd.DataFrame'); adapter_for(None)\n"
+        "import sys; from module_sdk.dataframes.adapters import adapter_for; adapter_for('pd.DataFrame'); adapter_for(None)\n"
         "print([name for name in ('pyarrow', 'pandas', 'numpy', 'polars', 'duckdb') if name in sys.modules])"
     )
     root = Path(__file__).parents[3]

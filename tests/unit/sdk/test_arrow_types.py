@@ -6,7 +6,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from module_sdk.adapters import adapter_for, from_native
+from module_sdk.dataframes.adapters import adapter_for, from_native
 from plugmesh.errors import DataMismatch
 from tests.unit.sdk.arrow_types import BECOMES, EXAMPLES, REFUSED
 from tests.unit.sdk.types_page import page

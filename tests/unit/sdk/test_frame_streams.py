@@ -9,10 +9,10 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from module_sdk import adapters, module
-from module_sdk.adapters import adapter_for, from_native
-from module_sdk.handed import Handed
-from module_sdk.polars_frames import Scanned
+from module_sdk.dataframes import adapters, module
+from module_sdk.dataframes.adapters import adapter_for, from_native
+from module_sdk.dataframes.handed import Handed
+from module_sdk.dataframes.polars_frames import Scanned
 from module_sdk.testing import run
 
 TABLE = pa.table(

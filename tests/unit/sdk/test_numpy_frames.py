@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from module_sdk import module
-from module_sdk.adapters import from_native
+from module_sdk.dataframes.adapters import from_native
 from module_sdk.testing import run
 from plugmesh.errors import ContractError, DataMismatch
 

@@ -8,8 +8,8 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from module_sdk.adapters import adapter_for
-from module_sdk.pandas_frames import RowIndex
+from module_sdk.dataframes.adapters import adapter_for
+from module_sdk.dataframes.pandas_frames import RowIndex
 
 N = 40
 TABLE = pa.table(

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from module_sdk.adapters import adapter_for, from_native
-from module_sdk.pandas_frames import RowIndex, has_all_rows, row_positions
+from module_sdk.dataframes.adapters import adapter_for, from_native
+from module_sdk.dataframes.pandas_frames import RowIndex, has_all_rows, row_positions
 from plugmesh.errors import DataMismatch
 
 TABLE = pa.table({"x": [3, 1, 2, 5, 4, 0], "k": list("aabbcc"), "w": pa.array(range(6), pa.float64())})

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from module_sdk.adapters import adapter_for, from_native
-from module_sdk.handed import Handed
+from module_sdk.dataframes.adapters import adapter_for, from_native
+from module_sdk.dataframes.handed import Handed
 from tests.unit.sdk.arrow_types import EXAMPLES, REFUSED
 
 N = 1000

@@ -8,8 +8,8 @@ import duckdb
 import pandas as pd
 import pyarrow as pa
 
-from module_sdk.adapters import adapter_for, from_native
-from module_sdk.duckdb_frames import to_relation
+from module_sdk.dataframes.adapters import adapter_for, from_native
+from module_sdk.dataframes.duckdb_frames import to_relation
 from plugmesh.data.types import type_name
 from plugmesh.errors import DataMismatch
 from tests.unit.sdk.arrow_types import BECOMES, GROUPS

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from module_sdk.handed import Returned
+from module_sdk.dataframes.handed import Returned
 from plugmesh.errors import DataMismatch
 
 if TYPE_CHECKING:

@@ -10,16 +10,16 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from module_sdk import arrow_frames, duckdb_frames, numpy_frames, pandas_frames, polars_frames
-from module_sdk.frame_names import kind_of, name_of, shown
-from module_sdk.handed import Handed, Returned
-from module_sdk.types_back import TypesBack
+from module_sdk.dataframes import arrow_frames, duckdb_frames, numpy_frames, pandas_frames, polars_frames
+from module_sdk.dataframes.handed import Handed, Returned
+from module_sdk.dataframes.names import kind_of, name_of, shown
+from module_sdk.dataframes.types_back import TypesBack
 from plugmesh.errors import ContractError, DataMismatch
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from module_sdk.pandas_frames import RowIndex
+    from module_sdk.dataframes.pandas_frames import RowIndex
 
 LARGE_BYTES = 1024**3
 """What a lazy frame or a relation computes from a larger table is taken from it part by part."""

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from module_sdk.arrow_frames import BATCH_ROWS
-from module_sdk.handed import Handed, Origin, Returned
-from module_sdk.plain_columns import no_type, plain
-from module_sdk.same_bytes import Held
+from module_sdk.dataframes.arrow_frames import BATCH_ROWS
+from module_sdk.dataframes.handed import Handed, Origin, Returned
+from module_sdk.dataframes.plain_columns import no_type, plain
+from module_sdk.dataframes.same_bytes import Held
 
 if TYPE_CHECKING:
     import polars as pl

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from module_sdk.pandas_frames import RowIndex
+    from module_sdk.dataframes.pandas_frames import RowIndex
 
 
 @dataclass(slots=True, eq=False)  # made for every input of every step: a frozen one takes three times as long

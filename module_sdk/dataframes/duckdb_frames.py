@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from module_sdk.arrow_frames import BATCH_ROWS
-from module_sdk.handed import Handed, Returned
-from module_sdk.plain_columns import no_type, plain
+from module_sdk.dataframes.arrow_frames import BATCH_ROWS
+from module_sdk.dataframes.handed import Handed, Returned
+from module_sdk.dataframes.plain_columns import no_type, plain
 
 if TYPE_CHECKING:
     import duckdb

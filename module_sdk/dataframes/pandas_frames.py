@@ -13,9 +13,9 @@ import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from module_sdk.handed import Handed, Origin, Returned
-from module_sdk.pandas_columns import bytes_of, is_pandas_type, to_arrow, to_column, values_of
-from module_sdk.same_bytes import Held
+from module_sdk.dataframes.handed import Handed, Origin, Returned
+from module_sdk.dataframes.pandas_columns import bytes_of, is_pandas_type, to_arrow, to_column, values_of
+from module_sdk.dataframes.same_bytes import Held
 from plugmesh.errors import DataMismatch
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def _held(given: Sequence[Handed]) -> Held | None:
 
 
 def _index_of(rows: RowIndex) -> pd.Index[Any]:
-    from module_sdk.pandas_rows import Whole  # takes pandas along
+    from module_sdk.dataframes.pandas_rows import Whole  # takes pandas along
 
     return Whole.of(rows.rows, rows)
 

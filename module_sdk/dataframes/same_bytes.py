@@ -10,7 +10,7 @@ from collections.abc import Hashable, Iterator
 from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
 
-from module_sdk.handed import Origin, Returned
+from module_sdk.dataframes.handed import Origin, Returned
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from module_sdk.handed import Handed, Returned
+from module_sdk.dataframes.handed import Handed, Returned
 from plugmesh.data.types import fits
 from plugmesh.errors import DataMismatch
 
