@@ -9,7 +9,8 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from module_sdk.dataframes import adapters, module
+from module_sdk import module
+from module_sdk.dataframes import adapters
 from module_sdk.dataframes.adapters import adapter_for, from_native
 from module_sdk.dataframes.handed import Handed
 from module_sdk.dataframes.polars_frames import Scanned
