@@ -111,7 +111,8 @@ class Place:
         need = self.needs.get(port)
         if need is None or not self.node.bind:
             return need
-        return need | {theirs for ours, theirs in self.node.bind.items() if ours in need}
+        folded = {name.casefold() for name in need}
+        return need | {theirs for ours, theirs in self.node.bind.items() if ours.casefold() in folded}
 
     def _there(self, wanted: Need, port: OutputPort) -> Need:
         schema = self.outputs.get(port.name)

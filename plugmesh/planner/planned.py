@@ -28,10 +28,12 @@ def planned_of(found: FlowPlan, binds: Binds) -> Planned | None:
     for name, plan in found.nodes.items():
         one = None if plan.contract is None else _node(plan, plan.contract, binds.get(name, {}))
         size = 0 if one is None else _characters(one)
-        if one is None or size > min(left, NODE_CHARACTERS):
-            continue
-        left -= size
-        nodes[name] = one
+        if one is not None and size <= min(left, NODE_CHARACTERS):
+            left -= size
+            nodes[name] = one
+        elif one is not None and plan.inputs and plan.contract is not None and plan.contract.has_plan:
+            # Something may still be left out before it: it has to know, where its params name more than there is.
+            nodes[name] = PlannedNode(version=plan.contract.version, columns={})
     return Planned(nodes=nodes) if nodes else None
 
 

@@ -59,7 +59,10 @@ def _behind(place: Place) -> Iterator[Predicate]:
 
 def _exact(predicate: Predicate, schema: Schema, bind: Mapping[str, str]) -> Predicate | None:
     """The condition with the name that its column has in the flow; `None` if it could mean something else elsewhere."""
-    name = bind.get(predicate.column, predicate.column)
+    bound = [theirs for ours, theirs in bind.items() if ours.casefold() == predicate.column.casefold()]
+    name = bound[0] if bound else predicate.column
+    if len(bound) > 1:
+        return None
     found = [column for column in schema if column.casefold() == name.casefold()]
     if len(found) != 1:
         return None

@@ -190,6 +190,16 @@ def test_a_bound_column_is_asked_for_by_the_name_of_the_flow() -> None:
     assert planned(nodes).nodes["s"].wanted == {"out": ("a",)}
 
 
+def test_a_bound_column_is_asked_for_however_an_expression_writes_it() -> None:
+    module, end = filtering(), sink(b="any")
+    nodes = {
+        "s": (source(), node("src")),
+        "f": (module, node(module, "s", params={"where": "PRICE > 3"}, bind={"price": "a"})),
+        "end": (end, node(end, "f")),
+    }
+    assert {"a", "b"} <= set(planned(nodes).nodes["s"].wanted["out"] or ())
+
+
 def test_a_module_that_plans_says_which_columns_pass_under_other_names() -> None:
     module = ModuleContract(
         name="join",

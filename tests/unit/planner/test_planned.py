@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from plugmesh.contracts.module import InputPort, ModuleContract, OutputPort
-from plugmesh.contracts.plan import PlanAnswer, Planned, PlannedNode, PlanProblem, Predicate
+from plugmesh.contracts.plan import PassedColumn, PlanAnswer, Planned, PlannedNode, PlanProblem, Predicate
 from plugmesh.errors import PlanOutdated
 from plugmesh.planner.planned import NODE_CHARACTERS, check_covered, covers, planned_of, taken_over
 from tests.unit.planner.flows import COLUMN, EXPRESSION, filtering, node, params, planned, sink, source
@@ -57,6 +57,29 @@ def test_a_node_with_more_names_than_a_message_holds_is_left_alone() -> None:
     many = {f"column_{number:05}": "int64" for number in range(NODE_CHARACTERS // 10)}
     end = sink(**dict(list(many.items())[:-1]))
     assert planned_of(planned({"s": (source(**many), node("src")), "end": (end, node(end, "s"))}), {}) is None
+
+
+def test_a_step_with_too_many_names_still_knows_that_some_are_not_there() -> None:
+    many = {f"column_{number:05}": "int64" for number in range(NODE_CHARACTERS // 40)}
+    less = dict(list(many.items())[:-1])
+    end = sink(**less)
+    select = ModuleContract(
+        name="select", has_plan=True, inputs=(InputPort(name="table"),), outputs=(OutputPort(name="out"),)
+    )
+    said = PlanAnswer(
+        reads={"table": ()},
+        outputs={"out": many},
+        passes={"out": {name: PassedColumn(port="table", column=name) for name in many}},
+    )
+    nodes = {
+        "s": (source(**many), node("src")),
+        "n": (select, node(select, "s")),
+        "end": (end, node(end, "n")),
+    }
+    kept = planned_of(planned(nodes, answers={"select": said}), {})
+    assert kept is not None
+    assert kept.nodes["s"].wanted == {"out": tuple(less)}
+    assert kept.nodes["n"] == PlannedNode(version=select.version, columns={})
 
 
 # -- another version -----------------------------------------------------------------------------------------------------

@@ -160,6 +160,12 @@ def test_a_bound_column_is_called_as_in_the_flow() -> None:
     assert [told(one) for one in found.nodes["s"].filters["out"]] == ["a > 5"]
 
 
+def test_a_bound_column_is_found_whatever_the_case() -> None:
+    swapped = node("filtering", "s", params={"where": "A > 5"}, bind={"a": "z", "z": "a"})
+    found = planned({"s": (source(a="int64", z="int64"), node("src")), "f": (filtering(), swapped)})
+    assert [told(one) for one in found.nodes["s"].filters["out"]] == ["z > 5"]
+
+
 @pytest.mark.parametrize(
     "where",
     ["b > 5", "b != 1", "a > 1.5", "a > '5'", "c > 5", "t > '2020'", "d > 'soon'", "a > 9223372036854775808", "z > 5"],
