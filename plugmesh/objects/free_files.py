@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bisect
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from plugmesh.objects.extent import reused_size
 from plugmesh.objects.local_folder import LocalFolder
@@ -14,10 +14,10 @@ _LISTED_EVERY = 64  # files that are given, until what others gave and took is l
 
 
 class FreeFiles:
-    """One process's view. At most `limit_bytes` of them may lie there."""
+    """One process's view. At most `limit_bytes` of them may lie there. `emptied` removes one with its bytes, if it can."""
 
-    def __init__(self, folder: LocalFolder, limit_bytes: int) -> None:
-        self._folder, self._limit_bytes = folder, limit_bytes
+    def __init__(self, folder: LocalFolder, limit_bytes: int, emptied: Callable[[str], bool]) -> None:
+        self._folder, self._limit_bytes, self._emptied = folder, limit_bytes, emptied
         self._listed: list[tuple[int, str]] = []
         self._bytes = self._given = 0
 
@@ -73,6 +73,8 @@ class FreeFiles:
             self._bytes -= self._remove(name, size)
 
     def _remove(self, name: str, size: int) -> int:
+        if self._emptied(name):
+            return size
         try:
             os.unlink(f"{self._folder.free}/{name}")
         except FileNotFoundError:

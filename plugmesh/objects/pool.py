@@ -3,7 +3,8 @@
 Each change of state is one rename. A file is taken by renaming it out of `free/`, getting its lock for itself alone,
 and then seeing that the name still means the file that is locked. Readers of large files hold a shared lock for as
 long as they have a map, so what somebody still reads cannot be taken, whatever its name was. The kernel drops the
-locks of the dead; nothing is ever truncated.
+locks of the dead. What is given up is taken in the same way and emptied, for others may keep it open; nothing else is
+ever truncated.
 """
 
 from __future__ import annotations
@@ -49,12 +50,12 @@ class Pool:
     def __init__(self, folder: LocalFolder, runtime: Runtime, limit_bytes: int) -> None:
         self.folder, self._runtime, self.limit_bytes = folder, runtime, limit_bytes
         self._volume: Volume | None = None
-        self._free = FreeFiles(folder, limit_bytes)
+        self._free = FreeFiles(folder, limit_bytes, self._emptied)
         self._start()
 
     def _start(self) -> None:
-        self._pid, self._lock = os.getpid(), threading.Lock()
-        self._kept = KeptFiles()
+        self._kept, self._lock = KeptFiles(), threading.Lock()
+        self._pid = os.getpid()  # last: another thread looks at it
 
     @property
     def is_on(self) -> bool:
@@ -118,6 +119,7 @@ class Pool:
 
     def give_up(self, need_bytes: int) -> int:
         """Remove free files, largest first, until so many bytes are free again; returns how many are."""
+        self.volume()
         with self._mine():
             removed = self._free.give_up(need_bytes)
             self._kept.forget_removed()
@@ -173,6 +175,25 @@ class Pool:
             os.close(fd)
             return None
         return self._taken(path, fd, None)
+
+    def _emptied(self, name: str) -> bool:
+        """Remove a free file that nobody reads, and its bytes with it: other processes may keep it open for long. Nobody
+        looks at the map of a file that is not theirs."""
+        if self._volume is None or not self._volume.locks:
+            return False
+        try:
+            fd = os.open(f"{self.folder.free}/{name}", os.O_RDWR | os.O_CLOEXEC)
+        except OSError:
+            return False
+        try:
+            path = self._claim(name, fd)
+            if path is None:
+                return False
+            os.ftruncate(fd, 0)
+            os.unlink(path)
+        finally:
+            os.close(fd)
+        return True
 
     def _taken(self, path: str, fd: int, mapped: mmap.mmap | None) -> Taken:
         status = os.fstat(fd)

@@ -188,6 +188,44 @@ def test_files_that_are_kept_open_are_let_go_when_they_are_gone(store: LocalStor
     assert len(os.listdir("/proc/self/fd")) == open_files - 2
 
 
+def test_room_of_a_file_that_another_process_keeps_open_comes_back_when_it_is_given_up(
+    store: LocalStore, other: LocalStore
+) -> None:
+    put(store, "a", A)
+    store.delete("a")
+    put(store, "b", B)  # kept open from now on, perhaps by a process that never writes again
+    store.delete("b")
+    (kept,) = store._pool._kept.values()
+    assert os.fstat(kept.fd).st_blocks
+    assert other._pool.give_up(1 << 40)
+    assert os.fstat(kept.fd).st_blocks == 0
+    put(store, "c", C)
+    assert store.read("c") == C
+
+
+def test_what_is_still_read_keeps_its_bytes_when_it_is_given_up(
+    store: LocalStore, other: LocalStore, tmp_path: Path
+) -> None:
+    put(store, "a", A)
+    view = store.read("a")
+    store.delete("a")
+    assert other._pool.give_up(1 << 40)
+    assert free(tmp_path) == os.listdir(tmp_path / "tmp") == []
+    assert view == A
+
+
+def test_another_name_of_a_file_keeps_its_bytes_when_it_is_given_up(
+    store: LocalStore, other: LocalStore, tmp_path: Path
+) -> None:
+    put(store, "a", A)
+    store.delete("a")
+    (name,) = free(tmp_path)
+    os.link(tmp_path / "free" / name, tmp_path / "backup")
+    other._pool.give_up(1 << 40)
+    assert free(tmp_path) == []
+    assert (tmp_path / "backup").read_bytes() == A
+
+
 def test_more_is_not_kept_open_than_may_be(store: LocalStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("plugmesh.objects.kept_files._KEPT_FILES", 2)
     for number in range(4):
