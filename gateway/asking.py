@@ -24,6 +24,8 @@ from registry.registry import Member, Registry
 MOST_ASKED = 2
 """So many instances are asked the same, one after another, before there is no answer."""
 MOST_KEPT = 256
+LATE_S = 10.0
+"""So long an answer that nobody waited for is still told: what it was found in may change."""
 _log = logging.getLogger("plugmesh.gateway")
 
 
@@ -34,7 +36,7 @@ class Asking:
         self._runtime, self._bus, self._registry = runtime, bus, registry
         self._open: dict[str, asyncio.Task[PlanAnswer | None]] = {}
         self._sent: dict[str, asyncio.Future[PlanAnswered]] = {}
-        self._late: OrderedDict[str, PlanAnswer] = OrderedDict()
+        self._late: OrderedDict[str, tuple[PlanAnswer, float]] = OrderedDict()
         self._subscription: Subscription | None = None
 
     def start(self) -> None:
@@ -51,8 +53,9 @@ class Asking:
     async def ask(self, question: PlanQuestion, within_s: float) -> PlanAnswer | None:
         """What the module says; `None` if no live instance has said it after `within_s`."""
         key = question.key
-        if key in self._late:
-            return self._late.pop(key)
+        late, until = self._late.pop(key, (None, 0.0))
+        if self._runtime.now() < until:
+            return late
         task = self._open.get(key)
         if task is None:
             task = self._open[key] = self._runtime.spawn(self._find(question), "ask plan")
@@ -110,7 +113,7 @@ class Asking:
         """An answer that nobody waited for to the end."""
         found = None if task.cancelled() or task.exception() is not None else task.result()
         if found is not None:
-            self._late[key] = found
+            self._late[key] = found, self._runtime.now() + LATE_S
             if len(self._late) > MOST_KEPT:
                 self._late.popitem(last=False)
 

@@ -2,8 +2,8 @@
 
 A flow without a source that could be told to leave something out costs one look into a dictionary. For others a plan is
 made of what is known, and modules that plan themselves are asked, for at most `WAIT_S` in all; an answer that comes later is
-there for the next run. Answers that follow from columns or from a file are kept for good, others (a table in somebody's
-database may have changed) for `FRESH_S`.
+there for the next run. Answers that follow from columns or from a file are kept for good; problems, and others (a table in
+somebody's database may have changed), for `FRESH_S`.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class Planning:
         known = self._known(flow)
         if not known.worth:
             return None
-        found = await self._with_kept(flow, resolved)
+        found = await self._with_kept(flow, resolved, known)
         if found.problems:
             problems = reported(found.problems, places_of(source))
             texts = "; ".join(str(problem) for problem in problems[:5])
@@ -110,14 +110,14 @@ class Planning:
         """By node, the contracts that a plan is made with."""
         return self._known(flow).by_node
 
-    async def _with_kept(self, flow: Flow, resolved: Resolved) -> FlowPlan:
+    async def _with_kept(self, flow: Flow, resolved: Resolved, known: Contracts) -> FlowPlan:
         key = flow.digest.encode() + to_json([resolved.params, resolved.inputs])
         kept = self._plans.get(key)
         if kept is not None and self._runtime.now() < kept.until:
             plan_of_before: FlowPlan = kept.found
             return plan_of_before
         found = await self.find(flow, scope_of(flow, resolved.inputs, resolved.params))
-        if not found.questions:
+        if not found.questions and known is self._contracts.get(flow.digest):  # no module came or went meanwhile
             _keep(self._plans, key, Lasting(found, self._until(found)), KEPT_PLANS)
         return found
 
@@ -125,7 +125,7 @@ class Planning:
         """A plan holds as long as the shortest-lived answer that it was made with could."""
         asks = [node.contract for node in found.nodes.values() if node.contract is not None and node.contract.has_plan]
         changing = any(contract.kind is ModuleKind.SOURCE for contract in asks)
-        return self._runtime.now() + FRESH_S if changing else math.inf
+        return self._runtime.now() + FRESH_S if changing or found.problems else math.inf
 
     def _known(self, flow: Flow) -> Contracts:
         found = self._contracts.get(flow.digest)
@@ -162,9 +162,11 @@ class Planning:
         left = {key: question for key, question in asked.items() if key not in found}
         told = await self._ask(left, deadline) if left else {}
         until = self._runtime.now() + FRESH_S
+        # A problem may be that of a moment: of a full disk, or of a machine without memory.
+        lasting = {key for key, one in {**found, **told}.items() if _lasts(asked[key]) and not one.problems}
         for key, answer in {**found, **told}.items():
-            _keep(self._answers, key, Lasting(answer, math.inf if _lasts(asked[key]) else until), KEPT_ANSWERS)
-        texts = {key: one.model_dump_json(exclude_none=True) for key, one in told.items() if _lasts(asked[key])}
+            _keep(self._answers, key, Lasting(answer, math.inf if key in lasting else until), KEPT_ANSWERS)
+        texts = {key: one.model_dump_json(exclude_none=True) for key, one in told.items() if key in lasting}
         if texts:
             self._runtime.spawn(self._save(texts), "save plan answers")
         return bool(found or told)

@@ -142,6 +142,27 @@ async def test_an_answer_about_a_file_outlives_the_gateway(house: House, instanc
     assert len(instance.asked) == 1
 
 
+async def test_a_problem_of_a_moment_is_asked_about_again(house: House, instance: Instance) -> None:
+    instance._answer = lambda _: PlanAnswer(problems=(PlanProblem(message="the disk is full"),))
+    assert (await submitted(house)).status_code == 422
+    instance._answer = lambda _: PlanAnswer(outputs={"out": FLIGHTS})
+    house.gateway.planning._runtime = Later(house.runtime, house.runtime.now() + 11)
+    assert (await submitted(house)).status_code == 202
+    assert len(instance.asked) == 2
+
+
+async def test_a_plan_made_while_modules_came_or_went_is_not_kept(house: House, instance: Instance) -> None:
+    planning = house.gateway.planning
+
+    def changed(_: PlanQuestion) -> PlanAnswer:
+        planning.forget()
+        return PlanAnswer(outputs={"out": FLIGHTS})
+
+    instance._answer = changed
+    assert (await submitted(house)).status_code == 202
+    assert not planning._plans
+
+
 async def test_old_answers_are_forgotten(house: House) -> None:
     await house.state.write(save_plan_answers, {"a": "{}"}, 1.0)
     await house.state.write(save_plan_answers, {"b": "{}"}, 1.0 + 31 * 86_400)

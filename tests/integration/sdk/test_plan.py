@@ -163,6 +163,17 @@ async def test_who_does_not_wait_gets_the_answer_next_time(gateway: Gateway) -> 
     assert await gateway.asking.ask(question, 0) is not None
 
 
+async def test_an_answer_that_comes_late_is_not_told_for_ever(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.asking.LATE_S", 0.0)
+    question = gateway.question("p.add")
+    assert await gateway.asking.ask(question, 0) is None
+    await wait_until(lambda: gateway.asking._late, message="the answer comes")
+    assert await gateway.asking.ask(question, 0) is None
+    await gateway.asking.ask(question, 20)
+
+
 async def test_a_question_is_on_its_way_only_once(gateway: Gateway) -> None:
     heard: list[bytes] = []
     partition = gateway.house.supervisor._registration.partition
