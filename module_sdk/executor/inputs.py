@@ -161,5 +161,7 @@ def _small(ref: DataRef, wanted: tuple[str, ...] | None) -> Small | None:
             return None
         places.append(group.key)
         places.append(group.start)
-        places.extend([span.offset for span in group.columns])
+        for span in group.columns:  # names, too: columns may have swapped theirs
+            places.append(span.name)
+            places.append(span.offset)
     return tuple(places)

@@ -14,7 +14,7 @@ from module_sdk.invoke import Caller
 from plugmesh.contracts.data import DataRef
 from plugmesh.contracts.messages import Assign
 from plugmesh.data.check import ColumnMismatch
-from plugmesh.data.reference import slice_ref
+from plugmesh.data.reference import rename, select, slice_ref
 from plugmesh.data.table import write_table
 from plugmesh.objects.local import LocalStore
 
@@ -76,6 +76,14 @@ def test_parts_of_one_small_table_are_told_apart(bench: Bench) -> None:
         for start in range(3):
             given = bench.hand_ref(caller, slice_ref(ref, start, 2))
             assert given.value.to_pydict() == {"x": [start + 1, start + 2]}
+
+
+def test_columns_of_a_small_table_that_swapped_their_names_are_told_apart(bench: Bench) -> None:
+    caller = Caller(typed)
+    ref = write_table(bench.store, "small", pa.table({"x": [1, 2], "y": [3, 4]}))
+    swapped = select(rename(ref, {"x": "y", "y": "x"}), ["x", "y"])
+    assert bench.hand_ref(caller, ref).value.to_pydict() == {"x": [1, 2]}
+    assert bench.hand_ref(caller, swapped).value.to_pydict() == {"x": [3, 4]}
 
 
 def test_another_schema_is_checked_anew(bench: Bench) -> None:
