@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 from contextlib import suppress
 
@@ -28,6 +29,7 @@ class LocalWriter:
         self._folder, self._pool, self._runtime = pool.folder, pool, runtime
         self._key, self._path = key, path
         self._fd: int | None = fd
+        self._pid = os.getpid()
         self._written = 0
         self._room = _CHECK_ROOM_EVERY_BYTES
 
@@ -96,11 +98,14 @@ class LocalWriter:
 
     def _leave(self, fd: int, *, published: bool) -> None:
         try:
-            os.unlink(self._path)
-        except FileNotFoundError:  # somebody emptied the folder: nothing left to drop
-            pass
+            if self._pid != os.getpid():  # a forked child: the file is its parent's, and so is the lock
+                return
+            with suppress(FileNotFoundError):  # somebody emptied the folder: nothing left to drop
+                os.unlink(self._path)
+            with suppress(OSError):  # after the unlink: the lock must outlive the name
+                fcntl.flock(fd, fcntl.LOCK_UN)  # a child that was forked meanwhile would keep it
         finally:
-            os.close(fd)  # after the unlink: the lock must outlive the name
+            os.close(fd)
 
     def _open_fd(self) -> int:
         if self._fd is None:
@@ -114,7 +119,6 @@ class RecycledWriter(LocalWriter):
     def __init__(self, pool: Pool, runtime: Runtime, key: str, taken: Taken) -> None:
         super().__init__(pool, runtime, key, taken.path, taken.fd)
         self._taken = taken
-        self._pid = os.getpid()
 
     def _check_room(self, more: int) -> None:
         beyond = self._written + more - self._taken.written

@@ -321,3 +321,30 @@ def test_the_folder_of_free_files_may_be_removed_at_any_time(store: LocalStore, 
     assert store.read("b") == B
     with pytest.raises(ConfigurationError):
         store.create("..", 2 * MIB)
+
+
+def test_a_forked_child_neither_keeps_a_new_file_locked_nor_removes_it(store: LocalStore, other: LocalStore) -> None:
+    writer = store.create("a", len(A))
+    writer.write(A)
+    waiting, end = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.close(end)
+            writer.abort()
+            os.read(waiting, 1)
+        finally:
+            os._exit(0)
+    keeps = os.fork()
+    if keeps == 0:
+        os.close(end)
+        os.read(waiting, 1)
+        os._exit(0)
+    try:
+        writer.commit()
+        assert other.read("a") == A
+    finally:
+        os.close(end)
+        os.close(waiting)
+        os.waitpid(pid, 0)
+        os.waitpid(keeps, 0)
