@@ -164,7 +164,7 @@ class Scrubber:
         elif isinstance(reference, SpilledRef):
             try:
                 inside = resolve(self._store, reference)
-            except PlugmeshError:  # the piece itself has said so
+            except (PlugmeshError, OSError):  # the piece itself has said so
                 return
             self._check_reference(place, inside)
 
@@ -178,6 +178,10 @@ class Scrubber:
         except PlugmeshError as error:
             if not (error.code == "object-missing" and self._is_gone(piece)):
                 self.found.damages.append(Damage(piece.place, piece.key, error.code, str(error)))
+            return
+        except OSError as error:  # what a failing disk says
+            text = f"object {piece.key} cannot be read: {error}"
+            self.found.damages.append(Damage(piece.place, piece.key, "object-corrupt", text))
             return
         if digest != piece.hash:
             text = f"object {piece.key}: its bytes from {piece.offset} on have hash {digest}, the reference says {piece.hash}"

@@ -1,7 +1,9 @@
 """What a mesh keeps is read again and compared with its hashes: what changed is named with its run, step, port and column."""
 
 import asyncio
+import errno
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -108,6 +110,20 @@ def test_a_damaged_reference_and_a_damaged_file_are_found(data: Path) -> None:
 def test_what_is_not_there_is_found(data: Path) -> None:
     (data / "objects/objects/files/default/1").unlink()
     assert places(scrub_folder(data)) == [("file 'default/a.csv'", "object-missing")]
+
+
+def test_what_the_disk_cannot_read_is_found_and_the_rest_is_read(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, real = scrub_folder(data), LocalStore.read
+
+    def read(store: LocalStore, key: str, offset: int = 0, length: int | None = None) -> memoryview:
+        if key.startswith("files/"):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return real(store, key, offset, length)
+
+    monkeypatch.setattr(LocalStore, "read", read)
+    found = scrub_folder(data)
+    assert [(one.code, bool(one.place.file)) for one in found.damages] == [("object-corrupt", True)]
+    assert found.pieces == whole.pieces
 
 
 def test_it_is_no_faster_than_it_may_be() -> None:
