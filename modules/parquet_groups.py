@@ -45,5 +45,5 @@ def _may_hold(chunk: Any, op: str, value: Any) -> bool:
         return True
     try:
         return _MAY_HOLD[op](found.min, found.max, value)
-    except TypeError:  # statistics of another kind than the column: they tell nothing
+    except (TypeError, ValueError, OverflowError):  # of another kind than the column, or a date after the year 9999
         return True

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
@@ -200,3 +201,24 @@ def test_only_wanted_columns_and_rows_are_read_of_every_format(tmp_path: Path, n
     found = run_planned(read, {"out": ["ID", "x"]}, some, file=str(path))
     assert found.to_pydict() == {"Id": [97, 99], "x": ["v", "v"]}
     assert run_planned(read, {"out": []}, None, file=str(path)).num_rows == 100
+
+
+@pytest.mark.parametrize("op", ["=", "!=", "<", "<=", ">", ">="])
+@pytest.mark.parametrize(
+    ("kind", "moments"),
+    [
+        ("timestamp[us]", [0, 300_000_000_000_000_000]),  # the latter is after the year 9999
+        ("timestamp[ns]", [1_577_836_800_000_000_001] * 2),  # a nanosecond after 2020 began
+        ("timestamp[ns]", [1_577_836_799_999_999_999] * 2),
+    ],
+)
+def test_statistics_that_python_cannot_tell_leave_no_row_out(
+    tmp_path: Path, kind: str, moments: list[int], op: Any
+) -> None:
+    unit = "us" if "us" in kind else "ns"
+    table = pa.table({"t": pa.array(moments, pa.int64()).cast(pa.timestamp(unit))})
+    pq.write_table(table, tmp_path / "t.parquet")
+    some = {"out": [Predicate(column="t", op=op, value="2020-01-01")]}
+    found = run_planned(read, None, some, file=str(tmp_path / "t.parquet"))
+    left = run(filter_rows, found, where=f"t {op} '2020-01-01'")
+    assert left.equals(run(filter_rows, table, where=f"t {op} '2020-01-01'"))
