@@ -119,6 +119,8 @@ class Pool:
 
     def give_up(self, need_bytes: int) -> int:
         """Remove free files, largest first, until so many bytes are free again; returns how many are."""
+        if not self.folder.free_files():
+            return 0  # and the volume need not be tried for that
         self.volume()
         with self._mine():
             removed = self._free.give_up(need_bytes)
