@@ -83,7 +83,8 @@ class ValueRef(Contract):
 class SpilledRef(Contract):
     """A reference too large for a message: its JSON lies in the object store under `key`.
 
-    With `start`, it stands for a part of that table only: `rows` rows from row `start` on.
+    With `start`, it stands for a part of that table only: `rows` rows from row `start` on. `schema_hash` is that of the
+    table's `schema_ipc`: whether two tables have the same columns can be seen without reading them.
     """
 
     kind: Literal["spilled"] = "spilled"
@@ -93,6 +94,7 @@ class SpilledRef(Contract):
     hash: str
     rows: int | None = None
     start: int | None = Field(default=None, ge=0)
+    schema_hash: str | None = None
 
 
 class JoinedRef(Contract):

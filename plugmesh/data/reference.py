@@ -188,7 +188,18 @@ def spill(store: ObjectStore, key: str, ref: Reference, *, limit_bytes: int = SP
     writer.write(text)
     writer.commit()
     rows = ref.rows if isinstance(ref, DataRef | JoinedRef) else None
-    return SpilledRef(of=kind_of(ref), key=key, bytes=len(text), hash=content_hash(text), rows=rows)
+    return SpilledRef(
+        of=kind_of(ref), key=key, bytes=len(text), hash=content_hash(text), rows=rows, schema_hash=schema_hash(ref)
+    )
+
+
+def schema_hash(ref: Reference) -> str | None:
+    """What tells the columns of a table from others, as far as it is known without reading anything: metadata counts, too."""
+    if isinstance(ref, DataRef):
+        return content_hash(ref.schema_ipc.encode())
+    if isinstance(ref, JoinedRef):
+        return schema_hash(ref.parts[0]) if ref.parts else None
+    return ref.schema_hash if isinstance(ref, SpilledRef) else None
 
 
 def resolve(store: ObjectStore, ref: Reference) -> DataRef | FileRef | ValueRef:

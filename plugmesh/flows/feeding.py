@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from plugmesh.contracts.data import DataRef, Reference, kind_of
 from plugmesh.contracts.module import REJECTED, ModuleContract, PortKind
-from plugmesh.data.reference import join
-from plugmesh.errors import FlowInvalid
+from plugmesh.data.reference import join, schema_hash
+from plugmesh.errors import DataMismatch, FlowInvalid
 
 _REASON_ONLY = (
     "/////3AAAAAQAAAAAAAKAAwABgAFAAgACgAAAAABBAAMAAAACAAIAAAABAAIAAAABAAAAAEAAAAUAAAAEAAUAAgABgAHAAwAAAAQABAAAAAA"
@@ -48,7 +48,14 @@ def ports_of_elements(outputs: Sequence[Mapping[str, Reference]]) -> dict[str, t
 def joined_outputs(outputs: Sequence[Mapping[str, Reference]]) -> dict[str, Reference]:
     """The outputs of a node that was done in pieces, from theirs in order: one table a port. What pieces rejected stays
     with them. Raises `DataMismatch`."""
-    return {port: join(references) for port, references in ports_of_elements(outputs).items() if port != REJECTED}
+    ports = {port: references for port, references in ports_of_elements(outputs).items() if port != REJECTED}
+    for port, references in ports.items():
+        # References that were spilled are not read for this. Doing the node whole for nothing is the price of a difference
+        # that is none; a table that nobody could read would be that of one that was missed.
+        spilled = any(kind_of(one) == "table" and not isinstance(one, DataRef) for one in references)
+        if spilled and len({schema_hash(one) for one in references}) > 1:
+            raise DataMismatch(f"the tables of port {port!r} have different columns or types")
+    return {port: join(references) for port, references in ports.items()}
 
 
 def fed(contract: ModuleContract, port: str, references: Sequence[Reference]) -> tuple[Reference, ...]:
