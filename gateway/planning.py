@@ -102,7 +102,9 @@ class Planning:
         params = params_of(flow, scope)
         deadline = self._runtime.now() + within_s
         found = await self._plan(flow, known.by_node, params)
-        while found.questions and await self._learn(found.questions.values(), deadline):
+        while (
+            found.questions and self._runtime.now() < deadline and await self._learn(found.questions.values(), deadline)
+        ):
             found = await self._plan(flow, known.by_node, params)
         return found
 
