@@ -19,6 +19,7 @@ from plugmesh.data.digest import verify_hash
 from plugmesh.data.outside.here import Here
 from plugmesh.data.outside.job import Job, limits_for
 from plugmesh.objects.port import ObjectStore, descriptor_of, is_older
+from plugmesh.seekable import Seekable
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -208,26 +209,12 @@ class StoredSource:
         self._is_checked = True
 
 
-class _ObjectStream(io.RawIOBase):
+class _ObjectStream(Seekable):
     """Reads an object piece by piece: no copy of the whole, whichever store it lies in."""
 
     def __init__(self, store: ObjectStore, ref: FileRef) -> None:
-        super().__init__()
-        self._store, self._ref, self._at = store, ref, 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._at
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._ref.bytes}[whence]
-        self._at = max(0, base + offset)
-        return self._at
+        super().__init__(ref.bytes)
+        self._store, self._ref = store, ref
 
     def readinto(self, buffer: Any) -> int:
         view = memoryview(buffer).cast("B")

@@ -7,6 +7,8 @@ import os
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
+from plugmesh.seekable import Seekable
+
 BUFFER_BYTES = 1024 * 1024
 
 
@@ -31,26 +33,12 @@ class Source:
         return io.BufferedReader(_Positioned(self._fd, self.bytes), BUFFER_BYTES)
 
 
-class _Positioned(io.RawIOBase):
+class _Positioned(Seekable):
     """A stream with a place of its own in a descriptor that is shared."""
 
     def __init__(self, fd: int, size: int) -> None:
-        super().__init__()
-        self._fd, self._size, self._at = fd, size, 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._at
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
-        self._at = max(0, base + offset)
-        return self._at
+        super().__init__(size)
+        self._fd = fd
 
     def readinto(self, buffer: Any) -> int:
         read = os.preadv(self._fd, [buffer], self._at)
