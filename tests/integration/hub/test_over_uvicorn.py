@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -22,9 +22,9 @@ from plugmesh.hub.hub import Hub
 from plugmesh.join import join
 from plugmesh.objects.local import LocalStore
 from plugmesh.runtime import SystemRuntime
-from plugmesh.state.modules import ModuleSwitch
 from registry.liveness import Liveness
 from registry.registry import Registry
+from tests.empty_book import EmptyBook
 
 
 class Server:
@@ -53,25 +53,6 @@ class Server:
     async def _endpoint(self, socket: WebSocket) -> None:
         await socket.accept()
         await self.hub.serve(taken_over(socket))
-
-
-class EmptyBook:
-    exclusive = True
-
-    async def load(self) -> Sequence[ModuleContract]:
-        return ()
-
-    async def record(self, contract: ModuleContract) -> None:
-        return None
-
-    async def switches(self) -> Sequence[ModuleSwitch]:
-        return ()
-
-    async def disable(self, switch: ModuleSwitch) -> None:
-        return None
-
-    async def enable(self, module: str, version: str) -> None:
-        return None
 
 
 @pytest.fixture

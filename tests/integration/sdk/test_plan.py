@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -14,35 +14,15 @@ from module_sdk.supervisor import planning
 from plugmesh.bus.embedded import HubBus
 from plugmesh.contracts.data import FileRef
 from plugmesh.contracts.messages import Done
-from plugmesh.contracts.module import ModuleContract
 from plugmesh.contracts.plan import PassedColumn, PlanAnswer, PlanQuestion, Predicate
-from plugmesh.state.modules import ModuleSwitch
 from registry.registry import Registry
+from tests.empty_book import EmptyBook
 from tests.integration.sdk.house import House
 from tests.waiting import wait_until
 
 PLANNED = Path(__file__).with_name("planned.py")
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 ROWS = {"rows": {"x": "int64", "y": "string"}}
-
-
-class EmptyBook:
-    exclusive = True
-
-    async def load(self) -> Sequence[ModuleContract]:
-        return ()
-
-    async def record(self, contract: ModuleContract) -> None:
-        return None
-
-    async def switches(self) -> Sequence[ModuleSwitch]:
-        return ()
-
-    async def disable(self, switch: ModuleSwitch) -> None:
-        return None
-
-    async def enable(self, module: str, version: str) -> None:
-        return None
 
 
 class Gateway:
