@@ -39,6 +39,7 @@ def describe(app: FastAPI) -> None:
             routes = [route for route in app.routes if isinstance(route, APIRoute) and route.include_in_schema]
             for route in routes:
                 route.responses = _with_schemas(route.responses)
+                route.openapi_extra = _with_schemas(route.openapi_extra)
             _complete(made(), routes)
         return made()
 

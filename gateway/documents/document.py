@@ -26,15 +26,17 @@ _LINE = {"itemSchema": {"type": "object"}}
 class Described:
     """A schema that is made when the description is asked for: making all of them takes half a second.
 
-    With `event`: of a server-sent event that carries the model as its data.
+    With `event`: of a server-sent event that carries the model as its data; with `mode` "validation", of a body that
+    is taken.
     """
 
     model: type[BaseModel] | UnionType
     event: str = ""
+    mode: Literal["validation", "serialization"] = "serialization"
 
     def schema(self) -> dict[str, Any]:
         """The JSON Schema."""
-        document = schema_of(self.model, "serialization")
+        document = schema_of(self.model, self.mode)
         if not self.event:
             return document
         data = {"type": "string", "contentMediaType": JSON, "contentSchema": document}
