@@ -18,7 +18,10 @@ from plugmesh.errors import ContractError
 
 def load(source: Source) -> ModuleType:
     """Import a source; a file gets a private name, so that `if __name__ == "__main__":` does not hold in it."""
-    return load_file(source.file) if source.file else importlib.import_module(source.name)
+    if source.file:
+        return load_file(source.file)
+    _compile_afresh()
+    return importlib.import_module(source.name)
 
 
 def load_file(file: str) -> ModuleType:
@@ -26,6 +29,7 @@ def load_file(file: str) -> ModuleType:
     path = Path(file).resolve()
     if not path.is_file():
         raise ContractError(f"there is no file {file}: give the path of a Python file with modules in it")
+    _compile_afresh()
     package = _package_of(path)
     private = f"_module_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
     name = f"{package}.{private}" if package else private
@@ -42,6 +46,16 @@ def load_file(file: str) -> ModuleType:
         del sys.modules[name]
         raise
     return loaded
+
+
+def _compile_afresh() -> None:
+    """From now on, keep no compiled code of what this process imports.
+
+    Python takes kept code for a file's own when the length is the same and the time of the last change, in whole seconds:
+    an author who saves `+ 1`, looks, and saves `+ 2` within the second would go on to get the first.
+    https://docs.python.org/3/reference/import.html#cached-bytecode-invalidation
+    """
+    sys.dont_write_bytecode = True
 
 
 def _package_of(path: Path) -> str:

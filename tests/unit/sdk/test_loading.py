@@ -1,5 +1,6 @@
 """Loading authors' files, and the runtime of a process."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -40,6 +41,23 @@ def test_a_file_is_loaded_under_a_private_name(tmp_path: Path) -> None:
     assert loaded.__name__ in sys.modules
     assert "dumps" in vars(sys.modules["json"])
     assert load_file(str(file)) is loaded
+
+
+def test_a_file_that_is_saved_twice_within_a_second_is_loaded_as_it_is_now(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    monkeypatch.syspath_prepend(tmp_path)
+    path, beside = tmp_path / "twice.py", tmp_path / "beside_twice.py"
+    for number in (1, 2):
+        path.write_text(f"from beside_twice import BESIDE\nNUMBER = {number}\n")
+        beside.write_text(f"BESIDE = {number}\n")
+        for file in (path, beside):
+            os.utime(file, (1e9, 1e9))
+        loaded = load_file(str(path))
+        assert loaded.NUMBER == loaded.BESIDE == number
+        for name in (loaded.__name__, "beside_twice"):
+            monkeypatch.delitem(sys.modules, name)
 
 
 def test_a_module_is_found_by_name_and_version(tmp_path: Path) -> None:
