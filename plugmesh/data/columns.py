@@ -166,8 +166,10 @@ def _combined(column: pa.ChunkedArray, few_rows: int) -> pa.ChunkedArray:
     """The same column with chunks of fewer rows put together, where Arrow can, and memory allows it."""
     if column.num_chunks < 2 or len(column) >= few_rows * column.num_chunks or column.nbytes > _COMBINED_BYTES:
         return column
+    # polars hands over empty chunks with an offset and no bytes, which Arrow refuses to put together with others.
+    chunks = [chunk for chunk in column.chunks if len(chunk)]
     try:
-        combined = column.combine_chunks()
+        combined = pa.chunked_array(chunks, type=column.type).combine_chunks()
     except (
         pa.ArrowInvalid,
         pa.ArrowNotImplementedError,

@@ -431,3 +431,9 @@ def test_the_store_is_told_about_how_much_will_come(store: LocalStore) -> None:
         write_table(hinted, key, source)
         written = len(store.read(key))
         assert written <= (hinted.hints[-1] or 0) <= written * 1.05 or not isinstance(source, pa.Table)
+
+
+def test_chunks_without_rows_and_bytes_are_put_together_with_others(store: LocalStore) -> None:
+    empty = pa.Array.from_buffers(pa.float64(), 0, [None, pa.py_buffer(b"")], offset=1)
+    table = pa.table({"x": pa.chunked_array([pa.array([1.0]), empty, pa.array([2.0])])})
+    assert read_table(store, write_table(store, "data/1", table)).to_pydict() == {"x": [1.0, 2.0]}
