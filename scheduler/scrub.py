@@ -6,6 +6,7 @@ port and column that it belongs to. Only rows and objects are read.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -18,9 +19,9 @@ from pydantic import TypeAdapter
 from plugmesh.contracts.data import DataRef, FileRef, JoinedRef, Reference, SpilledRef
 from plugmesh.data.digest import RunningHash
 from plugmesh.data.reference import resolve
-from plugmesh.errors import PlugmeshError
+from plugmesh.errors import ObjectCorrupt, PlugmeshError
 from plugmesh.objects.local import LocalStore
-from plugmesh.objects.port import ObjectStore
+from plugmesh.objects.port import ObjectStore, descriptor_of
 from plugmesh.state import schema
 from scheduler.invariants.folder import OBJECTS, open_database
 
@@ -117,7 +118,7 @@ class Scrubber:
         self, connection: sa.Connection, store: ObjectStore, pace: Pace, progress: Callable[[int], None]
     ) -> None:
         self._connection, self._store, self._pace, self._progress = connection, store, pace, progress
-        self._seen: set[tuple[str, int]] = set()
+        self._seen: set[tuple[str, int, int, str]] = set()
         self.found = Scrubbed()
 
     def scrub(self) -> None:
@@ -169,9 +170,10 @@ class Scrubber:
             self._check_reference(place, inside)
 
     def _check(self, piece: _Piece) -> None:
-        if (piece.key, piece.offset) in self._seen:
+        told = (piece.key, piece.offset, piece.length, piece.hash)
+        if told in self._seen:
             return
-        self._seen.add((piece.key, piece.offset))
+        self._seen.add(told)
         self.found.pieces += 1
         try:
             digest = self._hash(piece)
@@ -188,14 +190,32 @@ class Scrubber:
             self.found.damages.append(Damage(piece.place, piece.key, "object-corrupt", text))
 
     def _hash(self, piece: _Piece) -> str:
-        running, data = RunningHash(), self._store.read(piece.key, piece.offset, piece.length)
-        for start in range(0, len(data), PIECE_BYTES):
-            part = data[start : start + PIECE_BYTES]
+        running = RunningHash()
+        for part in self._parts(piece):
             running.update(part)
             self.found.bytes += len(part)
             self._pace(len(part))
         self._progress(self.found.bytes)
         return running.digest()
+
+    def _parts(self, piece: _Piece) -> Iterator[bytes | memoryview]:
+        """The bytes of a piece. Where the object is a file of this machine they are read, not mapped: a sector that cannot
+        be read is an error then, and the end of a process where it is mapped."""
+        descriptor = descriptor_of(self._store, piece.key)
+        if descriptor is None:
+            data = self._store.read(piece.key, piece.offset, piece.length)
+            yield from (data[start : start + PIECE_BYTES] for start in range(0, len(data), PIECE_BYTES))
+            return
+        try:
+            at, end = piece.offset, piece.offset + piece.length
+            while at < end:
+                part = os.pread(descriptor, min(PIECE_BYTES, end - at), at)
+                if not part:
+                    raise ObjectCorrupt(f"object {piece.key} ends at byte {at:,}, the reference says {end:,}")
+                yield part
+                at += len(part)
+        finally:
+            os.close(descriptor)
 
     def _is_gone(self, piece: _Piece) -> bool:
         """Whether it was deleted meanwhile because nobody is to have it any more."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -16,9 +15,8 @@ from rich.text import Text
 
 from plugmesh.cli.amounts import bytes_text
 from plugmesh.cli.console import make_console, tight
+from plugmesh.cli.doctor.server_part import server_part
 from plugmesh.cli.terminal_text import one_line
-from plugmesh.errors import ConfigurationError
-from plugmesh.server_path import server_path
 
 if TYPE_CHECKING:
     from scheduler.invariants.violation import Report, Violation
@@ -41,15 +39,8 @@ _WORDS = {
 def checked(data: Path, *, hashes: bool, as_json: bool) -> Report:
     """Check the mesh of a data folder, and show how far it is if somebody looks. Raises `NotFound`,
     `ConfigurationError` if the database cannot be read."""
-    if (place := str(server_path())) not in sys.path:
-        sys.path.insert(0, place)
-    try:
-        from scheduler.invariants.folder import check_folder  # noqa: PLC0415  a server's part: found by that path only
-    except ImportError as error:
-        raise ConfigurationError(
-            f"the invariants are checked with the server's libraries, and one is missing ({error.name}): "
-            "pip install 'plugmesh[server,cli]'"
-        ) from error
+    with server_part("the invariants are checked"):
+        from scheduler.invariants.folder import check_folder  # noqa: PLC0415  a server's part: found inside only
     with _progress(hidden=as_json) as progress:
         return check_folder(data, hashes=hashes, progress=progress)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -15,9 +14,8 @@ from rich.text import Text
 
 from plugmesh.cli.amounts import bytes_text, seconds_text
 from plugmesh.cli.console import make_console
+from plugmesh.cli.doctor.server_part import server_part
 from plugmesh.cli.terminal_text import one_line
-from plugmesh.errors import ConfigurationError
-from plugmesh.server_path import server_path
 
 if TYPE_CHECKING:
     from scheduler.scrub import Scrubbed
@@ -33,15 +31,8 @@ TODO = (
 def scrubbed(data: Path, *, as_json: bool) -> Scrubbed:
     """Read what the mesh of a data folder keeps, and show how far it is if somebody looks. Raises `NotFound`,
     `ConfigurationError` if the database cannot be read."""
-    if (place := str(server_path())) not in sys.path:
-        sys.path.insert(0, place)
-    try:
-        from scheduler.scrub import scrub_folder  # noqa: PLC0415  a server's part: found by that path only
-    except ImportError as error:
-        raise ConfigurationError(
-            f"data is scrubbed with the server's libraries, and one is missing ({error.name}): "
-            "pip install 'plugmesh[server,cli]'"
-        ) from error
+    with server_part("data is scrubbed"):
+        from scheduler.scrub import scrub_folder  # noqa: PLC0415  a server's part: found inside only
     with _progress(hidden=as_json) as progress:
         return scrub_folder(data, progress=progress)
 

@@ -23,7 +23,8 @@ from plugmesh.objects.local import LocalStore
 from plugmesh.runtime import SystemRuntime
 from plugmesh.state.records import Commit, StepRow, StoredFile
 from plugmesh.state.store import State
-from scheduler.scrub import Scrubbed, scrub_folder, steady
+from scheduler.invariants.folder import open_database
+from scheduler.scrub import PIECE_BYTES, Scrubbed, Scrubber, scrub_folder, steady
 
 RUN, TABLE = "run-1", pa.table({"id": pa.array(range(500), pa.int64()), "total": pa.array([n / 2 for n in range(500)])})
 
@@ -107,20 +108,39 @@ def test_a_damaged_reference_and_a_damaged_file_are_found(data: Path) -> None:
     ]
 
 
+def test_a_file_that_becomes_shorter_while_it_is_read_is_found(tmp_path: Path) -> None:
+    large = b"x" * (PIECE_BYTES + 1)
+    writer = LocalStore(tmp_path / "objects", keep_free_bytes=0).create("files/default/1")
+    writer.write(large)
+    writer.commit()
+    file = FileRef(name="a.csv", key="files/default/1", bytes=len(large), hash=content_hash(large))
+    asyncio.run(_build(tmp_path, {}, file))
+    store = LocalStore(tmp_path / "objects", read_only=True)
+
+    with open_database(tmp_path) as connection:
+        scrubber = Scrubber(
+            connection, store, lambda size: harm(tmp_path, file.key, lambda old: b""), lambda size: None
+        )
+        scrubber.scrub()
+
+    assert places(scrubber.found) == [("file 'default/a.csv'", "object-corrupt")]
+
+
 def test_what_is_not_there_is_found(data: Path) -> None:
     (data / "objects/objects/files/default/1").unlink()
     assert places(scrub_folder(data)) == [("file 'default/a.csv'", "object-missing")]
 
 
 def test_what_the_disk_cannot_read_is_found_and_the_rest_is_read(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole, real = scrub_folder(data), LocalStore.read
+    whole, real = scrub_folder(data), os.pread
+    bad_sector = (data / "objects/objects/files/default/1").stat().st_ino
 
-    def read(store: LocalStore, key: str, offset: int = 0, length: int | None = None) -> memoryview:
-        if key.startswith("files/"):
+    def pread(descriptor: int, size: int, offset: int) -> bytes:
+        if os.fstat(descriptor).st_ino == bad_sector:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
-        return real(store, key, offset, length)
+        return real(descriptor, size, offset)
 
-    monkeypatch.setattr(LocalStore, "read", read)
+    monkeypatch.setattr(os, "pread", pread)
     found = scrub_folder(data)
     assert [(one.code, bool(one.place.file)) for one in found.damages] == [("object-corrupt", True)]
     assert found.pieces == whole.pieces
