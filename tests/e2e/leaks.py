@@ -9,9 +9,11 @@ from contextlib import closing
 from pathlib import Path
 
 from plugmesh.data.named import named_in
+from plugmesh.objects.keys import lender_of
 from plugmesh.objects.local import LocalStore
 from plugmesh.runtime import SystemRuntime
 from plugmesh.settings.settings import Settings
+from plugmesh.state.retention import lent
 from plugmesh.state.store import State
 from scheduler.sweep.places import is_log
 from scheduler.sweep.sweeper import Sweeper
@@ -39,12 +41,13 @@ def leaks(data: Path, temporary: Path, *, killed: bool) -> list[str]:
     if not killed:
         found += [f"unfinished: {path}" for path in _files(objects / "tmp")]
         found += [f"temporary: {path}" for path in _files(temporary) if path.name.startswith("plugmesh-")]
-    asyncio.run(_sweep(data))
+    unnamed = asyncio.run(_swept(data))
     found += [f"unfinished after a sweep: {path}" for path in _files(objects / "tmp")]
-    return found + [f"nobody names {key}" for key in _unnamed(data)]
+    return found + [f"nobody names {key}" for key in unnamed]
 
 
-async def _sweep(data: Path) -> None:
+async def _swept(data: Path) -> list[str]:
+    """What is there after a sweep, and nobody names."""
     runtime = Later()
     state = await State.open(f"sqlite:///{data}/state.db", runtime)
     try:
@@ -53,6 +56,10 @@ async def _sweep(data: Path) -> None:
         sweeper = Sweeper(runtime, state, store, settings=Settings(), owned=lambda: shards, reading=set)
         for _ in range(2):  # the first one measures what runs keep
             await sweeper.round(whole=True)
+        unnamed = _unnamed(data)
+        # A run that others borrow from keeps all it has: its own rows need not name what theirs do.
+        borrowed_from = await state.read(lent, sorted({lender_of(key) for key in unnamed}))
+        return [key for key in unnamed if lender_of(key) not in borrowed_from]
     finally:
         await state.close()
 
@@ -67,7 +74,7 @@ def _unnamed(data: Path) -> list[str]:
     there = {one.key for prefix in ("data/", "files/") for one in store.list(prefix)}
     with closing(sqlite3.connect(data / "state.db")) as connection:
         runs = {run for (run,) in connection.execute("SELECT id FROM run")}
-    return sorted(key for key in there - keys if not (is_log(key) and key.split("/")[2] in runs))
+    return sorted(key for key in there - keys if not (is_log(key) and lender_of(key) in runs))
 
 
 def _texts(database: Path) -> Iterator[str]:

@@ -181,6 +181,7 @@ def test_a_follower_waits_for_a_mesh_that_is_started_again(make_mesh: object, me
     assert process.wait(timeout=30) == 1
 
 
+@pytest.mark.full
 def test_a_second_server_on_the_same_folder_or_port_is_refused(shared_mesh: RealMesh) -> None:
     port = str(shared_mesh.port + 700)
     folder = shared_mesh.cli("up", "--port", port, "--data", str(shared_mesh.data), code=2)

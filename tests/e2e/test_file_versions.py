@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import pytest
 
 from tests.e2e.conftest import MakeMesh
 from tests.waiting import wait_until_sync
@@ -25,6 +26,7 @@ def read(document: File) -> dict[str, object]:
 NO_GRACE = ("--set", "retention_grace_s=0.001", "--set", "retention_file_versions=1")
 
 
+@pytest.mark.full
 def test_a_run_reads_the_version_it_was_given_after_a_new_one_a_delete_and_a_sweep(
     make_mesh: MakeMesh, tmp_path: Path
 ) -> None:

@@ -53,6 +53,7 @@ def test_a_step_goes_on_elsewhere_when_its_process_is_killed(mesh: RealMesh) -> 
     assert document["steps"][0]["failures"] == 0
 
 
+@pytest.mark.full
 def test_modules_work_on_while_the_server_is_killed_and_started_again(mesh: RealMesh) -> None:
     serve_slow(mesh)
     gate = mesh.folder / "gate"
@@ -94,6 +95,7 @@ def test_the_built_in_modules_are_adopted_and_never_doubled(mesh: RealMesh) -> N
     assert served["io.read@1.2.0"] == 1
 
 
+@pytest.mark.full
 def test_built_in_modules_that_are_killed_are_started_again(mesh: RealMesh) -> None:
     builtins = mesh.builtins()
     builtins.send(signal.SIGKILL)

@@ -77,6 +77,7 @@ def test_a_file_with_an_error_is_named_with_its_line_and_plugged_in_once_it_is_r
     until(mesh, lambda: not_plugged_in(mesh) == [])
 
 
+@pytest.mark.full
 def test_an_error_in_a_changed_file_parks_its_steps_until_the_file_is_right(mesh: RealMesh, folder: Path) -> None:
     (folder / "third.py").write_text(greet("is.third"))
     until(mesh, lambda: "is.third" in mesh.module_names())

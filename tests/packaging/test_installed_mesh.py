@@ -92,6 +92,7 @@ def test_the_mesh_serves_its_built_in_modules_and_not_the_authors_folder(mesh: I
     wait_until_sync(lambda: "table.filter" in mesh.modules(), within_s=60, message=mesh.logs())
 
 
+@pytest.mark.full
 def test_an_authors_module_imports_the_authors_own_files(mesh: InstalledMesh) -> None:
     (mesh.folder / "shop.py").write_text(MODULE)
     (mesh.folder / "greeting.yaml").write_text(FLOW)

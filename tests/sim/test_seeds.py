@@ -36,6 +36,7 @@ def test_without_faults_every_step_is_executed_once(with_hub: bool) -> None:
     assert world.beyond.executions == 5 + 4 + 9 + 8
 
 
+@pytest.mark.full
 def test_the_same_seed_is_the_same_simulation_in_any_process() -> None:
     here = [world_of(4), world_of(5)]
     for world in here:

@@ -28,6 +28,7 @@ from plugmesh.state.reads import Reader
 from plugmesh.state.records import Commit, EventRow, RunUpdate, StepRow
 from plugmesh.state.store import State
 from registry.registry import Registry
+from tests.databases import new_database
 from tests.waiting import wait_until
 
 URL = "http://127.0.0.1:8720"
@@ -110,7 +111,7 @@ class House:
         self.app: Any
 
     async def start(self, settings: Settings) -> None:
-        self.state = await State.open(f"sqlite:///{self.folder}/state.db", self.runtime)
+        self.state = await State.open(new_database(self.folder), self.runtime)
         self.intake = RowsIntake(self.state, self.bus)
         await self.intake.start()
         self.registry = Registry(self.runtime, self.hub.directory, self.objects, self.bus, self.state)

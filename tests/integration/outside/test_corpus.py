@@ -82,8 +82,8 @@ def test_broken_files_end_in_a_table_or_an_error(outside: Outside) -> None:
 
 
 @pytest.mark.full
-def test_thousands_of_broken_files_end_in_a_table_or_an_error(outside: Outside, run_seed: int) -> None:
-    start = random.Random(run_seed).randrange(2**40)
+def test_thousands_of_broken_files_end_in_a_table_or_an_error(outside: Outside, request: pytest.FixtureRequest) -> None:
+    start = random.Random(request.config.option.run_seed).randrange(2**40)
     print(f"corpus: seeds from {start}")
     print(f"corpus: {dict(_check(outside, range(start, start + FULL)))}")
 

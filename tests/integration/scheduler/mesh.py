@@ -31,6 +31,7 @@ from plugmesh.state.reads import Reader
 from plugmesh.state.store import State
 from registry.registry import Registry
 from scheduler.engine import Engine
+from tests.databases import new_database
 from tests.waiting import wait_until
 
 STEP = ModuleContract(
@@ -122,7 +123,7 @@ class Mesh:
         self.instances: list[Instance] = []
 
     async def start(self) -> Mesh:
-        self.state = await State.open(f"sqlite:///{self.folder}/state.db?synchronous={self.synchronous}", self.runtime)
+        self.state = await State.open(f"{new_database(self.folder)}?synchronous={self.synchronous}", self.runtime)
         self.objects = LocalStore(self.folder / "objects", self.runtime)
         self.hub = Hub(self.runtime, mesh="m", objects=f"file://{self.folder}/objects")
         self.bus = HubBus(self.hub)

@@ -14,6 +14,7 @@ from plugmesh.state.records import AttemptRow, Commit, EventRow, RunUpdate, Step
 from plugmesh.state.store import State
 from plugmesh.state.writes import Writer
 from scheduler.sweep.sweeper import Sweeper
+from tests.databases import new_database
 
 DAY = 86_400.0
 FLOW = Flow(name="made", nodes={"a": Node(module="test.step")})
@@ -63,7 +64,7 @@ class House:
         self.looked_at: set[str] = set()
 
     async def start(self) -> None:
-        self.state = await State.open(f"sqlite:///{self.folder}/state.db", self.machine)
+        self.state = await State.open(new_database(self.folder), self.machine)
         self.shards = {lease.shard: lease.term for lease in await self.state.acquire("me", 1e9)}
         self.store = LocalStore(self.folder / "objects", self.machine)
         self.again()

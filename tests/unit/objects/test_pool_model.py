@@ -4,6 +4,7 @@ import gc
 import tempfile
 from pathlib import Path
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
@@ -90,4 +91,9 @@ class Model(RuleBasedStateMachine):
 
 
 TestModel = Model.TestCase
-TestModel.settings = settings(max_examples=12, stateful_step_count=25, deadline=None)
+TestModel.settings = settings(max_examples=4, stateful_step_count=25, deadline=None)
+
+
+@pytest.mark.full
+class TestModelAtLength(TestModel):  # type: ignore[misc, valid-type]
+    settings = settings(max_examples=40, stateful_step_count=50, deadline=None)

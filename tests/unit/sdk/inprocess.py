@@ -30,6 +30,9 @@ class _Runner(Runner):
     def add(self, module: Module[..., Any]) -> None:
         self._callers[module.contract.ref] = Caller(module)
 
+    def remove(self, module: Module[..., Any]) -> None:
+        del self._callers[module.contract.ref]
+
 
 class InProcess:
     """One executor's store and runner."""
@@ -77,12 +80,18 @@ class InProcess:
             raise
         finally:
             attempt.close()
+            self._runner.remove(module)
 
     def read(self, reference: Reference) -> pa.Table:
         """A stored table, every byte of it checked."""
         ref = resolve(self.store, reference)
         assert isinstance(ref, DataRef)
         return read_table(self.store, ref, verify=True)
+
+    def clear(self) -> None:
+        """Delete all objects."""
+        for key in self.keys():
+            self.store.delete(key)
 
     def keys(self) -> set[str]:
         """Of all objects."""

@@ -103,6 +103,7 @@ class Trial:
         self.here, self.table, self.steps = here, table, made
         self.annotation, self.library = LIBRARIES[name]
         self.streams = name == "batches"
+        here.clear()
         self.input = here.put(table, max_rows_per_fragment=max(1, table.num_rows // fragments))
         self.model = Model.of(table)
         self.keys = here.keys()
@@ -157,7 +158,7 @@ def _run(check: Callable[..., None], most: int) -> None:
 
 
 @pytest.mark.parametrize("name", LIBRARIES)
-@examples(8, 1500)
+@examples(8, 250)
 def test_a_module_that_is_handed_all_gives_what_it_returned(here: InProcess, name: str, most: int) -> None:
     steps = st.lists(ROWWISE if name == "batches" else ANYTHING, max_size=5)
 
@@ -173,7 +174,7 @@ def test_a_module_that_is_handed_all_gives_what_it_returned(here: InProcess, nam
 
 
 @pytest.mark.parametrize("name", sorted(set(LIBRARIES) - {"duckdb", "batches"}))
-@examples(5, 600)
+@examples(5, 100)
 def test_what_only_drops_renames_and_reorders_writes_nothing(here: InProcess, name: str, most: int) -> None:
     @given(tables(), st.lists(BORROWING, max_size=5), st.integers(1, 4))
     def check(table: pa.Table, made: list[Step], fragments: int) -> None:
@@ -192,7 +193,7 @@ def test_what_only_drops_renames_and_reorders_writes_nothing(here: InProcess, na
 
 
 @pytest.mark.parametrize("name", LIBRARIES)
-@examples(8, 1500)
+@examples(8, 250)
 def test_columns_that_a_module_never_received_stand_beside_their_rows(here: InProcess, name: str, most: int) -> None:
     kinds = {"batches": st.one_of(KEEPING, ROWWISE), "pandas": ANYTHING}
     handed = st.sets(st.sampled_from(OTHERS), max_size=3)
