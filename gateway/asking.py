@@ -23,6 +23,8 @@ from registry.registry import Member, Registry
 
 MOST_ASKED = 2
 """So many instances are asked the same, one after another, before there is no answer."""
+MOST_OPEN = 500
+"""So many questions are on their way at a time; there is no answer to further ones."""
 MOST_KEPT = 256
 LATE_S = 10.0
 """So long an answer that nobody waited for is still told: what it was found in may change."""
@@ -51,13 +53,15 @@ class Asking:
             task.cancel()
 
     async def ask(self, question: PlanQuestion, within_s: float) -> PlanAnswer | None:
-        """What the module says; `None` if no live instance has said it after `within_s`."""
+        """What the module says; `None` if no live instance has said it after `within_s`, or too much is asked already."""
         key = question.key
         late, until = self._late.pop(key, (None, 0.0))
         if self._runtime.now() < until:
             return late
         task = self._open.get(key)
         if task is None:
+            if len(self._open) >= MOST_OPEN:
+                return None
             task = self._open[key] = self._runtime.spawn(self._find(question), "ask plan")
             task.add_done_callback(lambda done: self._open.pop(key, None))
         await asyncio.wait([task], timeout=within_s)

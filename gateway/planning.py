@@ -45,7 +45,8 @@ FRESH_S = 10.0
 KEPT_ANSWERS = 2_000
 KEPT_PLANS = 256
 LARGE_NODES = 200
-"""Flows with more nodes are planned on a thread."""
+LARGE_COLUMNS = 20_000
+"""Flows with more nodes are planned on a thread, and flows that could have more columns at their nodes in all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,8 @@ class Planning:
         self._answers: OrderedDict[str, Lasting] = OrderedDict()
         self._plans: OrderedDict[bytes, Lasting] = OrderedDict()
         self._given_up: OrderedDict[str, float] = OrderedDict()
+        self._widest = 0
+        """Columns of the widest table that an answer told of."""
 
     def forget(self) -> None:
         """Look at every flow again: modules came or went."""
@@ -151,7 +154,7 @@ class Planning:
             kept = self._answers.get(question.key)
             return kept.found if kept is not None and now < kept.until else None
 
-        if len(flow.nodes) <= LARGE_NODES:
+        if len(flow.nodes) <= LARGE_NODES and len(flow.nodes) * self._widest <= LARGE_COLUMNS:
             return plan(flow, contracts, params, answers=answer)
         return await self._runtime.run_sync(plan, flow, contracts, params, None, answer)
 
@@ -168,6 +171,8 @@ class Planning:
         lasting = {key for key, one in {**found, **told}.items() if _lasts(asked[key]) and not one.problems}
         for key, answer in {**found, **told}.items():
             _keep(self._answers, key, Lasting(answer, math.inf if key in lasting else until), KEPT_ANSWERS)
+        for one in (*found.values(), *told.values()):
+            self._widest = max(self._widest, *map(len, (one.outputs or {}).values()), 0)
         texts = {key: one.model_dump_json(exclude_none=True) for key, one in told.items() if key in lasting}
         if texts:
             self._runtime.spawn(self._save(texts), "save plan answers")

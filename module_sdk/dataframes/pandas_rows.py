@@ -2,7 +2,9 @@
 
 It looks and behaves as the default index: no name, labels 0, 1, 2, … Only what picks rows hands its origin on. What
 makes new labels (`index + 1`, `index // 10`, `reset_index`, `concat`, a group's key) gives an ordinary index, so that
-a label never stands for a row that it was not read from. A pickled one is an ordinary index, too.
+no computed label stands for a row. A pickled one is an ordinary index, too. An author who puts labels that were picked
+on a frame by hand (`DataFrame(..., index=rows.index[keep])`, `frame.index = rows.index[::-1]`) says with them which rows
+those are, and is believed: pandas does not tell this from its own picking.
 """
 
 from __future__ import annotations

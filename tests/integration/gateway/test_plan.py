@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -16,6 +17,7 @@ from plugmesh.contracts.messages import ANSWERS, DISPATCH, EVENTS, AskPlan, Plan
 from plugmesh.contracts.module import InputPort, ModuleContract, ModuleKind, OutputPort, Traits
 from plugmesh.contracts.plan import PlanAnswer, PlanProblem, PlanQuestion
 from plugmesh.contracts.run import Recovered
+from plugmesh.planner.plan import plan
 from plugmesh.planner.planned import covers
 from plugmesh.state.plan_answers import plan_answers, save_plan_answers
 from tests.integration.gateway.house import House, step_row
@@ -117,6 +119,22 @@ async def test_the_plan_is_stored_with_the_run(house: House, instance: Instance)
     found = (await house.client.get(f"/api/v1/runs/{run}/edges")).json()
     assert {node["node"]: node["wanted"] for node in found["nodes"]}["read"] == {"out": ["carrier", "arr_delay"]}
     assert found["nodes"][0]["filters"] == ["arr_delay < 15"]
+
+
+async def test_a_plan_of_very_many_columns_is_made_beside_the_loop(
+    house: House, instance: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[str] = []
+
+    def planned(*args: Any, **kwargs: Any) -> Any:
+        threads.append(threading.current_thread().name)
+        return plan(*args, **kwargs)
+
+    monkeypatch.setattr("gateway.planning.plan", planned)
+    monkeypatch.setattr("gateway.planning.LARGE_COLUMNS", 3 * len(FLIGHTS) - 1)
+    assert (await submitted(house)).status_code == 202
+    here = threading.current_thread().name
+    assert [name == here for name in threads] == [True, False], "how wide it is was not known at first"
 
 
 async def test_the_same_question_is_asked_once(house: House, instance: Instance) -> None:
@@ -222,6 +240,28 @@ async def test_without_an_answer_everything_is_used(house: House) -> None:
     assert planned.nodes["read"].wanted == {"out": ("arr_delay", "carrier")}, "names are known, columns are not"
     assert planned.nodes["read"].filters is None
     assert questions == ["t.read True", "t.read False"], "nobody waits twice for who does not answer"
+
+
+async def test_no_more_questions_are_on_their_way_than_may_be(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.asking.MOST_OPEN", 2)
+    await house.plug_in(SOURCE)
+    asked: list[int] = []
+
+    def hear(delivery: Delivery) -> None:
+        asked.extend(
+            message.question.params["n"]
+            for payload in delivery.messages
+            if isinstance(message := decode_dispatch(payload), AskPlan)
+        )  # type: ignore[misc]
+        delivery.ack()
+
+    subscription = house.bus.subscribe(DISPATCH, [dispatch_partition("i-1")], hear)
+    for number in (1, 2, 3, 2):
+        question = PlanQuestion(module="t.read", version="1.0.0", digest=SOURCE.digest, params={"n": number})
+        assert await house.gateway.asking.ask(question, within_s=0.01) is None
+    await wait_until(lambda: len(asked) == 2)
+    subscription.close()
+    assert asked == [1, 2]
 
 
 async def test_a_flow_of_which_nothing_can_be_left_out_is_not_planned(house: House, instance: Instance) -> None:
