@@ -78,9 +78,10 @@ async def test_a_replaced_token_file_is_read_again_at_the_next_connection(mesh: 
     joined = await join(mesh.url, mesh.house.runtime, timeout_s=30, token=lambda: read_token(file))
     replace_token(file)
     mesh.tokens._looked_at = 0.0
+    changes: list[bool] = []
+    joined.link.listen(changes.append)
     next(iter(mesh.house.hub._links.values())).drop("for this test")
-    await wait_until(lambda: not joined.link.is_up)
-    await wait_until(lambda: joined.link.is_up)
+    await wait_until(lambda: changes[-2:] == [False, True])
     await joined.close()
 
 
