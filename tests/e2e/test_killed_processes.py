@@ -104,6 +104,7 @@ def test_built_in_modules_that_are_killed_are_started_again(mesh: RealMesh) -> N
     assert mesh.builtins() != builtins
 
 
+@pytest.mark.full
 def test_a_mesh_that_is_stopped_lets_steps_finish_and_leaves_nobody(mesh: RealMesh) -> None:
     (mesh.folder / "modules").mkdir()
     mesh.stop()

@@ -88,6 +88,7 @@ def mesh(installed: Path, author_folder: Path, free_port: Callable[[], int], tmp
         mesh.stop()
 
 
+@pytest.mark.full
 def test_the_mesh_serves_its_built_in_modules_and_not_the_authors_folder(mesh: InstalledMesh) -> None:
     wait_until_sync(lambda: "table.filter" in mesh.modules(), within_s=60, message=mesh.logs())
 
