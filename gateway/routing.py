@@ -65,12 +65,12 @@ class DeclaredRoute(APIRoute):
         return getattr(self, name)
 
     def _complete(self, options: dict[str, Any]) -> None:
-        codes = list(ALWAYS)
+        codes, plain = list(ALWAYS), _takes_request_only(self.endpoint)
         if _CHANGES & (self.methods or set()) and (options.get("openapi_extra") or {}).get("requestBody"):
             codes += _OF_BODIES
         if "{" in self.path:
             codes.append("not-found")
-        if not _takes_request_only(self.endpoint):
+        if not plain:
             codes.append("request-invalid")
         access = declared(self.endpoint)
         if access is not None and access.kind is not Kind.HEALTH:
@@ -80,11 +80,7 @@ class DeclaredRoute(APIRoute):
         options["summary"] = _first_sentence(self.endpoint.__doc__ or "")
         super().__init__(self.path, self.endpoint, **options)
         # Resolving FastAPI's dependencies costs about 90 µs; endpoints that want none of them are called directly.
-        self.app = (
-            _direct(self._handler(self.endpoint))
-            if _takes_request_only(self.endpoint)
-            else AsyncExitStackMiddleware(self.app)
-        )
+        self.app = _direct(self._handler(self.endpoint)) if plain else AsyncExitStackMiddleware(self.app)
 
     def get_route_handler(self) -> Handler:
         return self._handler(super().get_route_handler())

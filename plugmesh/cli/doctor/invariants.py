@@ -47,7 +47,8 @@ def checked(data: Path, *, hashes: bool, as_json: bool) -> Report:
 
 def says() -> Mapping[str, str]:
     """What each invariant that can be checked here says."""
-    from scheduler.invariants.names import INVARIANTS  # noqa: PLC0415  as above
+    with server_part("the invariants are told"):
+        from scheduler.invariants.names import INVARIANTS  # noqa: PLC0415  as above
 
     return {name: text for name, text in INVARIANTS.items() if name not in ELSEWHERE}
 
