@@ -10,10 +10,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from benchmarks.client import Client
 
@@ -21,6 +22,23 @@ _NOOP = Path(__file__).with_name("noop.py")
 _READY_S = 30.0
 Start = Callable[..., "subprocess.Popen[bytes]"]
 """Starts a command in the folder of a benchmark."""
+
+
+class Measured(Protocol):
+    """What the workloads need of a mesh, whatever it consists of."""
+
+    @property
+    def port(self) -> int:
+        """Of the gateway."""
+        ...
+
+    def client(self) -> Client:
+        """A new connection."""
+        ...
+
+    def cpu_us(self) -> dict[str, float]:
+        """CPU time so far of each kind of process, in µs."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +95,12 @@ def up(folder: Path, port: int, start: Start, *options: str) -> subprocess.Popen
 
 
 @contextmanager
-def place() -> Iterator[tuple[Path, int, Start]]:
-    """A folder, a free port, and a function that starts a command there; all that was started is ended afterwards."""
+def place(variables: Mapping[str, str] | None = None) -> Iterator[tuple[Path, int, Start]]:
+    """A folder, a free port, and a function that starts a command there, with these environment variables besides; all that
+    was started is ended afterwards."""
     folder = Path(tempfile.mkdtemp(prefix="plugmesh-bench-"))
     port = _free_port()
-    environment = {**os.environ, "PLUGMESH_URL": f"http://127.0.0.1:{port}"}
+    environment = {**os.environ, **(variables or {}), "PLUGMESH_URL": f"http://127.0.0.1:{port}"}
     log = (folder / "log.txt").open("wb")
     processes: list[subprocess.Popen[bytes]] = []
 

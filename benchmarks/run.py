@@ -1,4 +1,4 @@
-"""`scripts/bench [NAME...] [--quick] [--json FILE]`: runs workloads and prints one JSON object a line."""
+"""`scripts/bench [NAME...] [--distributed] [--quick] [--json FILE]`: runs workloads and prints one JSON object a line."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 
 from benchmarks import floor, idle, recovery, scale, views, workloads
 from benchmarks.dataplane import csv_gigabyte, demo, large, w4, wide
+from benchmarks.distributed import run as distributed
 from benchmarks.figures import Figure
 from benchmarks.mesh import Mesh, mesh
 
@@ -34,24 +35,29 @@ _ALONE = {
     "recovery": recovery.recovery,
 }
 NAMES = (*_ON_A_MESH, *_ALONE, "floor")
-_SIZES = frozenset({"scale", "reload", "lists", "views", "recovery", "csv", "large"})
+_SIZES = frozenset({"scale", "reload", "lists", "views", "recovery", "csv", "large", "crowd"})
 """What grows with size, or has to be waited for, takes minutes; it is only measured when it is named."""
 
 
 def main() -> int:
     """Parse the command line, measure, print; the exit code."""
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"what to measure: {', '.join(NAMES)}")
+    known = f"what to measure: {', '.join(NAMES)}; with --distributed: {', '.join(distributed.NAMES)}"
+    parser.add_argument("names", nargs="*", metavar="NAME", help=known)
+    parser.add_argument(
+        "--distributed", action="store_true", help="on Kafka, PostgreSQL, Consul and MinIO, with several processes"
+    )
     parser.add_argument("--quick", action="store_true", help="fewer repetitions; ends within 50 seconds")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the lines to FILE")
     options = parser.parse_args()
-    unknown = set(options.names) - set(NAMES)
+    known_names = distributed.NAMES if options.distributed else NAMES
+    unknown = set(options.names) - set(known_names)
     if unknown:
-        parser.error(f"unknown: {', '.join(sorted(unknown))}; known are {', '.join(NAMES)}")
+        parser.error(f"unknown: {', '.join(sorted(unknown))}; known are {', '.join(known_names)}")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was started is ended and removed then too
     lines = []
-    names = options.names or [name for name in NAMES if name not in _SIZES]
-    for figure in measure(names, quick=options.quick):
+    names = options.names or [name for name in known_names if name not in _SIZES]
+    for figure in (distributed.measure if options.distributed else measure)(names, quick=options.quick):
         lines.append(figure.line())
         print(lines[-1], flush=True)
     if options.json is not None:

@@ -9,35 +9,36 @@ from typing import Any
 from benchmarks.client import Client
 from benchmarks.crowd import Crowd
 from benchmarks.figures import Figure, figure, percentile
-from benchmarks.mesh import Mesh
+from benchmarks.mesh import Measured
 
 CHAIN = 200
-Measured = list[Figure]
+Figures = list[Figure]
 
 
-def chain(mesh: Mesh, variant: str, quick: bool) -> Measured:
+def chain(mesh: Measured, variant: str, quick: bool) -> Figures:
     """W1: one-row table through 200 no-op steps, one after another."""
-    nodes: dict[str, Any] = {"n0": {"module": "bench.one_row"}}
-    for index in range(1, CHAIN + 1):
-        nodes[f"n{index}"] = {"module": "bench.same", "in": f"n{index - 1}"}
-    body = _body({"flow": "bench/chain", "nodes": nodes})
-    seconds, cpu = _whole_runs(mesh, body, CHAIN, reps=5 if quick else 15)
+    seconds, cpu = _whole_runs(mesh, _chain(), CHAIN, reps=5 if quick else 15)
     wall = [each * 1e3 / CHAIN for each in seconds]
     return [figure("w1", variant, "wall", "ms/step", wall), *_cpu("w1", variant, cpu)]
 
 
-def fan_outs(mesh: Mesh, variant: str, quick: bool) -> Measured:
+def warm_up(mesh: Measured, quick: bool) -> None:
+    """Chains that are not counted: a server that compiles what is hot has done so then."""
+    _whole_runs(mesh, _chain(), CHAIN, reps=1 if quick else 20)
+
+
+def fan_outs(mesh: Measured, variant: str, quick: bool) -> Figures:
     """W2: 2,000 independent no-op nodes in one run, then 500."""
     return [found for width in (2000, 500) for found in _fan_out(mesh, f"{width}-{variant}", width, quick)]
 
 
-def _fan_out(mesh: Mesh, variant: str, width: int, quick: bool) -> Measured:
+def _fan_out(mesh: Measured, variant: str, width: int, quick: bool) -> Figures:
     body = _body({"flow": "bench/wide", "nodes": {f"n{index}": {"module": "bench.nothing"} for index in range(width)}})
     seconds, cpu = _whole_runs(mesh, body, width, reps=3 if quick else 9)
     return [figure("w2", variant, "rate", "steps/s", [width / each for each in seconds]), *_cpu("w2", variant, cpu)]
 
 
-def latency(mesh: Mesh, variant: str, quick: bool) -> Measured:
+def latency(mesh: Measured, variant: str, quick: bool) -> Figures:
     """W3a: POST of a one-step run, then GET with wait_s, on one kept connection."""
     client, body = mesh.client(), _one_step()
     _one(client, body)
@@ -56,7 +57,7 @@ def latency(mesh: Mesh, variant: str, quick: bool) -> Measured:
     ]
 
 
-def burst(mesh: Mesh, variant: str, quick: bool) -> Measured:
+def burst(mesh: Measured, variant: str, quick: bool) -> Figures:
     """W3b: 1,000 one-step runs by 1,000 POSTs over 16 connections, until all have finished."""
     count, connections = 1000, 16
     rates, cpu = [], []
@@ -68,7 +69,7 @@ def burst(mesh: Mesh, variant: str, quick: bool) -> Measured:
     return [figure("w3b", variant, "rate", "runs/s", rates), *_cpu("w3b", variant, cpu)]
 
 
-def _burst_once(mesh: Mesh, count: int, connections: int) -> None:
+def _burst_once(mesh: Measured, count: int, connections: int) -> None:
     crowd = Crowd(mesh.port, connections)
     crowd.post("/api/v1/runs", _one_step(), count)
     crowd.close()
@@ -78,7 +79,14 @@ def _burst_once(mesh: Mesh, count: int, connections: int) -> None:
     client.close()
 
 
-def _whole_runs(mesh: Mesh, body: bytes, steps: int, *, reps: int) -> tuple[list[float], list[dict[str, float]]]:
+def _chain() -> bytes:
+    nodes: dict[str, Any] = {"n0": {"module": "bench.one_row"}}
+    for index in range(1, CHAIN + 1):
+        nodes[f"n{index}"] = {"module": "bench.same", "in": f"n{index - 1}"}
+    return _body({"flow": "bench/chain", "nodes": nodes})
+
+
+def _whole_runs(mesh: Measured, body: bytes, steps: int, *, reps: int) -> tuple[list[float], list[dict[str, float]]]:
     """Seconds of each run, and CPU µs a step by process; one run is not counted, it warms up."""
     client = mesh.client()
     _one(client, body)
@@ -106,7 +114,7 @@ def _per(before: dict[str, float], after: dict[str, float], steps: int) -> dict[
     return {name: (after[name] - before[name]) / steps for name in after}
 
 
-def _cpu(workload: str, variant: str, samples: list[dict[str, float]]) -> Measured:
+def _cpu(workload: str, variant: str, samples: list[dict[str, float]]) -> Figures:
     return [
         figure(workload, variant, f"cpu-{name}", "us/step", [sample[name] for sample in samples]) for name in samples[0]
     ]

@@ -37,6 +37,7 @@ class Kind(StrEnum):
     DATA = "data"
     LOG = "log"
     FILE = "file"
+    OBJECT = "object"
     FLOW = "flow"
     MODULE = "module"
     INSTANCE = "instance"
@@ -49,12 +50,14 @@ class Kind(StrEnum):
 
 class Scope(StrEnum):
     """How far an actor may go: `LOCAL`, `TOKEN` and `SESSION` (a browser that showed the token) may everything,
-    `JOIN` may serve modules, `NOBODY` may ask whether the server lives, and sign in."""
+    `JOIN` may serve modules, `TICKET` (an executor of a module on another host) may read objects and write those of its
+    attempts, `NOBODY` may ask whether the server lives, and sign in."""
 
     LOCAL = "local"
     TOKEN = "token"  # noqa: S105  a word
     SESSION = "session"
     JOIN = "join"
+    TICKET = "ticket"
     NOBODY = "nobody"
 
 
@@ -103,6 +106,16 @@ def declared(endpoint: Callable[..., Any]) -> Access | None:
 
 
 _EVERYTHING = frozenset({Scope.LOCAL, Scope.TOKEN, Scope.SESSION})
+_CHANGES_OBJECTS = frozenset((action, Kind.OBJECT) for action in (Action.READ, Action.WRITE, Action.DELETE))
+_PARTLY = {
+    Scope.JOIN: _CHANGES_OBJECTS | {(Action.JOIN, Kind.MESH), (Action.LIST, Kind.OBJECT)},
+    Scope.TICKET: _CHANGES_OBJECTS,
+}
+"""What those who may not everything may; which objects is decided where they are (`gateway/objects.py`)."""
+_ONLY = {
+    Scope.JOIN: "token only lets modules join",
+    Scope.TICKET: "only reads objects and writes those of its attempts",
+}
 _FOR_ALL = frozenset({Action.PING, Action.SIGN_IN})
 OPEN_PATHS = frozenset({"/healthz", "/api/v1/session"})
 """Where the routes are that all may use: anywhere else nobody gets further than the guard."""
@@ -114,9 +127,9 @@ def authorize(actor: Actor, action: Action, resource: Resource) -> None:
         return
     if actor.scope is Scope.NOBODY:
         raise Unauthenticated(HOW_TO_SHOW)
-    if (actor.scope, action, resource.kind) != (Scope.JOIN, Action.JOIN, Kind.MESH):
+    if (action, resource.kind) not in _PARTLY.get(actor.scope, ()):
         thing = f"{resource.kind} {resource.name!r}" if resource.name else f"a {resource.kind}"
-        raise Unauthorized(f"{actor.name} may not {action} {thing}: a join token only lets modules join")
+        raise Unauthorized(f"{actor.name} may not {action} {thing}: a {actor.scope} {_ONLY[actor.scope]}")
 
 
 HOW_TO_SHOW = (

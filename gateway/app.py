@@ -8,15 +8,14 @@ from functools import partial
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from prometheus_client import CollectorRegistry
-from starlette.exceptions import HTTPException
 
 from gateway.application import Application
 from gateway.core import Gateway
 from gateway.description import describe
-from gateway.figures import gateway_figures, registry_figures
+from gateway.figures import gateway_figures, process_figures, registry_figures
 from gateway.guard import Guard
 from gateway.metrics import Metrics
-from gateway.problems import on_http_error, on_invalid_request, on_plugmesh_error
+from gateway.problems import on_invalid_request
 from gateway.retention import Sweeping
 from gateway.routes.data import DataRoutes
 from gateway.routes.dlq import DeadLetterRoutes
@@ -28,17 +27,16 @@ from gateway.routes.instances import InstanceRoutes
 from gateway.routes.mesh import MeshRoutes
 from gateway.routes.modules import ModuleRoutes
 from gateway.routes.notifications import NotificationRoutes
+from gateway.routes.objects import ObjectRoutes
 from gateway.routes.plan import PlanRoutes
 from gateway.routes.retention import RetentionRoutes
 from gateway.routes.runs import RunRoutes
 from gateway.routes.session import SessionRoutes
 from gateway.routes.settings import SettingsRoutes
 from gateway.routes.steps import StepRoutes
-from gateway.routing import check_declared, operation_id
+from gateway.routing import check_declared
 from gateway.tokens import Tokens
 from gateway.unplugged import Unpluggeds
-from plugmesh import __version__
-from plugmesh.errors import PlugmeshError
 from plugmesh.figures import Figures
 from plugmesh.hub.figures import hub_figures
 from plugmesh.hub.hub import Hub
@@ -63,21 +61,14 @@ def create_app(
     Raises `ConfigurationError` if a route declares no access.
     """
     parts: list[Figures] = [partial(gateway_figures, gateway), partial(registry_figures, gateway.registry), *figures]
+    parts.append(partial(process_figures, gateway.runtime))
     if hub is not None:
         parts.append(partial(hub_figures, hub))
     measured = Metrics(metrics or CollectorRegistry(), parts)
     app = Application(
         partial(Guard, settings=gateway.settings, metrics=measured, runtime=gateway.runtime, tokens=tokens),
         title="Plugmesh",
-        version=__version__,
-        docs_url=None,
-        redoc_url=None,
-        openapi_url=None,
-        redirect_slashes=False,
-        generate_unique_id_function=operation_id,
     )
-    app.add_exception_handler(PlugmeshError, on_plugmesh_error)
-    app.add_exception_handler(HTTPException, on_http_error)
     app.add_exception_handler(RequestValidationError, on_invalid_request)
     RunRoutes(gateway).declare(app)
     StepRoutes(gateway).declare(app)
@@ -93,9 +84,10 @@ def create_app(
     NotificationRoutes(gateway, wake_notifier).declare(app)
     SettingsRoutes(gateway).declare(app)
     SessionRoutes(tokens).declare(app)
+    ObjectRoutes(gateway, tokens).declare(app)
     if hub is not None:
         MeshRoutes(hub).declare(app)
-    HealthRoutes(app, gateway, measured, checks or {}).declare(app)
+    HealthRoutes(app, gateway.state, measured, checks or {}).declare(app)
     check_declared(app)
     describe(app)
     return app

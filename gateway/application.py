@@ -7,20 +7,33 @@ problems and measures, and endpoints bound the bodies they read. They cost a ten
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from fastapi import FastAPI
+from starlette.exceptions import HTTPException
 from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from gateway.routing import DeclaredRoute
+from gateway.problems import on_http_error, on_plugmesh_error
+from gateway.routing import DeclaredRoute, operation_id
+from plugmesh import __version__
+from plugmesh.errors import PlugmeshError
 
 
 class Application(FastAPI):
-    """An application inside of what `guard` puts around it."""
+    """An application inside of what `guard` puts around it. Errors become problems; it has no pages of FastAPI's own."""
 
-    def __init__(self, guard: Callable[[ASGIApp], ASGIApp], **options: Any) -> None:
-        super().__init__(**options)
+    def __init__(self, guard: Callable[[ASGIApp], ASGIApp], title: str) -> None:
+        super().__init__(
+            title=title,
+            version=__version__,
+            docs_url=None,
+            redoc_url=None,
+            openapi_url=None,
+            redirect_slashes=False,
+            generate_unique_id_function=operation_id,
+        )
+        self.add_exception_handler(PlugmeshError, on_plugmesh_error)
+        self.add_exception_handler(HTTPException, on_http_error)
         self.router.route_class = DeclaredRoute
         self._guard = guard
 

@@ -9,7 +9,7 @@ from plugmesh.contracts.run import Submission
 from plugmesh.data.reference import resolve
 from plugmesh.errors import Conflict, ObjectMissing
 from plugmesh.objects.keys import lender_of
-from plugmesh.objects.port import ObjectStore
+from plugmesh.objects.port import ObjectStore, store_call
 from plugmesh.runtime import Runtime
 from plugmesh.state.borrowing import borrow
 from plugmesh.state.store import State
@@ -28,7 +28,7 @@ async def hold(
     Raises `Conflict`, naming what is gone or about to go.
     """
     assert submission.rerun is not None
-    used = await runtime.run_sync(_used, objects, submission, frozenset(given))
+    used = await store_call(objects, runtime, _used, objects, submission, frozenset(given))
     lenders = frozenset[str]().union(*(owners for _, owners in used))
     lost = await state.write(borrow, submission.run, lenders, runtime.wall()) if lenders else frozenset[str]()
     gone = [what for what, owners in used if not owners.isdisjoint(lost)]

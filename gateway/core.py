@@ -19,6 +19,7 @@ from gateway.rerun import Reruns
 from gateway.runs import Runs
 from gateway.saved_flows import SavedFlows
 from gateway.steps import Steps
+from gateway.tracing import SubmitTracing
 from gateway.uploads import Uploads
 from gateway.views import Views
 from gateway.waiting import Waiting
@@ -28,6 +29,8 @@ from plugmesh.objects.port import ObjectStore
 from plugmesh.runtime import Runtime
 from plugmesh.settings.settings import Settings
 from plugmesh.state.store import State
+from plugmesh.telemetry.off import OFF
+from plugmesh.telemetry.port import Telemetry
 from registry.registry import Registry
 
 
@@ -45,6 +48,7 @@ class Gateway:
         objects: ObjectStore,
         reader: DataReader,
         settings: Settings | None = None,
+        telemetry: Telemetry = OFF,
     ) -> None:
         self.settings = settings or Settings()
         self.runtime = runtime
@@ -52,6 +56,7 @@ class Gateway:
         self.objects = objects
         self.reader = reader
         self.registry = registry
+        self.tracing = SubmitTracing(telemetry, runtime)
         self.modules = Modules(registry)
         self.instances = Instances(registry, bus)
         self.asking = Asking(runtime, bus, registry)

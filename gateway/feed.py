@@ -19,9 +19,10 @@ from gateway.backlog import STEPS_LISTED, Backlog, Entry
 from gateway.catalogue import Modules
 from gateway.instances import instance_document
 from plugmesh.bus.port import Bus, Delivery, Subscription
-from plugmesh.contracts.messages import EVENTS
+from plugmesh.contracts.messages import EVENTS, NEWS, News
 from plugmesh.contracts.run import SHARDS
 from plugmesh.discovery.port import Watch
+from plugmesh.errors import PlugmeshError
 from plugmesh.runtime import Runtime
 from registry.registry import MemberChange, Registry
 
@@ -34,14 +35,14 @@ _log = logging.getLogger("plugmesh.gateway")
 
 
 class Feed:
-    """One gateway's feed. `tell` is for parts of the gateway whose changes do not travel on the bus."""
+    """One gateway's feed. `tell` is for parts of its own process, whose changes do not travel on the bus."""
 
     def __init__(self, runtime: Runtime, bus: Bus, registry: Registry, modules: Modules) -> None:
         self._runtime, self._bus = runtime, bus
         self._registry, self._modules = registry, modules
         self._boot = runtime.new_id("feed")
         self._backlog = Backlog()
-        self._listening: tuple[Subscription, Watch] | None = None
+        self._listening: tuple[Subscription, Subscription, Watch] | None = None
         self._awake: set[asyncio.Event] = set()
         self._left_at = 0.0
         self._closed = False
@@ -123,7 +124,8 @@ class Feed:
     def _listen(self) -> None:
         if self._listening is None and not self._closed:
             events = self._bus.subscribe(EVENTS, range(SHARDS), self._deliver)
-            self._listening = (events, self._registry.watch(self._member_changed))
+            news = self._bus.subscribe(EVENTS, [NEWS], self._deliver_news)
+            self._listening = (events, news, self._registry.watch(self._member_changed))
 
     def _stop(self) -> None:
         if self._listening is not None:
@@ -139,6 +141,15 @@ class Feed:
                 self.tell("run", changed["run"], _run_document(changed))
             except (ValueError, KeyError, TypeError) as error:
                 _log.warning("the feed dropped an event that cannot be read: %s", error)
+        delivery.ack()
+
+    def _deliver_news(self, delivery: Delivery) -> None:
+        for payload in delivery.messages:
+            try:
+                news = News.model_validate_json(payload)
+                self.tell(news.topic, news.key, news.document)
+            except (ValueError, PlugmeshError) as error:
+                _log.warning("the feed dropped news that cannot be read: %s", error)
         delivery.ack()
 
     def _member_changed(self, change: MemberChange) -> None:

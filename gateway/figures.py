@@ -6,7 +6,9 @@ from collections import Counter
 from collections.abc import Iterator
 
 from gateway.core import Gateway
+from plugmesh import __version__
 from plugmesh.figures import Figure, Latency, amount, amounts, count, counts
+from plugmesh.runtime import Runtime
 from registry.registry import Registry
 
 
@@ -34,6 +36,12 @@ def gateway_figures(gateway: Gateway) -> Iterator[Figure | Latency]:
     )
     yield gateway.reader.answers
     yield amount("plugmesh_modules", "Modules ever seen", len(gateway.modules.names()))
+
+
+def process_figures(runtime: Runtime) -> Iterator[Figure]:
+    """What Plugmesh it is, and what its clock says."""
+    yield amounts("plugmesh_info", "1, with the version as a label", "version", {__version__: 1})
+    yield amount("plugmesh_clock_seconds", "Unix time by the clock of this process's machine", runtime.wall())
 
 
 def registry_figures(registry: Registry) -> Iterator[Figure]:

@@ -16,7 +16,7 @@ from plugmesh.contracts.messages import LogRef
 from plugmesh.contracts.run import STEP_TERMINAL
 from plugmesh.errors import NotFound, ObjectMissing
 from plugmesh.objects.keys import attempt_prefix, lender_of
-from plugmesh.objects.port import ObjectStore
+from plugmesh.objects.port import ObjectStore, store_call
 from plugmesh.runtime import Runtime
 from plugmesh.settings.settings import Settings
 from plugmesh.state.reads import Reader
@@ -79,7 +79,7 @@ class Logs:
         """The lines that are there, in pieces. Raises `ObjectMissing` before the first piece."""
         found = chosen(self._read(place), after=wanted.after, level=wanted.level, search=wanted.search)
         async with self._reading.holding(lender_of(f"{place.prefix}/log")):
-            while piece := await self._runtime.run_sync(_piece, found, write):
+            while piece := await store_call(self._objects, self._runtime, _piece, found, write):
                 yield piece
 
     async def follow(
@@ -91,7 +91,7 @@ class Logs:
         seen, silent_since = wanted.after, self._runtime.now()
         with self._waiting.watch(run) as watcher:
             while not self._waiting.closed:
-                for line in await self._runtime.run_sync(self._new_lines, place, seen):
+                for line in await store_call(self._objects, self._runtime, self._new_lines, place, seen):
                     seen = line["n"]
                     for picked in chosen([line], level=wanted.level, search=wanted.search):
                         silent_since = self._runtime.now()

@@ -50,3 +50,11 @@ def query(name: str, schema: dict[str, Any], text: str) -> dict[str, Any]:
 
 
 RUN_PARAMETER = path_parameter("run", _RUN, EXAMPLE_RUN)
+TRACE_HEADER: dict[str, Any] = {
+    "name": "traceparent",
+    "in": "header",
+    "required": False,
+    "schema": {"type": "string", "examples": ["00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"]},
+    "description": "The caller's trace (W3C Trace Context): the request is a span of it, with a link to the run's own trace. "
+    "What cannot be read is ignored",
+}

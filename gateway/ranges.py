@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -14,9 +15,10 @@ from gateway.problems import ProblemResponse
 from gateway.reading import Reading
 from plugmesh.contracts.data import FileRef
 from plugmesh.objects.keys import lender_of
-from plugmesh.objects.port import ObjectStore
+from plugmesh.objects.port import ObjectStore, store_call
 from plugmesh.runtime import Runtime
 
+T = TypeVar("T")
 _PIECE_BYTES = 1024 * 1024
 _RANGE = re.compile(r"bytes=(\d{0,1000})-(\d{0,1000})", re.IGNORECASE)
 
@@ -46,15 +48,18 @@ class Ranged:
         headers["content-length"] = str(end - start)
         if span is not None:
             headers["content-range"] = f"bytes {start}-{end - 1}/{file.bytes}"
-        await self.runtime.run_sync(self.objects.read, file.key, 0, 0)  # ObjectMissing, while it can be told
+        await self._ask(self.objects.read, file.key, 0, 0)  # ObjectMissing, while it can be told
         return Stream(self._pieces(file.key, start, end), file.media_type, stall_s, headers, 206 if span else 200)
 
     async def _pieces(self, key: str, start: int, end: int) -> AsyncIterator[bytes]:
         async with self.reading.holding(lender_of(key)):
             while start < end:
                 size = min(_PIECE_BYTES, end - start)
-                yield await self.runtime.run_sync(self._read, key, start, size)
+                yield await self._ask(self._read, key, start, size)
                 start += size
+
+    async def _ask(self, function: Callable[..., T], *args: Any) -> T:
+        return await store_call(self.objects, self.runtime, function, *args)
 
     def _read(self, key: str, start: int, size: int) -> bytes:
         return bytes(self.objects.read(key, start, size))  # copied here: a page fault must not stop the loop

@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 
 from gateway.access import NOBODY, Actor, Scope
+from gateway.object_tickets import VALID_S, make_ticket, ticket_holder
 from gateway.sessions import Sessions
 from plugmesh.errors import ConfigurationError
 from plugmesh.runtime import Runtime
@@ -51,7 +52,14 @@ class Tokens:
         self._look()
         full, join = self._files
         is_full, is_join = hmac.compare_digest(token, full.token), hmac.compare_digest(token, join.token)
-        return _TOKEN if is_full else _JOIN if is_join else NOBODY
+        if is_full or is_join:
+            return _TOKEN if is_full else _JOIN
+        return ticket_holder(join.token, token, self._runtime.wall())
+
+    def ticket(self, instance: str) -> tuple[str, float]:
+        """A ticket for the executors of an instance, and for how many seconds it is good."""
+        self._look()
+        return make_ticket(self._files[1].token, instance, self._runtime.wall()), VALID_S
 
     def in_session(self, cookie: bytes) -> Actor:
         """Who sends this `Cookie` header."""

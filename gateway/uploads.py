@@ -12,7 +12,7 @@ import xxhash
 from gateway.errors import BadRequest
 from plugmesh.contracts.base import NAME_PATTERN
 from plugmesh.errors import LimitExceeded
-from plugmesh.objects.port import ObjectStore, Writer
+from plugmesh.objects.port import ObjectStore, Writer, store_call
 from plugmesh.runtime import Runtime
 from plugmesh.settings.settings import Settings
 from plugmesh.state.records import StoredFile
@@ -24,7 +24,7 @@ _NAMESPACE = re.compile(NAME_PATTERN)
 _UNSEEN = frozenset({"Cc", "Cf", "Cn", "Cs", "Me", "Mn", "Zl", "Zp", "Zs"})
 _BLANKS = "\u115f\u1160\u2800\u3164\uffa0"
 """Letters and symbols that are shown as nothing."""
-_MEDIA_TYPE = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9!#$&^_.+-]{0,99}/[a-zA-Z0-9][a-zA-Z0-9!#$&^_.+-]{0,99}")
+_MEDIA_TYPE = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9!#$&^_.+-]{0,99}/[a-zA-Z0-9][a-zA-Z0-9!#$&^_.+-]{0,98}")
 
 
 def check_name(name: str) -> str:
@@ -92,15 +92,15 @@ class Uploads:
         check_namespace(namespace)
         name = check_name(name)
         key = object_key(namespace, self._runtime.new_id("file"))
-        writer = await self._runtime.run_sync(self._objects.create, key)
+        writer = await store_call(self._objects, self._runtime, self._objects.create, key)
         self.active += 1
         try:
             size, digest = await self._receive(writer, body)
             self._runtime.point("gateway.upload.before_commit")
-            await self._runtime.run_sync(writer.commit)
+            await store_call(self._objects, self._runtime, writer.commit)
         finally:
             self.active -= 1
-            await self._runtime.run_sync(writer.abort)
+            await store_call(self._objects, self._runtime, writer.abort)
         now = self._runtime.wall()
         stored = StoredFile(namespace, name, key, size, digest, media_type_of(name, media_type), actor, now)
         self._runtime.point("gateway.upload.after_commit")
@@ -122,10 +122,10 @@ class Uploads:
                 )
             piece += chunk
             if len(piece) >= PIECE_BYTES:
-                await self._runtime.run_sync(_write, writer, hasher, bytes(piece))
+                await store_call(self._objects, self._runtime, _write, writer, hasher, bytes(piece))
                 piece.clear()
         if piece:
-            await self._runtime.run_sync(_write, writer, hasher, bytes(piece))
+            await store_call(self._objects, self._runtime, _write, writer, hasher, bytes(piece))
         return size, f"xxh3:{hasher.hexdigest()}"
 
 

@@ -163,7 +163,7 @@ def _invalid(error: ValidationError | ValueError) -> str:
         return str(error)
     hints = {
         "name": "dotted lower-case words, as in 'orders.price_total'",
-        "version": "three numbers, as in '1.2.0'",
+        "version": "three numbers, as in '1.2.0', and at most 64 characters",
     }
     lines = []
     for problem in error.errors(include_url=False):

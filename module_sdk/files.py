@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import mimetypes
 import os
-import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, cast
@@ -15,16 +13,11 @@ from pydantic_core import CoreSchema, core_schema
 
 from plugmesh.contracts.data import FileRef
 from plugmesh.contracts.module import Limits
-from plugmesh.data.digest import verify_hash
 from plugmesh.data.outside.here import Here
 from plugmesh.data.outside.job import Job, limits_for
-from plugmesh.objects.port import ObjectStore, descriptor_of, is_older
-from plugmesh.seekable import Seekable
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-CHUNK_BYTES = 8 * 1024 * 1024
 
 
 class FileSource(Protocol):
@@ -164,62 +157,3 @@ class LocalSource:
 
     def descriptor(self) -> int:
         return os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
-
-
-class StoredSource:
-    """An object in the store; copied into `folder()` when a path is asked for."""
-
-    def __init__(self, store: ObjectStore, ref: FileRef, folder: Callable[[], Path]) -> None:
-        self._store = store
-        self._ref = ref
-        self._folder = folder
-        self._is_checked = False
-
-    def open(self) -> BinaryIO:
-        self._check()
-        return io.BufferedReader(_ObjectStream(self._store, self._ref), CHUNK_BYTES)
-
-    def path(self) -> Path:
-        word = self._ref.key.rpartition("/")[2]
-        target = self._folder() / f"{word[:40]}-{Path(self._ref.name).name}"
-        if not target.exists():
-            part = target.with_name(target.name + ".part")
-            with self.open() as stream, part.open("wb") as copy:
-                shutil.copyfileobj(stream, copy, CHUNK_BYTES)
-            part.rename(target)
-        return target
-
-    def descriptor(self) -> int:
-        self._check()
-        found = descriptor_of(self._store, self._ref.key)
-        if found is not None and os.fstat(found).st_size == self._ref.bytes:
-            return found
-        if found is not None:
-            os.close(found)
-        return os.open(self.path(), os.O_RDONLY | os.O_CLOEXEC)
-
-    def _check(self) -> None:
-        """What was written before the machine was started may not be what it was. Raises `ObjectMissing`, `ObjectCorrupt`."""
-        if self._is_checked:
-            return
-        key, size = self._ref.key, self._ref.bytes
-        self._store.read(key, 0, min(size, 1))
-        if self._ref.hash and is_older(self._store, key):
-            verify_hash(self._store.read(key, 0, size), self._ref.hash, f"file {self._ref.name!r} (object {key})")
-        self._is_checked = True
-
-
-class _ObjectStream(Seekable):
-    """Reads an object piece by piece: no copy of the whole, whichever store it lies in."""
-
-    def __init__(self, store: ObjectStore, ref: FileRef) -> None:
-        super().__init__(ref.bytes)
-        self._store, self._ref = store, ref
-
-    def readinto(self, buffer: Any) -> int:
-        view = memoryview(buffer).cast("B")
-        length = max(0, min(len(view), self._ref.bytes - self._at))
-        if length:
-            view[:length] = self._store.read(self._ref.key, self._at, length)
-            self._at += length
-        return length

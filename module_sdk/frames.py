@@ -28,6 +28,8 @@ class Kind(IntEnum):
     PROGRESS = 23  # the payload is the message on the bus
     ARTIFACT = 24  # a FileRef as JSON
     PLANNED = 25  # the answer to PLAN: the message for the bus
+    LOGGED = 27  # a copy of a log record, as `module_sdk/executor/told.py` writes it
+    SPANS = 26  # before the result of a traced attempt: its spans, as `plugmesh.telemetry.span` writes them
 
 
 Frame = tuple[int, int, bytes]

@@ -34,7 +34,9 @@ class Served:
 class Launch:
     """Everything a supervisor needs to know. `path` is put first on `sys.path` of executors, never of the supervisor.
 
-    The join token (or its file, read at each connection) is for the supervisor, and never reaches user code.
+    The join token (or its file, read at each connection) and the URLs of bus and discovery are for the supervisor, and
+    never reach user code. `backends`: the URLs of bus, discovery and objects, empty where the gateway tells. `otlp_headers` go
+    to the collector of traces.
     `ahead`: attempts queued per slot beyond the one that runs, when steps are short.
     """
 
@@ -49,6 +51,8 @@ class Launch:
     orphan_exit_s: float | None = None
     token: str = field(default="", repr=False)
     token_file: str = ""
+    backends: tuple[str, ...] = field(default=("", "", ""), repr=False)
+    otlp_headers: str = field(default="", repr=False)
 
     def encode(self) -> bytes:
         """As JSON."""
@@ -66,21 +70,37 @@ class Launch:
             Served(ModuleContract.model_validate(item["contract"]), Source(**item["source"]))
             for item in document.pop("served")
         )
-        document["path"] = tuple(document["path"])
+        document["path"], document["backends"] = tuple(document["path"]), tuple(document["backends"])
         return cls(served=served, **document)
 
 
-_PLAIN = ("url", "slots", "ahead", "labels", "path", "idle_s", "drain_s", "orphan_exit_s", "token", "token_file")
+_PLAIN = (
+    "url",
+    "slots",
+    "ahead",
+    "labels",
+    "path",
+    "idle_s",
+    "drain_s",
+    "orphan_exit_s",
+    "token",
+    "token_file",
+    "backends",
+    "otlp_headers",
+)
 
 
 @dataclass(frozen=True, slots=True)
 class ExecutorSetup:
-    """The first frame that an executor gets: for each `name@version` where its code is and the code's digest."""
+    """The first frame that an executor gets: for each `name@version` where its code is and the code's digest. `traces`: spans
+    of traced attempts are wanted; `tells`: so is a copy of what user code logs."""
 
     objects: str
     path: tuple[str, ...]
     sources: dict[str, tuple[Source, str]]
     concurrent: bool = False
+    traces: bool = False
+    tells: bool = False
 
     def encode(self) -> bytes:
         """As JSON."""
@@ -96,6 +116,8 @@ class ExecutorSetup:
             objects=document["objects"],
             path=tuple(document["path"]),
             concurrent=document["concurrent"],
+            traces=document["traces"],
+            tells=document["tells"],
         )
 
 

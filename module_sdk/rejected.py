@@ -196,6 +196,7 @@ class Rejected:
                 file.commit()
             else:
                 file.__exit__(PlugmeshError, None, None)
+        self._pieces = [(known, self._files[known][1].finished(fragment)) for known, fragment in self._pieces]
         if len(used) == 1:
             schema = self._files[next(iter(used))][0]
             fragments = tuple(fragment for _, fragment in self._pieces)
@@ -217,6 +218,6 @@ class Rejected:
                 )
 
         ref = write_table(store, self._key("rejected"), pieces(), schema=schema)
-        for key in {group.key for _, fragment in self._pieces for group in fragment.groups}:
+        for key in {group.key for _, fragment in self._pieces for group in fragment.groups if group.data is None}:
             store.delete(key)
         return ref

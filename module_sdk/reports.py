@@ -10,9 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from module_sdk.files import CHUNK_BYTES
 from module_sdk.rejected import Rejected
 from module_sdk.rejected_rows import as_number
+from module_sdk.stored_file import CHUNK_BYTES
 from module_sdk.workspace import OCTETS, Workspace
 from plugmesh.contracts.data import FileRef
 from plugmesh.errors import ContractError, LimitExceeded

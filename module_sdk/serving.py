@@ -23,9 +23,15 @@ from module_sdk.launch import DRAIN_S, Launch, Served, Source
 from module_sdk.loading import load_file, modules_in
 from module_sdk.trace import import_failure, place_of_error
 from plugmesh.errors import ContractError, PlugmeshError
+from plugmesh.telemetry.config import HEADER_VARIABLES
+from plugmesh.urls import filled_in, secret_variables
 
 URL_VARIABLE = "PLUGMESH_URL"
 TOKEN_VARIABLE, TOKEN_FILE_VARIABLE = "PLUGMESH_TOKEN", "PLUGMESH_TOKEN_FILE"
+BACKEND_VARIABLES = ("PLUGMESH_BUS", "PLUGMESH_DISCOVERY", "PLUGMESH_OBJECTS")
+"""Where bus, discovery and objects are, for a module that needs no gateway."""
+STATE_VARIABLE = "PLUGMESH_STATE"
+"""Where the database of servers is; modules have nothing to do with it."""
 DEFAULT_URL = "http://127.0.0.1:8720"
 
 
@@ -58,6 +64,8 @@ def serve(
             drain_s=_drain_s(drain_s),
             token=token,
             token_file=token_file,
+            backends=take_backends(),
+            otlp_headers=take_otlp_headers(),
         )
     )
 
@@ -94,8 +102,25 @@ def take_token(file: str = "") -> tuple[str, str]:
     return ("", str(Path(file).expanduser().absolute())) if file else (token.strip(), "")
 
 
+def take_backends() -> tuple[str, ...]:
+    """The URLs of bus, discovery and objects out of the environment, for the same reason: they may hold passwords. With them go
+    the variables that they name, and what would lead to the database."""
+    urls = [os.environ.pop(variable, "") for variable in BACKEND_VARIABLES]
+    taken = tuple(filled_in(url, os.environ) for url in urls)
+    for variable in secret_variables(" ".join((*urls, os.environ.pop(STATE_VARIABLE, "")))):
+        os.environ.pop(variable, None)
+    return taken
+
+
+def take_otlp_headers() -> str:
+    """The headers for the collector of traces out of the environment: they may hold its key."""
+    taken = [os.environ.pop(variable, "") for variable in HEADER_VARIABLES]
+    return next(filter(None, taken), "")
+
+
 def _launch(options: argparse.Namespace) -> Launch:
     token, token_file = take_token(options.token_file)
+    backends, otlp_headers = take_backends(), take_otlp_headers()
     if options.package:
         modules, path = _in_package(options.package), _folders(options.path)
     else:
@@ -112,6 +137,8 @@ def _launch(options: argparse.Namespace) -> Launch:
         orphan_exit_s=options.orphan_exit_s,
         token=token,
         token_file=token_file,
+        backends=backends,
+        otlp_headers=otlp_headers,
     )
 
 

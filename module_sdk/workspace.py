@@ -11,9 +11,10 @@ from typing import Any
 
 import xxhash
 
-from module_sdk.files import CHUNK_BYTES, File, StoredSource
+from module_sdk.files import File
 from module_sdk.rejected import Rejected
 from module_sdk.step_folders import make_folder
+from module_sdk.stored_file import CHUNK_BYTES, StoredSource
 from plugmesh.contracts.data import FileRef
 from plugmesh.contracts.module import Limits
 from plugmesh.data.outside.outside import Decodings, Outside

@@ -1,3 +1,3 @@
 """Plugmesh: a mesh of hot-pluggable compute modules. This package is the kernel that all components share."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

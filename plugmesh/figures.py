@@ -65,3 +65,9 @@ def counts(name: str, text: str, label: str, values: Mapping[str, float]) -> Fig
 def amounts(name: str, text: str, label: str, values: Mapping[str, float]) -> Figure:
     """Amounts of now, one for each value of a label."""
     return Figure(name, text, {(key,): value for key, value in values.items()}, (label,))
+
+
+def figures_of(part: object) -> Iterable[Figure | Latency]:
+    """What a driver tells about itself (`figures()`): nothing, if it does not, as those of other packages need not."""
+    figures: Figures | None = getattr(part, "figures", None)
+    return () if figures is None else figures()

@@ -45,6 +45,19 @@ class Worker(Protocol):
         ...
 
 
+class Threads(Protocol):
+    """A few threads that run blocking calls at the same time."""
+
+    async def call(self, function: Callable[..., T], *args: Any) -> T:
+        """Run `function(*args)` on one of them, when one is free; its exception is raised here. Raises `RuntimeError` when
+        they are closed."""
+        ...
+
+    def close(self) -> None:
+        """Take no more calls. Those that there are go on, and nobody waits for them."""
+        ...
+
+
 class Runtime(Protocol):
     """What a component may ask of the machine it runs on."""
 
@@ -74,6 +87,10 @@ class Runtime(Protocol):
 
     def worker(self, name: str) -> Worker:
         """A dedicated thread for blocking calls (database, object store)."""
+        ...
+
+    def threads(self, name: str, most: int) -> Threads:
+        """Up to `most` threads for blocking calls that may wait long, so that no others wait with them."""
         ...
 
     async def run_sync(self, function: Callable[..., T], *args: Any) -> T:
@@ -136,6 +153,45 @@ class ThreadWorker:
     def close(self) -> None:
         self._calls.put(None)
         self._thread.join()
+
+    def _ended(self) -> None:
+        self._open -= 1
+
+    def _run(self) -> None:
+        while (call := self._calls.get()) is not None:
+            call.run()
+
+
+class ThreadPool:
+    """`Threads` that are begun when there is something to do for them. A process does not wait for them at its end."""
+
+    def __init__(self, name: str, most: int) -> None:
+        self._name, self._most = name, most
+        self._calls: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
+        self._open = 0
+        """Calls that have not come back to the event loop, which alone counts them."""
+        self._closed = False
+        self.begun = 0
+
+    async def call(self, function: Callable[..., T], *args: Any) -> T:
+        if self._closed:
+            raise RuntimeError(
+                f"the threads for {self._name} are closed: nothing more can be asked of what they were for"
+            )
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+        self._open += 1
+        self._calls.put(_Call(loop, self._ended, future, function, args))
+        if self.begun < min(self._open, self._most):
+            self.begun += 1
+            threading.Thread(target=self._run, name=f"{self._name}-{self.begun}", daemon=True).start()
+        return await future
+
+    def close(self) -> None:
+        if not self._closed:
+            self._closed = True
+            for _ in range(self.begun):
+                self._calls.put(None)
 
     def _ended(self) -> None:
         self._open -= 1
@@ -213,6 +269,9 @@ class SystemRuntime:
 
     def worker(self, name: str) -> Worker:
         return ThreadWorker(name)
+
+    def threads(self, name: str, most: int) -> Threads:
+        return ThreadPool(name, most)
 
     async def run_sync(self, function: Callable[..., T], *args: Any) -> T:
         return await asyncio.to_thread(function, *args)

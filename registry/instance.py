@@ -20,6 +20,8 @@ class Instance:
         self.unread: set[Offer] = set()
         self.read_again_at = 0.0
         self.reading = False
+        self.is_draining = False
+        """It has said so itself, which discovery may tell later."""
 
     def replace(self, entry: Entry) -> None:
         """A newer entry of the same instance: what was found out about offers that stay is still true."""
@@ -52,7 +54,7 @@ class Instance:
             instance=entry.registration.instance,
             registration=entry.registration,
             liveness=self.case.judge(entry, now, grace_until),
-            draining=entry.draining,
+            draining=entry.draining or self.is_draining,
             running=entry.running,
             beat_age_s=max(0.0, now - entry.beat_at),
             offers={name: tuple(found) for name, found in versions.items()},

@@ -8,12 +8,12 @@ from __future__ import annotations
 import math
 from enum import StrEnum
 
-from plugmesh.discovery.port import Entry
+from plugmesh.discovery.port import Entry, Patience
 
-SUSPECT_S = 6.0
-"""Silence after which an instance gets no new work."""
-DEAD_S = 15.0
-"""Silence after which it is not expected back."""
+SUSPECT_S = Patience().suspect_s
+"""Silence after which an instance gets no new work, where its entry says nothing else."""
+DEAD_S = Patience().dead_s
+"""Silence after which it is not expected back, likewise."""
 LATE_S = 1.0
 """A judge that did not come round for this long has missed beats, not the instances."""
 
@@ -36,10 +36,11 @@ def judge(entry: Entry, now: float, grace_until: float = -math.inf) -> Liveness:
 
 
 def _by_silence(entry: Entry, now: float, grace_until: float) -> Liveness:
-    silence = now - max(entry.beat_at, grace_until - SUSPECT_S)
-    if silence >= DEAD_S:
+    patience = entry.patience
+    silence = now - max(entry.beat_at, grace_until - patience.suspect_s)
+    if silence >= patience.dead_s:
         return Liveness.DEAD
-    return Liveness.SUSPECT if silence >= SUSPECT_S else Liveness.ALIVE
+    return Liveness.SUSPECT if silence >= patience.suspect_s else Liveness.ALIVE
 
 
 def _with_connection(entry: Entry, verdict: Liveness) -> Liveness:

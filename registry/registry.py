@@ -21,7 +21,7 @@ from plugmesh.contracts.messages import DISPATCH, Refused
 from plugmesh.contracts.module import ModuleContract
 from plugmesh.discovery.port import Discovery, Entry, Watch
 from plugmesh.errors import PlugmeshError
-from plugmesh.objects.port import ObjectStore
+from plugmesh.objects.port import ObjectStore, store_call
 from plugmesh.runtime import Runtime
 from plugmesh.state.modules import EVERY_VERSION, ModuleSwitch
 from registry.catalogue import Catalogue, ContractBook, contradiction
@@ -163,6 +163,16 @@ class Registry:
             known.case.accuse(self._runtime.now())
             self._refresh(instance)
 
+    def drains(self, instance: str) -> bool:
+        """The instance has said itself that it drains: no new work for it from now on, whatever discovery knows by now.
+        Whether that is said for the first time."""
+        known = self._instances.get(instance)
+        if known is None or known.is_draining:
+            return False
+        known.is_draining = True
+        self._refresh(instance)
+        return True
+
     async def disable(self, switch: ModuleSwitch) -> None:
         """Give a module no new attempts from now on. Raises what the book raises; nothing has changed then."""
         await self._switchboard.disable(switch)
@@ -220,7 +230,7 @@ class Registry:
 
     async def _read_contracts(self, known: Instance) -> None:
         try:
-            found = await self._runtime.run_sync(read_contracts, self._objects, known.open_offers())
+            found = await store_call(self._objects, self._runtime, read_contracts, self._objects, known.open_offers())
         finally:
             known.reading = False
             known.read_again_at = self._runtime.now() + REREAD_S

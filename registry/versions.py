@@ -80,6 +80,14 @@ def previous(requirement: Requirement, version: str, versions: Iterable[str]) ->
     return choose(requirement, (one for one in before if fits(parse_requirement(f"^{one}"), version)))
 
 
+def successor(requirement: Requirement, version: str, versions: Iterable[str]) -> str | None:
+    """The highest of `versions` that fits, and promises what `version` promises (`^`); or `None`, also of a pre-release."""
+    if _split(version)[1]:
+        return None
+    promise = parse_requirement(f"^{version}")
+    return choose(requirement, (one for one in versions if fits(promise, one)))
+
+
 def fitting_versions(reference: str, pinned: str | None, versions: Iterable[str]) -> tuple[str, ...]:
     """Those of `versions` that a module reference allows (only the pinned one, if there is one), lowest first; none
     if the reference cannot be read."""

@@ -21,6 +21,7 @@ from plugmesh.flows.substitute import fill_params
 from plugmesh.objects.keys import attempt_prefix
 from plugmesh.objects.port import ObjectStore
 from plugmesh.planner.planned import check_covered
+from plugmesh.telemetry.ids import attempt_span, trace_of, traceparent
 from scheduler import retry
 from scheduler.plan import Bound, PlanNode
 from scheduler.runstate import RunState
@@ -91,7 +92,13 @@ def make_assign(
         root=None if run.rerun is None else run.rerun.root,
         rejects=node.node.rejects,
         rejected=node.shows_rejected,
+        trace=_trace(run.id, step.id, epoch) if run.traced else None,
     )
+
+
+def _trace(run: str, step: str, epoch: int) -> dict[str, str]:
+    """What the module process makes its spans below."""
+    return {"traceparent": traceparent(trace_of(run), attempt_span(run, step, epoch))}
 
 
 def _timeout_s(node: Node, step: Step, at: float, defaults: AttemptDefaults) -> float | None:

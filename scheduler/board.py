@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 from plugmesh.contracts.messages import Cancel, Recall, Renewed, attempt_id
 from plugmesh.contracts.run import RunState as State
-from plugmesh.contracts.run import StepState
+from plugmesh.contracts.run import StepState, shard_of
 from plugmesh.runtime import Runtime
 from scheduler.durations import Durations
 from scheduler.effects import Convict, Discard, Effect, Ended, Queued, Ready, Stop, Supersede, TakeBack, Wake
-from scheduler.events import Begin, Event
+from scheduler.events import Begin, Event, Queue, Recover
 from scheduler.leases import Held, Leases
 from scheduler.placement import Line, Need, Placement
 from scheduler.queues import Queues
 from scheduler.roster import Departures
 from scheduler.runstate import LEAST_WINDOW, RunState
 from scheduler.step import Step
+from scheduler.tally import Tally
 from scheduler.timers import Timers
 from scheduler.walk import advance, give_up
 from scheduler.work import Work
@@ -44,6 +46,11 @@ class Board:
         """Module versions that have ended processes lately, but not in enough runs for a quarantine."""
         self.dirty: dict[str, RunState] = {}
         self.work = Work()
+        self.is_traced: Callable[[str], bool] = _never
+        """Whether spans of a run, by its id, are wanted."""
+        self.on_left: Callable[[str], None] = _untold
+        """Is told of each run that is not in memory any more."""
+        self.tally = Tally()
         self.assigned = self.retried = self.lost = 0
         """Attempts since the start: sent out, of these not the first of their step, and lost."""
 
@@ -127,8 +134,20 @@ class Board:
     def admit(self, run: RunState) -> None:
         """A run that is new in memory."""
         self.runs[run.id] = run
+        run.traced = self.is_traced(run.id)
         if run.deadline is not None:
             run.ends_at = self.wake(run.id, "", run.deadline)
+
+    def enter(self, run: RunState) -> None:
+        """A run to which nothing has happened yet begins, or stands in line."""
+        at = self._runtime.wall()
+        self.admit(run)
+        if run.rerun is not None:
+            self.happen(run, Recover(at, run.rerun))
+        if run.permit is None:
+            self.begin(run)
+        else:
+            self.happen(run, Queue(at, run.turn))
 
     def begin(self, run: RunState) -> None:
         """Let a queued run start."""
@@ -144,6 +163,7 @@ class Board:
     def forget(self, run: RunState) -> None:
         """A run has ended or its shard was lost; its last changes are still committed."""
         self.runs.pop(run.id, None)
+        self.on_left(run.id)
         self.parked.pop(run.id, None)
         self.queues.remove(run)
 
@@ -155,6 +175,7 @@ class Board:
         self.dirty = {run.id: run for run in self.dirty.values() if run.shard != shard}  # also those that have ended
         for attempt in self.leases.of_runs(run.id for run in gone):
             self.leases.end(attempt)
+        self.work.commands = [one for one in self.work.commands if shard_of(one[1].run) != shard]
         self.terms.pop(shard, None)
         self.positions.pop(shard, None)
 
@@ -191,6 +212,14 @@ class Board:
             return False
         step = run.steps.get(step_id)
         return step is not None and step.state is StepState.READY
+
+
+def _never(run: str) -> bool:
+    return False
+
+
+def _untold(run: str) -> None:
+    """Nobody wants to know."""
 
 
 def need_of(run: RunState, step: Step) -> Need:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from plugmesh.contracts.run import Receipt, Submission
-from plugmesh.contracts.run import RunState as State
-from plugmesh.errors import Conflict
+from plugmesh.intake_rows import repeated
 from plugmesh.runtime import Runtime
 from plugmesh.state.reads import Reader
 from plugmesh.state.store import State as Store
@@ -47,11 +46,4 @@ class Claims:
 
     async def _find(self, namespace: str, key: str, request_hash: str | None) -> Receipt | None:
         stored = await self._store.read(Reader.run_by_key, namespace, key)
-        if stored is None:
-            return None
-        if request_hash is not None and stored.request_hash not in (None, request_hash):
-            raise Conflict(
-                f"the idempotency key {key!r} was used for run {stored.id} with another body: repeat a request "
-                "exactly as it was sent, and use a new key for another one"
-            )
-        return Receipt(run=stored.id, state=State(stored.state), repeated=True)
+        return None if stored is None else repeated(stored, request_hash)

@@ -24,22 +24,28 @@ from plugmesh.figures import Latency
 from plugmesh.objects.port import ObjectStore
 from plugmesh.runtime import Runtime
 from plugmesh.state.permits import Given
-from plugmesh.state.records import Commit
+from plugmesh.state.records import Commit, StoredRun
 from plugmesh.state.store import State as Store
+from plugmesh.telemetry.off import OFF
+from plugmesh.telemetry.port import Telemetry
 from registry.registry import MemberChange, Registry
+from scheduler import journal
 from scheduler.admission import Admission
+from scheduler.arrivals import Arrivals, Arrived
 from scheduler.assignment import AttemptDefaults
 from scheduler.board import Board
 from scheduler.claims import Claims
-from scheduler.events import Queue, Recover, asked
+from scheduler.events import asked
 from scheduler.inbound import Inbound
 from scheduler.judge import TICK_S, Judge
 from scheduler.outbound import Outbound
 from scheduler.placing import Placing
 from scheduler.plans import Plans
 from scheduler.quarantines import Quarantines
+from scheduler.restore import restore
 from scheduler.runstate import RunState
 from scheduler.shards import RENEW_EVERY_S, Shards
+from scheduler.tracing import Tracing
 from scheduler.work import Work, make_commit
 
 _log = logging.getLogger(__name__)
@@ -73,7 +79,7 @@ class _Tick:
     """Time to judge. It waits in line like everything else: what arrived before it counts before anyone is judged."""
 
 
-_Item: TypeAlias = _Heard | MemberChange | _Submitted | _Commanded | Given | _Tick
+_Item: TypeAlias = _Heard | MemberChange | _Submitted | _Commanded | Given | Arrived | _Tick
 
 
 class Engine:
@@ -93,19 +99,31 @@ class Engine:
         owner: str,
         defaults: Callable[[], AttemptDefaults] = AttemptDefaults,
         on_notifications: Callable[[], None] = lambda: None,
+        telemetry: Telemetry = OFF,
     ) -> None:
         self._runtime, self._store = runtime, store
         self._registry = registry
         self.board = Board(runtime)
+        self._tracing = Tracing(telemetry, self.board.runs)
+        self.board.is_traced = self._tracing.is_traced
         self._inbox: deque[_Item] = deque()
         self._wake = asyncio.Event()
-        self._inbound = Inbound(runtime, self.board)
+        self._inbound = Inbound(runtime, self.board, self._drains)
         self._outbound = Outbound(runtime, self.board, bus, objects, self._wake.set)
         self._placing = Placing(runtime, self.board, registry, defaults)
-        self._judge = Judge(runtime, self.board, registry, self._placing)
+        self._bus = bus
+        self._judge = Judge(runtime, self.board, registry, self._placing, is_deaf=lambda: bus.is_away)
         self._shards = Shards(
-            runtime, store, bus=bus, registry=registry, board=self.board, owner=owner, deliver=self._hear
+            runtime,
+            store,
+            bus=bus,
+            registry=registry,
+            board=self.board,
+            owner=owner,
+            deliver=self._hear,
+            moved=self._owned,
         )
+        self._arrivals = Arrivals(runtime, store, bus, put=self._put, known=self.board.runs.__contains__)
         self._admission = Admission(runtime, store, self.board, owner=owner, give=self._put)
         self.quarantines = Quarantines(store, registry, self.board.suspects)
         self._plans = Plans()
@@ -119,6 +137,7 @@ class Engine:
         self.thinking = Latency("plugmesh_engine_cycle_seconds", "Time to take in, walk and place before each commit")
         self.trouble: str | None = "it has not started yet"
         """Why runs cannot be accepted now, or `None`: the last thing that was written, or could not be."""
+        self._full: StoreFull | None = None
 
     # -- life --------------------------------------------------------------------------------------------------------
 
@@ -128,13 +147,16 @@ class Engine:
         await self.quarantines.start()
         self._placing.refresh()
         await self._shards.acquire()
-        self.trouble = None
+        self._works()
         self._tasks = [
             self._runtime.spawn(self._run(), "engine"),
             self._runtime.spawn(self._tick(), "engine-tick"),
             self._runtime.spawn(self._own(), "engine-shards"),
             self._runtime.spawn(self._admission.run(), "engine-admission"),
         ]
+        if not self._store.exclusive:  # gateways of other processes write, too
+            self.board.on_left = self._arrivals.left
+            self._tasks.append(self._runtime.spawn(self._arrivals.run(), "engine-arrivals"))
         self._wake.set()
         self._admission.wake()
 
@@ -150,10 +172,12 @@ class Engine:
         if self._watch is not None:
             self._watch.close()
         self.quarantines.stop()
+        self._arrivals.close()
         self._wake.set()
         for task in self._tasks[1:]:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._outbound.close()
         self._stopped = True
         while self._inbox:
             _turn_away(self._inbox.popleft(), "this scheduler has stopped: submit again when it is back")
@@ -211,7 +235,8 @@ class Engine:
             item = self._inbox.popleft()
             flush = flush or isinstance(item, _Tick)
             self._take(item)
-        self._placing.place(self._inbound.resting)
+        if not self._bus.is_away:  # else nobody would hear of it, and each attempt would be lost
+            self._placing.place(self._inbound.resting)
         work, self.board.work = self.board.work, Work()
         if work.eager or work.submissions or work.commands or flush:
             dirty, self.board.dirty = list(self.board.dirty.values()), {}
@@ -222,6 +247,7 @@ class Engine:
                 terms=self.board.terms,
                 positions=self.board.positions,
                 at=self._runtime.wall(),
+                keep=journal.is_kept(),
             )
             if commit:
                 self.thinking.observe(self._runtime.now() - begun)
@@ -233,6 +259,10 @@ class Engine:
                     return
                 self._admission.wake()
         await self._outbound.send(work)
+        if work.changed:
+            self._tracing.committed(work.changed)
+            if journal.is_kept():
+                journal.keep(work.changed)
 
     def _take(self, item: _Item) -> None:
         match item:
@@ -246,6 +276,8 @@ class Engine:
                 self._member_changed(item)
             case Given():
                 self._admission.carry_out(item)
+            case Arrived():
+                self._arrived(item)
             case _Tick():
                 self._tick_due = False
                 self._judge.look()
@@ -268,7 +300,7 @@ class Engine:
         shard = shard_of(submission.run)
         if shard not in self.board.terms:
             message = f"shard {shard} is being taken over: submit again in a moment"
-            _turn_away(item, message)
+            _turn_away(item, message, self._full)
             return
         try:
             plan = self._plans.of(submission.flow)
@@ -289,31 +321,43 @@ class Engine:
             rerun=submission.rerun,
             planned=submission.planned,
             notify=submission.notify,
+            submitted_at=submission.submitted_at or None,
         )
         self.board.work.submissions.append(submission)
-        self._admit(run)
+        self.board.enter(run)
         self.board.work.receipts.append((item.receipt, Receipt(run=run.id, state=run.state)))
-
-    def _admit(self, run: RunState) -> None:
-        """A new run begins, or stands in line."""
-        board, at = self.board, self._runtime.wall()
-        board.admit(run)
-        if run.rerun is not None:
-            board.happen(run, Recover(at, run.rerun))
-        if run.permit is None:
-            board.begin(run)
-        else:
-            board.happen(run, Queue(at, run.turn))
 
     def _commanded(self, item: _Commanded) -> None:
         command = item.command
         if (shard := shard_of(command.run)) not in self.board.terms:
-            _turn_away(item, f"shard {shard} is being taken over: ask again in a moment")
+            _turn_away(item, f"shard {shard} is being taken over: ask again in a moment", self._full)
             return
         run = self.board.runs.get(command.run)
         if run is not None:
             self.board.happen(run, asked(command, self._runtime.wall()))
         self.board.work.commands.append((item.done, command))
+
+    def _arrived(self, item: Arrived) -> None:
+        """What gateways wrote. A shard that was dropped meanwhile has, or will have, read it itself."""
+        ours = {shard for shard, term in item.terms.items() if self.board.terms.get(shard) == term}
+        for run in restore(item.found, unreadable=_log_unreadable):
+            if run.shard in ours and run.id not in self.board.runs and not self._arrivals.is_old(item, run.id):
+                self.board.enter(run)
+        for command in item.found.commands:
+            about = self.board.runs.get(command.run)
+            if about is not None and about.shard in ours:
+                self.board.happen(about, asked(command, self._runtime.wall()))
+                self.board.work.commands.append((None, command))
+
+    def _owned(self) -> None:
+        """Other shards are this scheduler's now."""
+        if not self._store.exclusive:
+            self._arrivals.listen(self.board.terms)
+
+    def _drains(self, instance: str) -> None:
+        """From this cycle on nothing is placed there: the news of it would only come with the next one."""
+        if self._registry.drains(instance):
+            self._placing.refresh()
 
     def _member_changed(self, change: MemberChange) -> None:
         self._placing.refresh()
@@ -346,9 +390,9 @@ class Engine:
                 await self._shards.renew()
                 await self._shards.acquire()
                 await self.quarantines.follow()
-                self.trouble = None
+                self._works()
             except Exception as error:  # noqa: BLE001  whatever it was, the leases must be tried again
-                self.trouble = f"the database cannot be written: {error}"
+                self._fails("the database cannot be written", error)
                 _log_failure("the leases of the shards could not be renewed; trying again", error)
             self._wake.set()
             self._admission.look_again()
@@ -360,7 +404,7 @@ class Engine:
             keys = await outcome
         except Exception as error:  # noqa: BLE001  any error leaves the outcome unknown
             _log_failure(f"a commit failed; reading {len(commit.positions)} shards again", error)
-            self.trouble = f"the last commit failed: {error}"
+            self._fails("the last commit failed", error)
             self.quarantines.count(commit.convictions)
             work.fail(error if isinstance(error, StoreFull) else _unknown(error))
             for shard in sorted(work.heard.union(commit.positions)):  # what was heard must be heard again, too
@@ -374,8 +418,9 @@ class Engine:
             self._admission.wake()
             return False
         self.commits += 1
-        self.trouble = None
-        for run, _ in work.announced:
+        self.board.tally.committed(commit)
+        self._works()
+        for run, *_ in work.announced:
             run.key = keys.get(run.id, run.key)
             self.board.queues.changed(run)
         if commit.acquitted or commit.convictions:
@@ -385,9 +430,19 @@ class Engine:
             self._on_notifications()
         return True
 
+    def _works(self) -> None:
+        self.trouble = self._full = None
+
+    def _fails(self, what: str, error: Exception) -> None:
+        self.trouble, self._full = f"{what}: {error}", error if isinstance(error, StoreFull) else None
+
 
 def _unknown(error: Exception) -> StateUnavailable:
     return StateUnavailable(f"the outcome is unknown, ask again with the same idempotency key: {error}")
+
+
+def _log_unreadable(stored: StoredRun, error: Exception) -> None:
+    _log.error("run %s cannot be read by this version, it waits for one that can: %r", stored.id, error)
 
 
 def _log_failure(what: str, error: Exception) -> None:
@@ -395,13 +450,13 @@ def _log_failure(what: str, error: Exception) -> None:
     _log.error("%s: %s", what, error, exc_info=None if foreseen else error)
 
 
-def _turn_away(item: _Item, reason: str) -> None:
-    """Tell who waits for it that nothing was done."""
+def _turn_away(item: _Item, reason: str, full: StoreFull | None = None) -> None:
+    """Tell who waits for it that nothing was done; `full` says more than the reason."""
     future: asyncio.Future[Receipt] | asyncio.Future[None]
     match item:
         case _Submitted(_, future) | _Commanded(_, future):
             if not future.done():
-                future.set_exception(StateUnavailable(reason))
+                future.set_exception(full or StateUnavailable(reason))
         case _:
             return
 

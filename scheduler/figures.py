@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
 
+from plugmesh.contracts.run import RUN_TERMINAL
+from plugmesh.contracts.run import RunState as State
 from plugmesh.figures import Figure, Latency, amount, amounts, count
 from plugmesh.runtime import Runtime
 from scheduler.board import Board
@@ -35,9 +37,9 @@ def engine_figures(engine: Engine, runtime: Runtime) -> Iterator[Figure | Latenc
     yield count("plugmesh_engine_quarantines", "Module versions that were quarantined", engine.quarantines.quarantines)
     yield amount("plugmesh_engine_inbox", "Things that wait for the scheduler's next cycle", engine.inbox)
     yield amount("plugmesh_engine_shards", "Shards of runs that this scheduler owns", len(board.terms))
-    yield amounts(
-        "plugmesh_engine_runs", "Runs in memory", "state", Counter(str(run.state) for run in board.runs.values())
-    )
+    runs = Counter(dict.fromkeys((state.value for state in State if state not in RUN_TERMINAL), 0))
+    runs.update(run.state.value for run in board.runs.values())
+    yield amounts("plugmesh_engine_runs", "Runs in memory", "state", runs)
     yield amount("plugmesh_engine_steps", "Steps in memory", sum(len(run.steps) for run in board.runs.values()))
     yield amount("plugmesh_engine_ready", "Steps in line for an instance", len(board.placement))
     yield amount(
@@ -47,6 +49,7 @@ def engine_figures(engine: Engine, runtime: Runtime) -> Iterator[Figure | Latenc
     yield amount("plugmesh_engine_leases", "Attempts that are out", len(board.leases))
     yield amount("plugmesh_engine_lease_age_seconds", "How long the oldest attempt is out", _lease_age(board, runtime))
     yield amount("plugmesh_engine_timers", "Timers that are set", len(board.timers))
+    yield from board.tally.figures()
 
 
 def _ready_age(board: Board, runtime: Runtime) -> float:

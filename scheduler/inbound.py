@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 from plugmesh.contracts.messages import (
     Accepted,
@@ -31,10 +32,13 @@ REST_S = 0.2
 
 
 class Inbound:
-    """Applies `results` messages. An unreadable one is logged, and fails the attempt that it names, if it names one."""
+    """Applies `results` messages. An unreadable one is logged, and fails the attempt that it names, if it names one.
 
-    def __init__(self, runtime: Runtime, board: Board) -> None:
-        self._runtime, self._board = runtime, board
+    `drains` is told of an instance that says that it drains, before it gets the answer.
+    """
+
+    def __init__(self, runtime: Runtime, board: Board, drains: Callable[[str], None]) -> None:
+        self._runtime, self._board, self._drains = runtime, board, drains
         self.resting: dict[str, float] = {}
 
     def receive(self, payload: bytes, shard: int) -> None:
@@ -88,13 +92,16 @@ class Inbound:
         who = (message.step, message.epoch, message.instance)
         match message:
             case Done():
+                module = run.node_of(message.step).module
+                self._board.tally.saw(module, "done", message.stats)
                 if message.stats is not None:
-                    self._board.durations.saw(run.node_of(message.step).module, message.stats.wall_s)
+                    self._board.durations.saw(module, message.stats.wall_s)
                 if self._board.suspects:
                     self._acquit(message, run)
                 told = (message.stats, message.log, message.artifacts)
                 self._board.happen(run, AttemptDone(at, *who, message.outputs, *told))
             case Failed():
+                self._board.tally.saw(run.node_of(message.step).module, "failed", message.stats)
                 jitter = self._runtime.random().random()
                 told = (message.stats, message.log, message.artifacts)
                 failed = AttemptFailed(at, *who, message.error, jitter, *told, message.convicting, message.rejected)
@@ -114,6 +121,8 @@ class Inbound:
                 self._board.work.acquitted.add(version)
 
     def _renew(self, message: Renew, shard: int) -> None:
+        if message.draining:
+            self._drains(message.instance)
         now = self._runtime.now()
         kept: list[str] = []
         superseded: list[str] = []
@@ -122,7 +131,12 @@ class Inbound:
             (kept if known else superseded).append(attempt)
         term = self._board.terms.get(shard, 0)
         reply = Renewed(
-            instance=message.instance, shard=shard, term=term, attempts=tuple(kept), superseded=tuple(superseded)
+            instance=message.instance,
+            shard=shard,
+            term=term,
+            attempts=tuple(kept),
+            superseded=tuple(superseded),
+            draining=message.draining,
         )
         self._board.work.outgoing.append(reply)
         for attempt in kept:

@@ -1,6 +1,8 @@
-"""What is over by now: timers, leases, departures, patience. A judge that was itself stopped is lenient."""
+"""What is over by now: timers, leases, departures, patience. A judge that was itself stopped, or deaf, is lenient."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 from plugmesh.contracts.messages import split_attempt_id
 from plugmesh.runtime import Runtime
@@ -15,17 +17,22 @@ LATE_S = 1.0
 
 
 class Judge:
-    """Looks at everything that has an end. `tick` is called every `TICK_S`, `look` once what came before has been heard."""
+    """Looks at everything that has an end. `tick` is called every `TICK_S`, `look` once what came before has been heard.
+    `is_deaf` says whether the bus is away."""
 
-    def __init__(self, runtime: Runtime, board: Board, registry: Registry, placing: Placing) -> None:
+    def __init__(
+        self, runtime: Runtime, board: Board, registry: Registry, placing: Placing, is_deaf: Callable[[], bool]
+    ) -> None:
         self._runtime, self._board, self._registry, self._placing = runtime, board, registry, placing
+        self._is_deaf = is_deaf
         self._ticked_at = runtime.now()
-        self._late = False
+        self._late = self._was_deaf = False
 
     def tick(self) -> bool:
         """Note that this process is running; whether there is anything to look at."""
         now, board = self._runtime.now(), self._board
         self._late = self._late or self._was_stopped(now)
+        self._listen(now - self._ticked_at)
         self._ticked_at = now
         held = (board.leases, board.dirty, board.placement, board.departures, board.timers)
         return any(len(one) for one in held)
@@ -49,6 +56,17 @@ class Judge:
         board.departures.lost(now, self._lose_instance)
         self._placing.park_unserved()
         self._placing.wait_no_longer()
+
+    def _listen(self, seconds: float) -> None:
+        """Whoever could not be heard for these seconds is not judged for them; what may have been lost is said again."""
+        board = self._board
+        if self._is_deaf():
+            board.leases.stand_still(seconds)
+            self._was_deaf = True
+        elif self._was_deaf:
+            self._was_deaf, self._late = False, True
+            for held in board.leases.unaccepted():
+                board.remind(held)
 
     def _was_stopped(self, now: float) -> bool:
         return now - self._ticked_at > TICK_S + LATE_S

@@ -111,9 +111,23 @@ class Leases:
         if not attempts:
             del self._by_instance[held.instance]
 
-    def unaccepted(self, instance: str) -> list[Held]:
-        """What was sent to `instance` and not accepted: to be sent again when it comes back."""
-        return [held for held in self.of_instance(instance) if held.accept_by is not None]
+    def unaccepted(self) -> list[Held]:
+        """What was sent and not accepted yet."""
+        return [held for held in self._held.values() if held.accept_by is not None]
+
+    def hold_back(self, attempt: str) -> None:
+        """It cannot be sent yet: until `send` it has all the time in the world."""
+        held = self._held.get(attempt)
+        if held is not None:
+            held.accept_by = None
+
+    def send(self, attempt: str, now: float) -> bool:
+        """What was held back is sent now. False if it is not out any more, or was accepted: then nobody waits for it."""
+        held = self._held.get(attempt)
+        if held is None or held.until is not None:
+            return False
+        held.accept_by = now + ACCEPT_S
+        return True
 
     def overdue(self, now: float) -> Mapping[str, str]:
         """Attempts to give up, with the reason."""

@@ -15,7 +15,7 @@ from itertools import chain
 from typing import NamedTuple, Protocol
 
 from plugmesh.errors import FlowInvalid
-from registry.versions import choose, parse_reference, previous
+from registry.versions import choose, parse_reference, previous, successor
 from scheduler.durations import Durations
 
 
@@ -34,8 +34,9 @@ class Seat:
 
 
 class Need(NamedTuple):
-    """What a step asks for: a module reference (`name@^1`), the version its run is pinned to, and labels. `previous`: for a
-    version that is quarantined an older one will do."""
+    """What a step asks for: a module reference (`name@^1`), the version its run is pinned to, and labels. Where nobody serves
+    that any more, a newer one that keeps its promise is taken. `previous`: for a version that is quarantined an older one
+    will do."""
 
     module: str
     pinned: str | None = None
@@ -98,6 +99,10 @@ class Load(Protocol):
         ...
 
 
+def _nobody_minds(name: str, version: str) -> bool:
+    return False
+
+
 class Placement:
     """Ready steps in lines."""
 
@@ -110,6 +115,7 @@ class Placement:
         self._hosts: Mapping[str, str] = {}
         self._quarantined: Collection[tuple[str, str]] = frozenset()
         self._awaited: Collection[tuple[str, str]] = frozenset()
+        self._is_disabled: Callable[[str, str], bool] = _nobody_minds
         self._order = 0
 
     def __len__(self) -> int:
@@ -124,9 +130,11 @@ class Placement:
         seats: Iterable[Seat],
         quarantined: Collection[tuple[str, str]] = frozenset(),
         awaited: Collection[tuple[str, str]] = frozenset(),
+        is_disabled: Callable[[str, str], bool] = _nobody_minds,
     ) -> None:
         """The instances there are now, the names and versions that nobody is given any more, and those of them that count
-        when a version is chosen although nobody serves them just now."""
+        when a version is chosen although nobody serves them just now. `is_disabled`: a person does not want this version."""
+        self._is_disabled = is_disabled
         self._quarantined, self._awaited = quarantined, awaited
         self._seats = tuple(sorted(seats, key=lambda seat: seat.instance))
         self._hosts = {seat.instance: seat.host for seat in self._seats}
@@ -257,6 +265,9 @@ class Placement:
         if version is not None and (name, version) in self._quarantined:
             usable = {one for one in offered if (name, one) not in self._quarantined}
             version = previous(requirement, version, usable) if need.previous else None
+        elif need.pinned is not None and need.pinned not in offered and not self._is_disabled(name, need.pinned):
+            usable = {one for one in offered if (name, one) not in self._quarantined}
+            version = successor(requirement, need.pinned, usable)
         if version not in offered:
             return "", ()
         return version, tuple(seat for seat in fitting if version in seat.offers[name])

@@ -48,9 +48,12 @@ class Placing:
         """The roster has changed."""
         seats = [seat_of(member, self._registry) for member in self._registry.members().values()]
         self._waited_for = self._look()
-        self._board.placement.roster(seats, self._registry.quarantined(), self._waited_for)
+        self._board.placement.roster(seats, self._registry.quarantined(), self._waited_for, self._is_disabled)
         places = sum(seat.slots + seat.prefetch for seat in seats)
         self._board.window = max(LEAST_WINDOW, min(places, MOST_WINDOW))
+
+    def _is_disabled(self, name: str, version: str) -> bool:
+        return self._registry.disabled(name, version) is not None
 
     def _look(self) -> frozenset[tuple[str, str]]:
         quarantined = self._registry.quarantined()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -23,13 +23,26 @@ _NOTIFY: TypeAdapter[tuple[Notify, ...]] = TypeAdapter(tuple[Notify, ...])
 _REFERENCES: TypeAdapter[dict[str, Reference]] = TypeAdapter(dict[str, Reference])
 
 
-def restore(unfinished: Unfinished, plans: Mapping[int, Plan] | None = None) -> list[RunState]:
-    """The runs of a shard as they were at the last commit. `plans` maps known revisions to their plans."""
-    known = dict(plans or {})
-    for revision, text in unfinished.flows.items():
-        if revision not in known:
-            known[revision] = compile_plan(Flow.model_validate_json(text))
-    return [restore_run(run, known[run.revision], unfinished.steps[run.key]) for run in unfinished.runs]
+def restore(
+    unfinished: Unfinished,
+    plans: Mapping[int, Plan] | None = None,
+    unreadable: Callable[[StoredRun, Exception], None] | None = None,
+) -> list[RunState]:
+    """The runs of a shard as they were at the last commit. `plans` maps known revisions to their plans.
+
+    A run that cannot be read (another version wrote it) goes to `unreadable`; without that its error is raised.
+    """
+    known, runs = dict(plans or {}), []
+    for stored in unfinished.runs:
+        try:
+            if stored.revision not in known:
+                known[stored.revision] = compile_plan(Flow.model_validate_json(unfinished.flows[stored.revision]))
+            runs.append(restore_run(stored, known[stored.revision], unfinished.steps[stored.key]))
+        except Exception as error:
+            if unreadable is None:
+                raise
+            unreadable(stored, error)
+    return runs
 
 
 def restore_run(stored: StoredRun, plan: Plan, rows: Sequence[StepRow]) -> RunState:
@@ -50,11 +63,13 @@ def restore_run(stored: StoredRun, plan: Plan, rows: Sequence[StepRow]) -> RunSt
         notify=() if stored.notify is None else _NOTIFY.validate_json(stored.notify),
         key=stored.key,
         seq=stored.seq,
+        submitted_at=stored.submitted_at,
     )
     run.state, run.reason = State(stored.state), stored.reason
     if stored.started_at is not None:
         run.begun(stored.started_at)
-    run.restore_steps([_step(plan, row) for row in rows])
+    if run.seq:  # else nobody has begun it: the gateway that wrote it left that to the shard's owner
+        run.restore_steps([_step(plan, row) for row in rows])
     return run
 
 

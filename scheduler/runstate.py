@@ -71,9 +71,11 @@ class RunState:
         notify: Sequence[Notify] = (),
         key: int = 0,
         seq: int = 0,
+        submitted_at: float | None = None,
     ) -> None:
         self.id, self.shard, self.plan, self.namespace = run, shard, plan, namespace
-        self.key, self.seq = key, seq
+        self.key, self.seq, self.submitted_at = key, seq, submitted_at
+        self.traced = False
         self.deadline, self.timeout_s, self.priority = deadline, timeout_s, priority
         self.permit, self.rerun, self.planned = permit, rerun, planned
         self.ends_at: float | None = None

@@ -21,8 +21,12 @@ from plugmesh.data.digest import RunningHash
 from plugmesh.data.reference import resolve
 from plugmesh.errors import ObjectCorrupt, PlugmeshError
 from plugmesh.objects.local import LocalStore
+from plugmesh.objects.open import open_store
 from plugmesh.objects.port import ObjectStore, descriptor_of
+from plugmesh.runtime import Runtime
 from plugmesh.state import schema
+from plugmesh.state.snapshot import check_schema, reading
+from plugmesh.urls import without_option
 from scheduler.invariants.folder import OBJECTS, open_database
 
 PAGE_ROWS = 500
@@ -86,13 +90,23 @@ def scrub_folder(
 ) -> Scrubbed:
     """Scrub the mesh of a data folder, running or stopped. `progress` is told of the bytes read so far.
     Raises `NotFound` if there is no database, `ConfigurationError` if it cannot be read."""
-    store = LocalStore(folder / OBJECTS, read_only=True)
     with open_database(folder) as connection:
-        scrubber = Scrubber(connection, store, steady(bytes_per_s), progress)
-        begun = time.monotonic()
-        scrubber.scrub()
-        scrubber.found.seconds = time.monotonic() - begun
-    return scrubber.found
+        return _scrubbed(connection, LocalStore(folder / OBJECTS, read_only=True), bytes_per_s, progress)
+
+
+def scrub_places(
+    state: str,
+    objects: str,
+    runtime: Runtime,
+    bytes_per_s: float = DEFAULT_BYTES_PER_S,
+    progress: Callable[[int], None] = lambda size: None,
+) -> Scrubbed:
+    """Scrub the mesh whose rows and objects are at these URLs; a cache of this host is passed by. Raises `ConfigurationError`,
+    `NotFound`, `StateUnavailable`."""
+    store = open_store(without_option(objects, "cache"), runtime)
+    with reading(state) as connection:
+        check_schema(connection, state)
+        return _scrubbed(connection, store, bytes_per_s, progress)
 
 
 def steady(
@@ -109,6 +123,16 @@ def steady(
             sleep(ahead)
 
     return pace
+
+
+def _scrubbed(
+    connection: sa.Connection, store: ObjectStore, bytes_per_s: float, progress: Callable[[int], None]
+) -> Scrubbed:
+    scrubber = Scrubber(connection, store, steady(bytes_per_s), progress)
+    begun = time.monotonic()
+    scrubber.scrub()
+    scrubber.found.seconds = time.monotonic() - begun
+    return scrubber.found
 
 
 class Scrubber:
@@ -238,7 +262,7 @@ def _references(place: Place, text: str) -> Iterator[tuple[str, Reference]]:
 def _pieces(place: Place, reference: Reference) -> Iterator[_Piece]:
     if isinstance(reference, DataRef):
         for fragment in reference.fragments:
-            for group in fragment.groups:
+            for group in (group for group in fragment.groups if group.data is None):
                 for span in group.columns:
                     column = Place(place.run, place.step, place.port, span.name)
                     yield _Piece(column, group.key, span.offset, span.length, span.hash)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from plugmesh.bus.port import EARLIEST, Bus, Delivery, Subscription
@@ -14,9 +14,11 @@ from plugmesh.contracts.run import RunState as State
 from plugmesh.errors import PlugmeshError
 from plugmesh.runtime import Runtime
 from plugmesh.state.records import Lease, Unfinished
+from plugmesh.state.schedulers import attend, leave
 from plugmesh.state.store import State as Store
 from registry.registry import Registry
 from scheduler.assignment import Misfit, make_assign
+from scheduler.balance import View, moves
 from scheduler.board import Board, need_of
 from scheduler.events import AttemptLost, ModuleFound, asked
 from scheduler.placing import is_patient
@@ -43,16 +45,20 @@ class Shards:
         board: Board,
         owner: str,
         deliver: Callable[[int, Delivery], None],
+        moved: Callable[[], None] = lambda: None,
     ) -> None:
         self._runtime, self._store, self._bus = runtime, store, bus
         self._registry, self._board, self.owner, self._deliver = registry, board, owner, deliver
         self._subscriptions: dict[int, Subscription] = {}
+        self._moved = moved
         self._acquiring = asyncio.Lock()
+        self._draining = False
 
     async def acquire(self) -> None:
-        """Take every shard that is free, and load it. One that cannot be loaded is left for the next time."""
+        """Take every shard that is free, or one's share of them where there are other schedulers, and load it. One that
+        cannot be loaded is left for the next time."""
         async with self._acquiring:  # two at once would load the same shard twice
-            held = frozenset(self._board.terms)
+            held = frozenset(self._board.terms) if self._store.exclusive else await self._share()
             if len(held) == SHARDS:
                 return
             for lease in await self._store.acquire(self.owner, SHARD_LEASE_S, held):
@@ -61,6 +67,27 @@ class Shards:
                 except Exception:  # noqa: BLE001  the other shards must not wait for this one
                     _log.exception("shard %d could not be loaded; its runs stand still until it can", lease.shard)
                     self.drop(lease.shard)
+            self._moved()
+
+    async def _share(self) -> frozenset[int]:
+        """Give back what others should have; the shards that are not to be taken now."""
+        present = await self._store.write(attend, self.owner, SHARD_LEASE_S, draining=self._draining)
+        held = frozenset(self._board.terms)
+        # What the database calls ours, and we have dropped, is to be read again at once: for us it is free.
+        others = {shard: owner for shard, owner in present.shards.items() if owner != self.owner}
+        view = View(present.schedulers, {**dict.fromkeys(range(SHARDS)), **others, **dict.fromkeys(held, self.owner)})
+        plan = moves(view, self.owner)
+        if plan.give:
+            _log.info("shards %s go to other schedulers", ", ".join(map(str, plan.give)))
+            await self._give_back(plan.give)
+        return frozenset(range(SHARDS)) - frozenset(plan.take)
+
+    async def _give_back(self, shards: Sequence[int]) -> None:
+        for shard in shards:
+            self.drop(shard)
+        if shards:
+            await self._store.release(self.owner, shards)
+        self._moved()
 
     async def renew(self) -> None:
         """Prolong the leases; drop shards that someone else has taken."""
@@ -69,12 +96,13 @@ class Shards:
             self.drop(shard)
 
     async def release(self) -> None:
-        """Give all shards back."""
-        shards = list(self._board.terms)
-        for shard in shards:
-            self.drop(shard)
-        if shards:
-            await self._store.release(self.owner, shards)
+        """Give all shards back; others learn first that this scheduler wants none of them."""
+        self._draining = True
+        if not self._store.exclusive:
+            await self._store.write(attend, self.owner, SHARD_LEASE_S, draining=True)
+        await self._give_back(range(SHARDS))  # also those that were dropped, and not read again yet
+        if not self._store.exclusive:
+            await self._store.write(leave, self.owner)
 
     def drop(self, shard: int) -> None:
         """Forget a shard; what was not committed comes again from SQL and from the bus."""
@@ -95,6 +123,9 @@ class Shards:
         self._subscriptions[lease.shard] = self._bus.subscribe(RESULTS, (lease.shard,), deliver, start)
 
     def _take_over(self, run: RunState) -> None:
+        if not run.seq:
+            self._board.enter(run)
+            return
         self._board.admit(run)
         if run.state is State.QUEUED:
             if run.permit is None:

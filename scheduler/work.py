@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from plugmesh.contracts.data import MESSAGE_LIMIT_BYTES, DataRef, JoinedRef, Reference, SpilledRef
 from plugmesh.contracts.messages import Assign, Cancel, Recall, Renewed
 from plugmesh.contracts.module import REJECTED
-from plugmesh.contracts.run import Command, Receipt, StepState, Submission
+from plugmesh.contracts.run import Command, Receipt, StepState, Submission, shard_of
 from plugmesh.contracts.run import RunState as State
 from plugmesh.state.dead_letters import letter_id
 from plugmesh.state.records import (
@@ -22,7 +23,8 @@ from plugmesh.state.records import (
     RunUpdate,
     StepRow,
 )
-from scheduler.changes import AttemptChange, RunChange, changes_json, text
+from scheduler.announcing import Announcement
+from scheduler.changes import AttemptChange, Change, RunChange, changes_json, text
 from scheduler.effects import Convict, Discard
 from scheduler.runstate import RunState
 from scheduler.step import Step
@@ -32,11 +34,20 @@ TRACE_CHARACTERS = 4000
 """So much of a trace stays with a conviction; the step's error has all of it."""
 
 
+class Announced(NamedTuple):
+    """An event row that watchers are told of. `ended`: with it the run is over."""
+
+    run: RunState
+    row: EventRow
+    ended: bool
+
+
 @dataclass(slots=True)
 class Work:
     """Filled while events are handled; `make_commit` turns it into rows.
 
-    `letters` are the encoded `outgoing`, `announcements` what watchers are told of `announced`, by shard.
+    `letters` are the encoded `outgoing`, `announcements` what watchers are told of `announced`; `changed` are
+    changes that traces and the log tell of.
     """
 
     receipts: list[tuple[asyncio.Future[Receipt], Receipt]] = field(default_factory=list)
@@ -48,9 +59,10 @@ class Work:
     convictions: list[tuple[RunState, Convict]] = field(default_factory=list)
     acquitted: set[tuple[str, str]] = field(default_factory=set)
     discards: list[tuple[RunState, Discard]] = field(default_factory=list)
-    announced: list[tuple[RunState, EventRow]] = field(default_factory=list)
+    announced: list[Announced] = field(default_factory=list)
     letters: list[bytes] | None = None
-    announcements: list[tuple[int, bytes]] = field(default_factory=list)
+    announcements: list[Announcement] = field(default_factory=list)
+    changed: list[tuple[RunState, list[Change]]] = field(default_factory=list)
     eager: bool = False
 
     def fail(self, error: Exception) -> None:
@@ -84,9 +96,15 @@ def make_commit(
     terms: dict[int, int],
     positions: dict[int, str],
     at: float,
+    keep: bool = False,
 ) -> Commit:
-    """The rows of one cycle. `terms` are the shards owned; `positions` how far their results were read."""
-    commit = Commit(owner=owner, at=at, inserts=work.submissions, commands=[command for _, command in work.commands])
+    """The rows of one cycle. `terms` are the shards owned; `positions` how far their results were read. With `keep`, the
+    changes of all runs stay in `work.changed`, and else those of traced ones."""
+    commands = [command for _, command in work.commands]
+    commit = Commit(owner=owner, at=at, inserts=work.submissions, commands=commands)
+    for command in commands:  # to have carried one out is a write for its shard, also where its run has long ended
+        shard = shard_of(command.run)
+        commit.positions[shard] = (terms[shard], positions.get(shard))
     for run in dirty:
         changes, touched = run.drain()
         if not changes:
@@ -94,14 +112,16 @@ def make_commit(
         commit.positions[run.shard] = (terms[run.shard], positions.get(run.shard))
         if run.key:
             commit.keys[run.id] = run.key
+        if run.traced or keep:
+            work.changed.append((run, changes))
         row = EventRow(run.id, run.seq, at, changes_json(changes))
         commit.events.append(row)
-        work.announced.append((run, row))
         for step in touched.values():
             commit.steps.append(step_row(run, step))
             if step.outputs and REJECTED in step.outputs and step.state in _OWN_END:
                 commit.letters.extend(letter_rows(run, step, step.outputs[REJECTED]))
         commit.attempts.extend(attempt_row(run, change) for change in changes if isinstance(change, AttemptChange))
+        work.announced.append(Announced(run, row, run.ended))
         if any(isinstance(change, RunChange) for change in changes):
             commit.runs.append(run_update(run))
             if run.ended and run.permit is not None:

@@ -2,12 +2,15 @@
 
 import os
 import random
-import socket
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import hypothesis
 import pytest
+
+from scripts.real_servers.ports import is_free
+
+pytest_plugins = ["tests.servers", "tests.engine", "tests.left_out"]
 
 QUICK_SIM_SEEDS = 6
 FULL_SIM_SEEDS = 300
@@ -48,15 +51,6 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     return [f"plugmesh: suite {suite}; the same seeds again: --run-seed {config.option.run_seed}"]
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if config.option.all:
-        return
-    left_out = [item for item in items if item.get_closest_marker("full")]
-    if left_out:
-        config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if item not in left_out]
-
-
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """A test that takes `sim_seed` runs once a seed; `--sim-seed N` replays one of them exactly."""
     if "sim_seed" in metafunc.fixturenames:
@@ -87,16 +81,6 @@ def free_port(_ports: Iterator[int]) -> Callable[[], int]:
     """A function that returns a TCP port of 127.0.0.1 that nothing listens on, another one at each call."""
 
     def next_free() -> int:
-        return next(port for port in _ports if _is_free(port))
+        return next(port for port in _ports if is_free(port))
 
     return next_free
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True

@@ -71,9 +71,10 @@ class Processes:
 
 
 @contextmanager
-def served_by(*commands: tuple[str, ...]) -> Iterator[Processes]:
-    """A server without its built-in modules, and a module process for each script beside this one, with its arguments."""
-    with place() as (folder, port, start):
+def served_by(*commands: tuple[str, ...], variables: Mapping[str, str] | None = None) -> Iterator[Processes]:
+    """A server without its built-in modules, and a module process for each script beside this one, with its arguments; all
+    with these environment variables."""
+    with place(variables) as (folder, port, start):
         server = up(folder, port, start, "--no-builtins")
         supervisors = {}
         for file, *arguments in commands:

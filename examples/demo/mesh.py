@@ -1,12 +1,11 @@
-"""The demo's mesh: real processes in a temporary folder, all started here and all ended here."""
+"""What the demo does with a mesh, whatever it consists of: real processes, all started here and all ended here."""
 
 import json
 import os
-import signal
-import socket
 import subprocess
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,67 +13,63 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 HERE = Path(__file__).parent
 PLUGMESH = [sys.executable, "-P", "-m", "plugmesh"]
-PATIENCE_S = 60.0
+PATIENCE_S = 180.0
 
 
 class Failed(Exception):
     """Something did not happen as it should; the message says what."""
 
 
-class Mesh:
-    """A folder, a port, a server, and modules that were started by hand."""
+class Mesh(ABC):
+    """A folder, and a mesh that is started, hurt and ended."""
+
+    killing: str
+    """What `kill_in_the_middle` does, as a person would say it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.port = _free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
-        self._environment = {**os.environ, "PLUGMESH_URL": self.url}
-        self._modules: list[subprocess.Popen[bytes]] = []
-        self._server: subprocess.Popen[bytes] | None = None
-        self._log = (folder / "log.txt").open("ab")
 
-    def up(self) -> None:
-        """Start the server; returns when the built-in modules are on the palette."""
-        self._server = self._start("up", "--port", str(self.port), "--data", str(self.folder / "data"))
-        self.until(lambda: "io.read" in self.palette(), "the mesh did not start")
+    @property
+    @abstractmethod
+    def url(self) -> str:
+        """Where it answers."""
 
-    def serve(self, file: str) -> subprocess.Popen[bytes]:
-        """Start the modules of a file of the demo."""
-        self._modules.append(self._start("module", "serve", str(HERE / file), "--slots", "1"))
-        return self._modules[-1]
+    @abstractmethod
+    def up(self) -> str:
+        """Start it; returns when the built-in modules are on the palette. Says what was started."""
 
-    def kill_server(self) -> None:
-        """`kill -9`."""
-        assert self._server is not None
-        self._server.kill()
-        self._server.wait()
-        self._server = None
+    @abstractmethod
+    def serve(self, file: str) -> None:
+        """Start a process with the modules of a file of the demo."""
 
+    @abstractmethod
+    def kill_in_the_middle(self) -> None:
+        """`kill -9` of what runs flows."""
+
+    @abstractmethod
+    def come_back(self) -> str:
+        """Until the mesh works again after that. Says how that came about."""
+
+    @abstractmethod
     def close(self) -> None:
-        """End every process that was started here; the server ends its built-in modules itself."""
-        for process in self._modules:
-            process.terminate()
-        if self._server is not None:
-            self._server.terminate()
-        for process in [*self._modules, *([self._server] if self._server else [])]:
-            try:
-                process.wait(timeout=30)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-        if self._server is None or self._server.returncode != 0:
-            self._end_builtins()
-        self._log.close()
+        """End every process that was started here."""
+
+    @abstractmethod
+    def last_words(self) -> str:
+        """How its logs end."""
+
+    @abstractmethod
+    def has_ended(self) -> bool:
+        """Whether somebody has ended by himself, so that there is nothing to wait for."""
 
     # -- the command -------------------------------------------------------------------------------------------------
 
     def plugmesh(self, *arguments: str) -> str:
         """Run a command to its end. Raises Failed with what it said."""
-        done = subprocess.run(
-            [*PLUGMESH, *arguments], env=self._environment, capture_output=True, text=True, check=False
-        )
+        environment = {**os.environ, "PLUGMESH_URL": self.url}
+        done = subprocess.run([*PLUGMESH, *arguments], env=environment, capture_output=True, text=True, check=False)
         if done.returncode != 0:
-            said = f"{done.stdout}{done.stderr}\nThe mesh said:\n{self._last_words()}"
+            said = f"{done.stdout}{done.stderr}\nThe mesh said:\n{self.last_words()}"
             raise Failed(f"plugmesh {' '.join(arguments)} exited with {done.returncode}\n{said}")
         return done.stdout
 
@@ -94,20 +89,20 @@ class Mesh:
             return set()
 
     def step(self, run: str, name: str) -> dict[str, Any]:
-        """One step of a run."""
+        """One step of a run; an empty one as long as there is none."""
         steps: list[dict[str, Any]] = self.ask("show", run)["steps"]
-        return next(step for step in steps if step["id"] == name)
+        return next((step for step in steps if step["id"] == name), {"state": "", "epoch": 0})
 
-    def wait_for(self, run: str, name: str, state: str) -> dict[str, Any]:
-        """Wait until a step is in a state."""
+    def wait_for(self, run: str, name: str, *states: str) -> dict[str, Any]:
+        """Wait until a step is in one of these states."""
 
         def there() -> dict[str, Any] | None:
             step = self.step(run, name)
             if step["state"] == "failed":
                 raise Failed(f"{name} failed: {step['error']}")
-            return step if step["state"] == state else None
+            return step if step["state"] in states else None
 
-        found = self.until(there, f"{name} of {run} is not {state}")
+        found = self.until(there, f"{name} of {run} is not {' or '.join(states)}")
         assert found is not None
         return found
 
@@ -115,30 +110,7 @@ class Mesh:
         """Wait until it is so. Raises Failed with the mesh's log."""
         deadline = time.monotonic() + PATIENCE_S
         while not (answer := predicate()):
-            if time.monotonic() > deadline or (self._server is not None and self._server.poll() is not None):
-                raise Failed(f"{message}\nThe mesh said:\n{self._last_words()}")
+            if time.monotonic() > deadline or self.has_ended():
+                raise Failed(f"{message}\nThe mesh said:\n{self.last_words()}")
             time.sleep(0.02)
         return answer
-
-    def _last_words(self) -> str:
-        return (self.folder / "log.txt").read_text()[-4000:]
-
-    def _start(self, *arguments: str) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
-            [*PLUGMESH, *arguments], env=self._environment, stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log
-        )
-
-    def _end_builtins(self) -> None:
-        record = self.folder / "data" / "run" / "builtins.json"
-        if record.exists():
-            for process in json.loads(record.read_text())["processes"]:
-                try:
-                    os.kill(process["pid"], signal.SIGKILL)
-                except ProcessLookupError:
-                    continue
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -1,7 +1,8 @@
 """The whole of Plugmesh in a minute, on every flight that left New York City in 2013: `./scripts/demo`.
 
 It starts a mesh in a temporary folder, runs flows, plugs in a module that a waiting run needs, kills a module and then
-the server in the middle of their work, and compares every answer with DuckDB's on the same files.
+the server in the middle of their work, and compares every answer with DuckDB's on the same files. With --distributed it
+is the same on Kafka, PostgreSQL, Consul and MinIO, with two schedulers and each module in a process of its own.
 """
 
 import argparse
@@ -12,35 +13,36 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from examples.demo.answers import FAR_AWAY, LATE_BY_CARRIER, PUNCTUALITY, Answers, Wrong
+from examples.demo.distributed import DistributedMesh
 from examples.demo.flights import DataUnavailable, FlightFiles, flight_files
 from examples.demo.mesh import Failed, Mesh
+from examples.demo.single import SingleMesh
 
 
 class Demo:
     """The story, one method a chapter."""
 
-    def __init__(self, mesh: Mesh, files: FlightFiles) -> None:
+    def __init__(self, mesh: Mesh, files: FlightFiles, results: Path) -> None:
         self._mesh = mesh
         self._files = files
         self._answers = Answers(files)
-        self._results = mesh.folder / "results"
+        self._results = results
 
     def start_a_mesh(self) -> None:
-        self._mesh.up()
-        say(f"plugmesh up: a mesh answers at {self._mesh.url}, with {len(self._mesh.palette())} modules on its palette")
+        say(self._mesh.up())
 
     def run_a_flow(self) -> None:
         say("plugmesh run late_by_carrier.yaml: the two files are uploaded, and five steps run")
         inputs = ("-i", f"flights={self._files.flights}", "-i", f"airlines={self._files.airlines}")
         shown = self._mesh.plugmesh(
-            "run", str(Path(__file__).parent / "late_by_carrier.yaml"), *inputs, "--out", str(self._results / "late")
+            "run", str(Path(__file__).parent / "late_by_carrier.yaml"), *inputs, "--out", str(self._results)
         )
         print(indented(shown.partition("\n\n")[2]))
-        rows = self._answers.check(self._results / "late" / "report.parquet", LATE_BY_CARRIER)
+        rows = self._answers.check(self._results / "report.parquet", LATE_BY_CARRIER)
         say(f"all {rows} rows are what DuckDB finds in the same files")
 
     def plug_in_a_module(self) -> None:
@@ -59,36 +61,43 @@ class Demo:
     def kill_a_module(self) -> None:
         for _ in range(2):  # before the run: on a busy machine, a process may take longer to start than the step to end
             self._mesh.serve("patient_sum.py")
-        run = self._mesh.submit("far_away.yaml", "-i", "flights=@flights.csv")
-        step = self._mesh.wait_for(run, "miles", "running")
-        pid = self._pid(str(step["instance"]))
-        say(f"kill -9 {pid}: the process that is adding up miles is gone, in the middle of its step")
-        os.kill(pid, signal.SIGKILL)
-        begun = time.monotonic()
-        self._mesh.until(lambda: self._mesh.step(run, "miles")["epoch"] > 1, "nobody took the step over")
+        begun, run = self._kill_in_the_middle_of_a_step(seconds=4)
         say(f"{time.monotonic() - begun:.1f} s later another process has taken the step over")
         rows = self._finish(run, "miles", FAR_AWAY, ordered=True)
         say(f"the run has succeeded; its {rows} rows are right")
 
     def kill_the_server(self) -> None:
         run = self._mesh.submit("far_away.yaml", "-i", "flights=@flights.csv", "-p", "seconds=5")
-        self._mesh.wait_for(run, "miles", "running")
-        say("kill -9 of the server, while the module works")
-        self._mesh.kill_server()
+        self._mesh.wait_for(run, "miles", "running", "succeeded")
+        say(f"{self._mesh.killing}, while the module works")
+        self._mesh.kill_in_the_middle()
         begun = time.monotonic()
-        self._mesh.up()
-        say(
-            f"plugmesh up: {time.monotonic() - begun:.1f} s later it is back; the modules have worked on and joined again"
-        )
-        rows = self._finish(run, "miles", FAR_AWAY, ordered=True)
+        how = self._mesh.come_back()
+        say(how.format(seconds=f"{time.monotonic() - begun:.1f}"))
+        rows = self._finish(run, "miles", FAR_AWAY, ordered=True, name="miles-again")
         epoch = self._mesh.step(run, "miles")["epoch"]
         tries = "the same attempt that was under way" if epoch == 1 else f"its attempt {epoch}"
         say(f"the run has succeeded with {tries}; its {rows} rows are right")
 
-    def _finish(self, run: str, output: str, sql: str, *, ordered: bool = False) -> int:
-        folder = self._results / run
+    def _kill_in_the_middle_of_a_step(self, seconds: int) -> tuple[float, str]:
+        """When it was killed, and the run. On a busy machine the step may end before it is seen: then it gets more time."""
+        run = self._mesh.submit("far_away.yaml", "-i", "flights=@flights.csv", "-p", f"seconds={seconds}")
+        step = self._mesh.wait_for(run, "miles", "running", "succeeded")
+        pid = self._pid(str(step["instance"]))
+        if self._mesh.step(run, "miles")["state"] == "succeeded":
+            return self._kill_in_the_middle_of_a_step(2 * seconds)
+        say(f"kill -9 {pid}: the process that is adding up miles is gone, in the middle of its step")
+        os.kill(pid, signal.SIGKILL)
+        begun = time.monotonic()
+        self._mesh.until(lambda: self._mesh.step(run, "miles")["epoch"] > 1, "nobody took the step over")
+        return begun, run
+
+    def _finish(self, run: str, output: str, sql: str, *, ordered: bool = False, name: str = "") -> int:
+        """Its result is kept as NAME.parquet, or under the output's name."""
+        folder = self._mesh.folder / run
         self._mesh.plugmesh("show", run, "--out", str(folder))
-        return self._answers.check(folder / f"{output}.parquet", sql, ordered=ordered)
+        result = (folder / f"{output}.parquet").rename(self._results / f"{name or output}.parquet")
+        return self._answers.check(result, sql, ordered=ordered)
 
     def _pid(self, instance: str) -> int:
         return next(int(one["pid"]) for one in self._mesh.ask("instances") if one["id"] == instance)
@@ -111,21 +120,22 @@ def chapters(demo: Demo) -> Iterator[tuple[str, Callable[[], None]]]:
 
 
 @contextmanager
-def temporary_mesh() -> Iterator[Mesh]:
+def temporary_mesh(kind: Callable[[Path], Mesh]) -> Iterator[Mesh]:
     folder = Path(tempfile.mkdtemp(prefix="plugmesh-demo-"))
-    mesh = Mesh(folder)
     try:
-        yield mesh
+        with closing(kind(folder)) as mesh:
+            yield mesh
     finally:
-        mesh.close()
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def tell(files: FlightFiles) -> list[tuple[str, float]]:
+def tell(files: FlightFiles, kind: Callable[[Path], Mesh], results: Path | None) -> list[tuple[str, float]]:
     """Run all chapters; how long each took. Raises Failed, Wrong."""
     took = []
-    with temporary_mesh() as mesh:
-        for number, (title, chapter) in enumerate(chapters(Demo(mesh, files)), 1):
+    with temporary_mesh(kind) as mesh:
+        kept = results or mesh.folder / "results"
+        kept.mkdir(parents=True, exist_ok=True)
+        for number, (title, chapter) in enumerate(chapters(Demo(mesh, files, kept)), 1):
             print(f"\n{number}. {title}", flush=True)
             begun = time.monotonic()
             chapter()
@@ -133,12 +143,23 @@ def tell(files: FlightFiles) -> list[tuple[str, float]]:
     return took
 
 
+def parser() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser(prog="scripts/demo", description=__doc__)
+    made.add_argument(
+        "--distributed",
+        action="store_true",
+        help="on real servers, which scripts/servers installs where they are missing",
+    )
+    made.add_argument("--results", type=Path, metavar="FOLDER", help="keep the answers there, as Parquet files")
+    return made
+
+
 def main() -> int:
-    argparse.ArgumentParser(prog="scripts/demo", description=__doc__).parse_args()
+    options = parser().parse_args()
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     try:
         print("Getting the flights (8.7 MB the first time)", flush=True)
-        took = tell(flight_files())
+        took = tell(flight_files(), DistributedMesh if options.distributed else SingleMesh, options.results)
     except (DataUnavailable, Failed, Wrong) as error:
         print(f"\nThe demo failed: {error}", file=sys.stderr)
         return 1

@@ -15,7 +15,7 @@ class Health(Document):
     model_config = example(
         alive=True,
         service="plugmesh",
-        version="0.1.0",
+        version="0.2.0",
         protocol="1.0",
         python="3.12.8",
         architecture="x86_64",

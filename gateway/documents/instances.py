@@ -23,7 +23,7 @@ _SHOWN = {
     "modules": ["table.filter@1.0.0"],
     "refused": [],
     "started_at": 1795271167.2,
-    "sdk": "0.1.0",
+    "sdk": "0.2.0",
 }
 
 

@@ -19,7 +19,7 @@ from gateway.documents.dlq import DeadLetter, DeadLetterList, DiscardRequest, On
 from gateway.documents.document import answers, stream_of
 from gateway.documents.problem import problems
 from gateway.errors import BadRequest
-from gateway.parameters import ID_CHARACTERS, Cursor
+from gateway.parameters import ID_CHARACTERS, TRACE_HEADER, Cursor
 from gateway.routing import API, actor_of, json_body
 
 _CHARACTERS = 320
@@ -72,7 +72,7 @@ class DeadLetterRoutes:
                 **answers(Redriven, 202, "The run has them"),
                 **problems("conflict", "flow-invalid", "store-full", *_READING),
             },
-            openapi_extra=json_body(RedriveRequest, required=False),
+            openapi_extra={**json_body(RedriveRequest, required=False), "parameters": [TRACE_HEADER]},
         )
         add(
             f"{one}/discard",
@@ -156,9 +156,12 @@ class DeadLetterRoutes:
 
         Once: asking again tells which run has them.
         """
+        begun = self._gateway.tracing.begin()
         body = await read_body(request, self._gateway.settings.json_limit_bytes)
         asked = read_model(RedriveRequest, read_json(body)) if body else RedriveRequest()
-        return Json(await self._letters.redrive(letter, asked.port, actor_of(request).name), 202)
+        answer = await self._letters.redrive(letter, asked.port, actor_of(request).name)
+        self._gateway.tracing.end(request, begun, ({"id": answer["run"], "repeated": answer["repeated"]},))
+        return Json(answer, 202)
 
     @access(Action.WRITE, Kind.DATA)
     async def discard(self, request: Request, letter: LetterId) -> Response:

@@ -14,7 +14,6 @@ from starlette.responses import Response
 
 from gateway.access import Action, Kind, Scope, access
 from gateway.answers import Json
-from gateway.core import Gateway
 from gateway.documents.document import Responses, answers, stream_of
 from gateway.documents.health import Description, Health, Readiness
 from gateway.metrics import Metrics
@@ -23,6 +22,7 @@ from plugmesh import __version__
 from plugmesh.contracts.base import PROTOCOL
 from plugmesh.errors import PlugmeshError
 from plugmesh.state.reads import Reader
+from plugmesh.state.store import State
 
 Check = Callable[[], Awaitable[str | None]]
 """Returns why something is not ready, or `None`."""
@@ -40,9 +40,9 @@ READY_S = 2.0
 class HealthRoutes:
     """Endpoints for whoever looks after the mesh."""
 
-    def __init__(self, app: FastAPI, gateway: Gateway, metrics: Metrics, checks: Mapping[str, Check]) -> None:
+    def __init__(self, app: FastAPI, state: State, metrics: Metrics, checks: Mapping[str, Check]) -> None:
         self._app = app
-        self._gateway = gateway
+        self._database = state
         self._metrics = metrics
         self._checks: dict[str, Check] = {"state": self._state, **checks}
 
@@ -95,7 +95,7 @@ class HealthRoutes:
         return Json(self._app.openapi())
 
     async def _state(self) -> str | None:
-        await self._gateway.state.read(Reader.run, "")
+        await self._database.read(Reader.run, "")
         return None
 
 

@@ -31,7 +31,7 @@ class RetentionRoutes:
         usage = answers(Usage) | problems("not-reachable")
         add(f"{API}/data/usage", self.usage, methods=["GET"], tags=["data"], responses=usage)
         collect = json_body(CollectRequest, required=False)
-        swept = answers(Swept) | problems("not-reachable", "request-invalid")
+        swept = answers(Swept) | problems("conflict", "not-reachable", "request-invalid")
         path = f"{API}/data/gc"
         add(path, self.collect, methods=["POST"], tags=["data"], openapi_extra=collect, responses=swept)
         pin = f"{API}/runs/{{run}}/pin"

@@ -21,7 +21,7 @@ from gateway.documents.problem import problems
 from gateway.documents.runs import AcceptedRerun, AcceptedRun, BatchAnswer, ControlledRun, RunList, ShownRun
 from gateway.errors import BadRequest
 from gateway.events import is_over, read_page, stream
-from gateway.parameters import RUN_PARAMETER, Cursor, OneNamespace, RunId, header, query
+from gateway.parameters import RUN_PARAMETER, TRACE_HEADER, Cursor, OneNamespace, RunId, header, query
 from gateway.requests import BatchRequest, ControlRequest, RerunRequest, RunRequest
 from gateway.routing import API, actor_of, json_body
 
@@ -61,7 +61,7 @@ class RunRoutes:
             methods=["POST"],
             status_code=202,
             tags=[*tags],
-            openapi_extra={**json_body(RunRequest), "parameters": [_KEY_HEADER]},
+            openapi_extra={**json_body(RunRequest), "parameters": [_KEY_HEADER, TRACE_HEADER]},
             responses=answers(AcceptedRun, 202, "The run is written down")
             | problems("not-found", "conflict", "request-invalid", "flow-invalid", "ownership-lost", "stopping"),
         )
@@ -70,7 +70,7 @@ class RunRoutes:
             self.submit_batch,
             methods=["POST"],
             tags=[*tags],
-            openapi_extra=json_body(BatchRequest),
+            openapi_extra={**json_body(BatchRequest), "parameters": [TRACE_HEADER]},
             responses=answers(BatchAnswer),
         )
         add(path, self.list_runs, methods=["GET"], tags=[*tags], responses=answers(RunList))
@@ -104,7 +104,7 @@ class RunRoutes:
             tags=[*tags],
             openapi_extra={
                 **json_body(RerunRequest, required=False),
-                "parameters": [RUN_PARAMETER, _KEY_HEADER],
+                "parameters": [RUN_PARAMETER, _KEY_HEADER, TRACE_HEADER],
             },
             responses=answers(AcceptedRerun, 202, "The run is written down")
             | problems("not-found", "conflict", "request-invalid", "flow-invalid", "ownership-lost", "stopping"),
@@ -128,9 +128,11 @@ class RunRoutes:
     @access(Action.SUBMIT, Kind.RUN)
     async def submit(self, request: Request) -> Response:
         """Submit a run. The answer (202) has `id`, `state` and `warnings`, such as modules that nobody serves now."""
+        begun = self._gateway.tracing.begin()
         body = await read_json_body(request, self._gateway.settings.json_limit_bytes)
         key = request.headers.get("idempotency-key")
         accepted = await self._gateway.runs.submit(body, key, actor_of(request).name)
+        self._gateway.tracing.end(request, begun, (accepted,))
         return Json(accepted, 202, {"location": f"{API}/runs/{accepted['id']}"})
 
     @access(Action.SUBMIT, Kind.RUN)
@@ -139,8 +141,11 @@ class RunRoutes:
 
         With `idempotency_key`, the same batch can be sent again after a broken connection: no run is made twice.
         """
+        begun = self._gateway.tracing.begin()
         body = await read_json_body(request, self._gateway.settings.batch_limit_bytes)
-        return Json(await submit_batch(self._gateway.runs, body, actor_of(request).name))
+        answer = await submit_batch(self._gateway.runs, body, actor_of(request).name)
+        self._gateway.tracing.end(request, begun, (one for one in answer["runs"] if "id" in one))
+        return Json(answer)
 
     @access(Action.READ, Kind.RUN)
     async def get(self, request: Request) -> Response:
@@ -187,10 +192,12 @@ class RunRoutes:
         Steps that were accepted are recovered: they are not executed, and their data is the same. Steps are executed that
         did not succeed, or are asked for, or would see another param or input than they did, and all below them.
         """
+        begun = self._gateway.tracing.begin()
         body = await read_json_body(request, self._gateway.settings.json_limit_bytes)
         key = request.headers.get("idempotency-key")
         run = request.path_params["run"]
         accepted = await self._gateway.reruns.rerun(run, body, key, actor_of(request).name)
+        self._gateway.tracing.end(request, begun, (accepted,))
         return Json(accepted, 202, {"location": f"{API}/runs/{accepted['id']}"})
 
     @access(Action.CANCEL, Kind.RUN)

@@ -10,6 +10,7 @@ import socket
 import sys
 import time
 import traceback
+from typing import TYPE_CHECKING
 
 from module_sdk.executor.allocator import keep_freed
 from module_sdk.executor.concurrent import ConcurrentExecutor, current_sink
@@ -22,6 +23,9 @@ from module_sdk.frames import Frame, FrameReader
 from module_sdk.launch import ExecutorSetup
 from plugmesh.objects.open import open_store
 from plugmesh.runtime_loader import load_runtime
+
+if TYPE_CHECKING:
+    from module_sdk.executor.tracing import Tracing
 
 LOG_FD = 1
 BROKEN = 70
@@ -48,18 +52,28 @@ def main() -> None:
     log = FileSink(descriptors.log)
     output = Output(lambda: current_sink.get() or log, time.time)
     output.install()
+    tracing = make_tracing() if setup.traces else None
     keep_freed()
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
     kind = ConcurrentExecutor if setup.concurrent else SerialExecutor
     try:
-        kind(connection, frames, runner, output, log, descriptors).run(pending)
+        executor = kind(connection, frames, runner, output, log, descriptors, tracing, tells=setup.tells)
+        executor.run(pending)
+        executor.close()
     except BaseException:  # noqa: BLE001  a mistake of ours, or user code has changed what is ours
         os.write(descriptors.log, traceback.format_exc().encode(errors="replace"))
         os._exit(BROKEN)
     # Without waiting for threads or exit handlers that user code left behind.
     os._exit(0)
+
+
+def make_tracing() -> Tracing:
+    """Before user code asks OpenTelemetry for anything."""
+    from module_sdk.executor.tracing import Tracing as Made  # noqa: PLC0415  a tenth of a second, only where it is used
+
+    return Made()
 
 
 def _read_setup(connection: socket.socket, frames: FrameReader) -> tuple[ExecutorSetup, list[Frame]]:

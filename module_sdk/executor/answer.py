@@ -23,6 +23,7 @@ TIGHT_SPILL_BYTES = 1024
 """References longer than this leave a message that is too long with longer ones."""
 _SHORT_GROUPS, _SHORT_COLUMNS = 4, 8
 _SHORT_CHARS = 1000
+_SHORT_INLINE = 6 * 1024
 _log = logging.getLogger("module_sdk")
 
 Key = Callable[[str], str]
@@ -79,4 +80,6 @@ def _is_short(ref: DataRef) -> bool:
     if len(ref.schema_ipc) >= 4096 or len(ref.fragments) != 1:
         return False
     groups = ref.fragments[0].groups
-    return len(groups) < _SHORT_GROUPS and all(len(group.columns) < _SHORT_COLUMNS for group in groups)
+    inline = sum(len(group.data) for group in groups if group.data is not None)
+    few = len(groups) < _SHORT_GROUPS and all(len(group.columns) < _SHORT_COLUMNS for group in groups)
+    return few and inline < _SHORT_INLINE

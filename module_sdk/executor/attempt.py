@@ -20,7 +20,7 @@ from module_sdk.executor.metered import MeteredStore
 from module_sdk.executor.outputs import Outputs, Written
 from module_sdk.executor.rejected_output import RejectedOutput
 from module_sdk.executor.runner import Runner
-from module_sdk.executor.stats import Used, attempt_stats
+from module_sdk.executor.stats import Used, attempt_stats, since
 from module_sdk.invoke import Caller, Prepared
 from module_sdk.limits import output_text
 from module_sdk.rejected import Rejected
@@ -33,7 +33,7 @@ from plugmesh.contracts.data import MESSAGE_LIMIT_BYTES, DataRef, FileRef, Refer
 from plugmesh.contracts.messages import Assign, AttemptStats, Done, Failed, LogRef
 from plugmesh.contracts.module import REJECTED, Limits
 from plugmesh.errors import Cancelled, PlugmeshError
-from plugmesh.objects.port import ObjectStore
+from plugmesh.objects.port import ObjectStore, use_of
 
 MAP_FROM_BYTES = 16 * 1024
 """A smaller input is never mapped."""
@@ -75,6 +75,7 @@ class Attempt:
         self._given: Mapping[str, Sequence[Given]] = {}
         self._caller: Caller | None = None
         self.began, self._cpu = time.perf_counter(), time.process_time()
+        self._use = use_of(runner.store)
         if alone:
             runner.memory.forget_peak()
 
@@ -315,4 +316,5 @@ class Attempt:
         self._peak_bytes = peak_bytes
         wall_s = round(time.perf_counter() - self.began, 6)
         used = Used(wall_s, round(cpu_s - self._cpu, 6), peak_bytes)
-        return attempt_stats(self._given, written or Written(), self._rejected, used)
+        use = since(self._use, use_of(self._runner.store))
+        return attempt_stats(self._given, written or Written(), self._rejected, used, use)

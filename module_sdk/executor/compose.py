@@ -99,6 +99,7 @@ def _groups(
     rows: int, parts: Sequence[tuple[Fragment, int]], columns: Sequence[Sequence[tuple[str, str]]]
 ) -> tuple[ColumnGroup, ...]:
     groups: dict[_Part, list[ColumnSpan]] = {}
+    inline: dict[str, str | None] = {}
     for (fragment, offset), names in zip(parts, columns, strict=True):
         spans = _spans(fragment)
         cut = rows != fragment.rows
@@ -106,9 +107,10 @@ def _groups(
             group, span = spans[there]
             whole = fragment.rows if cut and group.rows is None else group.rows
             part = (group.key, group.start + offset, whole)
+            inline[group.key] = group.data
             groups.setdefault(part, []).append(span if there == name else span.model_copy(update={"name": name}))
     return tuple(
-        ColumnGroup(key=key, columns=tuple(found), start=start, rows=whole)
+        ColumnGroup(key=key, columns=tuple(found), data=inline[key], start=start, rows=whole)
         for (key, start, whole), found in groups.items()
     )
 

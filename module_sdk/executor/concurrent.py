@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from contextvars import ContextVar
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
@@ -24,6 +24,7 @@ from module_sdk.executor.output import FileSink, MemorySink, Output, Sink
 from module_sdk.executor.plans import planned
 from module_sdk.executor.progress import ProgressTeller
 from module_sdk.executor.runner import Runner
+from module_sdk.executor.told import Telling
 from module_sdk.family import end_children, has_children
 from module_sdk.frames import Frame, FrameReader, Kind, frame
 from module_sdk.logchunks import LogChunks, pause_s
@@ -31,6 +32,9 @@ from module_sdk.steplog import StepLog
 from module_sdk.testing import gather
 from plugmesh.contracts.messages import AskPlan, Assign, Done, Failed, LogRef
 from plugmesh.errors import PlugmeshError
+
+if TYPE_CHECKING:
+    from module_sdk.executor.tracing import Tracing
 
 READ_BYTES = 256 * 1024
 _log = logging.getLogger("module_sdk")
@@ -49,19 +53,28 @@ class ConcurrentExecutor:
         output: Output,
         log: FileSink,
         descriptors: Descriptors,
+        tracing: Tracing | None = None,
+        *,
+        tells: bool = False,
     ) -> None:
-        self._control, self._frames = control, frames
+        self._control, self._frames, self._tracing = control, frames, tracing
         self._runner, self._output, self._log = runner, output, log
         self._descriptors = descriptors
         self._sending = threading.Lock()
         self._progress = ProgressTeller(self._send)
         self._leaving = Leaving(partial(self._send, frame(Kind.LEAVING)))
+        self._telling = Telling(self._send) if tells else None
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._ended: asyncio.Future[None] | None = None
 
     def run(self, pending: Iterable[Frame] = ()) -> None:
         """Until the supervisor says so, or is gone. `pending`: frames that were read already."""
         asyncio.run(self._serve(pending))
+
+    def close(self) -> None:
+        """Say what was not said yet."""
+        if self._telling is not None:
+            self._telling.close()
 
     async def _serve(self, pending: Iterable[Frame]) -> None:
         loop = asyncio.get_running_loop()
@@ -131,12 +144,17 @@ class ConcurrentExecutor:
         )
         chunks = LogChunks(self._runner.store, assign.prefix)
         live = asyncio.get_running_loop().create_task(_keep_log(chunks, sink))
+        if self._telling is not None:
+            self._telling.begin(number, assign)
+        traced = None if assign.trace is None or self._tracing is None else self._tracing.begin(assign)
         try:
             result: Done | Failed = await self._work(attempt, number)
         except asyncio.CancelledError:
             result = attempt.fail(Cancelled())
         except BaseException as error:  # noqa: BLE001  whatever user code raises is the attempt's end, not ours
             result = attempt.fail(error)
+        if traced is not None and self._tracing is not None:
+            self._send(frame(Kind.SPANS, number, self._tracing.end(traced, result)))
         live.cancel()
         attempt.close()
         del self._tasks[number]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from module_sdk.limits import OutputLimit
-from plugmesh.objects.port import ObjectStore, Stored, Writer, descriptor_of, is_older
+from plugmesh.objects.port import ObjectStore, Remote, Stored, Writer, descriptor_of, is_older, remote_of
 
 
 class MeteredStore:
@@ -19,6 +19,10 @@ class MeteredStore:
 
     def read(self, key: str, offset: int = 0, length: int | None = None) -> memoryview:
         return self._store.read(key, offset, length)
+
+    @property
+    def remote(self) -> Remote | None:
+        return remote_of(self._store)
 
     def is_older(self, key: str) -> bool:
         return is_older(self._store, key)

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from functools import partial
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
@@ -27,6 +27,7 @@ from module_sdk.executor.plans import planned
 from module_sdk.executor.progress import ProgressTeller
 from module_sdk.executor.runner import Runner
 from module_sdk.executor.surroundings import Surroundings
+from module_sdk.executor.told import Telling
 from module_sdk.family import end_children, has_children
 from module_sdk.frames import Frame, FrameReader, Kind, frame
 from module_sdk.logchunks import LONG_S
@@ -34,6 +35,9 @@ from module_sdk.row_calls import Calls
 from plugmesh.contracts.data import FileRef
 from plugmesh.contracts.messages import AskPlan, Assign, Done, Failed
 from plugmesh.errors import PlugmeshError
+
+if TYPE_CHECKING:
+    from module_sdk.executor.tracing import Tracing
 
 READ_BYTES = 256 * 1024
 
@@ -49,14 +53,18 @@ class SerialExecutor:
         output: Output,
         log: FileSink,
         descriptors: Descriptors,
+        tracing: Tracing | None = None,
+        *,
+        tells: bool = False,
     ) -> None:
-        self._control, self._frames = control, frames
+        self._control, self._frames, self._tracing = control, frames, tracing
         self._runner, self._output, self._log = runner, output, log
         self._descriptors = descriptors
         self._pid = os.getpid()
         self._sending = threading.Lock()
         self._progress = ProgressTeller(self._send)
         self._leaving = Leaving(partial(self._send, frame(Kind.LEAVING)))
+        self._telling = Telling(self._send) if tells else None
         self._pending: deque[Frame] = deque()
         self._current = 0
         self._fresh = True
@@ -81,6 +89,11 @@ class SerialExecutor:
                     return
             elif kind == Kind.EXIT:
                 return
+
+    def close(self) -> None:
+        """Say what was not said yet."""
+        if self._telling is not None:
+            self._telling.close()
 
     def _send(self, data: bytes) -> None:
         with self._sending:  # progress is sent by a thread of its own
@@ -112,6 +125,9 @@ class SerialExecutor:
             teller=partial(self._progress.teller, number, assign),
             on_artifact=lambda ref: self._artifact(number, ref),
         )
+        if self._telling is not None:
+            self._telling.begin(number, assign)
+        traced = None if assign.trace is None or self._tracing is None else self._tracing.begin(assign)
         try:
             result: Done | Failed = self._work(attempt, number)
         except BaseException as error:  # noqa: BLE001  whatever user code raises is the attempt's end, not ours
@@ -122,6 +138,8 @@ class SerialExecutor:
         if os.getpid() != self._pid:  # a fork that user code did not end itself
             os._exit(0)
         self._fresh = False
+        if traced is not None and self._tracing is not None:
+            self._send(frame(Kind.SPANS, number, self._tracing.end(traced, result)))
         return self._answer(number, attempt, result)
 
     def _answer(self, number: int, attempt: Attempt, result: Done | Failed) -> bool:

@@ -9,7 +9,7 @@ from module_sdk.executor.inputs import Given
 from module_sdk.executor.outputs import Written
 from module_sdk.rejected import Rejected
 from plugmesh.contracts.data import DataRef, table_bytes
-from plugmesh.contracts.messages import AttemptStats
+from plugmesh.contracts.messages import AttemptStats, StoreUse
 
 _LISTED_COLUMNS = 200
 
@@ -24,7 +24,11 @@ class Used(NamedTuple):
 
 
 def attempt_stats(
-    given: Mapping[str, Sequence[Given]], made: Written, rejected: Rejected | None, used: Used
+    given: Mapping[str, Sequence[Given]],
+    made: Written,
+    rejected: Rejected | None,
+    used: Used,
+    use: StoreUse | None = None,
 ) -> AttemptStats:
     """Columns are listed if they are so few that a message can hold them."""
     read: dict[str, tuple[str, ...]] = {}
@@ -54,7 +58,15 @@ def attempt_stats(
         written=made.written if listed else None,
         passed=made.passed if listed else None,
         reasons=None if rejected is None else rejected.reasons or None,
+        store=use,
     )
+
+
+def since(before: StoreUse | None, now: StoreUse | None) -> StoreUse | None:
+    """What was asked of the store meanwhile, by all attempts of the process; `None` of one that does not count."""
+    if before is None or now is None:
+        return None
+    return StoreUse(**{name: getattr(now, name) - getattr(before, name) for name in StoreUse.model_fields})
 
 
 def _are_few(*lists: Mapping[str, Sequence[str]]) -> bool:

@@ -12,7 +12,7 @@ from module_sdk.executor.inputs import Given
 from module_sdk.executor.untouched import Places, Run, same_kind
 from plugmesh.contracts.data import DataRef, Fragment
 from plugmesh.data.schema import make_schema_ipc, schema_of
-from plugmesh.objects.port import ObjectStore
+from plugmesh.objects.port import ObjectStore, remote_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -49,10 +49,18 @@ def write_stream(
     from plugmesh.data.table import write_table  # takes pyarrow along
 
     names: tuple[str, ...] = tuple(reader.schema.names)
-    sources = [(one, found) for one in given if (found := _same_columns(one, reader.schema))]
+    sources = [
+        (one, found) for one in given if _can_be_looked_up(store, one) and (found := _same_columns(one, reader.schema))
+    ]
     if not sources or len(set(names)) < len(names):
         return Streamed(write_table(store, key, reader, rows=rows), names, ())
     return _Writer(store, sources, reader.schema).write(key, reader, rows)
+
+
+def _can_be_looked_up(store: ObjectStore, given: Given) -> bool:
+    """Whether a stream that is read a second time is where it was: else all of it would be in memory, and elsewhere."""
+    remote = remote_of(store)
+    return remote is None or remote.is_mapped or hasattr(given.value, "num_rows")
 
 
 def _same_columns(given: Given, schema: pa.Schema) -> list[str]:
@@ -93,6 +101,7 @@ class _Writer:
                 self._rows += piece.num_rows
                 fragments += self._piece(file, piece)
             file.commit()
+        fragments = [file.finished(fragment) for fragment in fragments]
         ref = DataRef(schema_ipc=make_schema_ipc(schema), rows=self._rows, fragments=tuple(fragments))
         passed = tuple(name for name in schema.names if name not in self._written) if ref.rows else ()
         return Streamed(ref, tuple(name for name in schema.names if name not in passed), passed)

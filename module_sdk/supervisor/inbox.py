@@ -33,7 +33,8 @@ _log = logging.getLogger(__name__)
 
 class Inbox:
     """Messages on `dispatch` for one instance. `refusal` says why nothing new is taken now, if that is so; `on_instance`
-    is told what is about the instance as a whole: modules that the mesh does not take, draining, the number of slots."""
+    is told what is about the instance as a whole: modules that the mesh does not take, draining, who has heard of it, the number
+    of slots."""
 
     def __init__(  # noqa: PLR0917  everything it touches is given to it
         self,
@@ -44,7 +45,7 @@ class Inbox:
         outbox: Outbox,
         settings: Settings,
         refusal: Callable[[], str | None],
-        on_instance: Callable[[Refused | Drain | SetSlots], None],
+        on_instance: Callable[[Refused | Drain | SetSlots | Renewed], None],
     ) -> None:
         self._runtime, self._instance, self._settings = runtime, instance, settings
         self._contracts = {(contract.name, contract.version): contract for contract in contracts}
@@ -162,3 +163,5 @@ class Inbox:
             attempt = self._attempts.held.get(split_attempt_id(identity))
             if attempt is not None and attempt.lease_until is not None:
                 attempt.lease_until = until
+        if message.draining:
+            self._on_instance(message)

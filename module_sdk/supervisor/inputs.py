@@ -44,7 +44,7 @@ def damaged_input(objects: ObjectStore, payload: bytes) -> str | None:
 def _pieces(objects: ObjectStore, reference: AnyReference) -> Iterator[tuple[str, int, int, str, str]]:
     if isinstance(reference, DataRef):
         for fragment in reference.fragments:
-            for group in fragment.groups:
+            for group in (group for group in fragment.groups if group.data is None):
                 for span in group.columns:
                     yield group.key, span.offset, span.length, span.hash, f", column {span.name!r}"
     elif isinstance(reference, FileRef):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from itertools import islice
 
 from module_sdk.supervisor.attempts import Attempts
@@ -42,6 +43,9 @@ class Presence:
         self._renewing: set[int] = set()
         self._tasks: list[asyncio.Task[None]] = []
         self.draining = False
+        self._unheard: set[int] = set()
+        """Shards whose scheduler has not answered the farewell."""
+        self._answered = asyncio.Event()
 
     async def enter(self) -> None:
         """Register, for as long as that takes; then beat and renew until `leave`."""
@@ -65,16 +69,30 @@ class Presence:
         await self.beat()
 
     async def say_goodbye(self) -> None:
-        """Wait until no scheduler will send anything more, after a beat that says that this instance drains.
+        """Wait until the schedulers of all shards have answered that they send nothing more.
 
-        A message to a shard is acknowledged by its scheduler, after it has sent all that it had decided before. What it
-        hears afterwards, it decides with the draining instance in mind.
+        What one had decided before it heard of the drain arrives before its answer: both come on one partition. Who does not
+        answer is told again, because answers may be lost.
         """
         if not self._tasks:
             return  # nobody knows it
-        instance = self._registration.instance
-        farewells = (Renew(instance=instance, shard=shard, attempts=()) for shard in range(SHARDS))
-        await asyncio.gather(*(self._outbox.publish(one.shard, one.encode()) for one in farewells))
+        self._unheard = set(range(SHARDS))
+        while self._unheard:
+            await asyncio.gather(*(self._farewell(shard) for shard in sorted(self._unheard)))
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._settings.farewell_s / 4):
+                    while self._unheard:
+                        self._answered.clear()
+                        await self._answered.wait()
+
+    def goodbye_heard(self, shard: int) -> None:
+        """The scheduler of a shard has answered."""
+        self._unheard.discard(shard)
+        self._answered.set()
+
+    async def _farewell(self, shard: int) -> None:
+        message = Renew(instance=self._registration.instance, shard=shard, attempts=(), draining=True)
+        await self._outbox.publish(shard, message.encode())
 
     async def leave(self) -> None:
         """Deregister."""

@@ -33,19 +33,27 @@ _NO_MEMORY = re.compile(
 class Processes:
     """Starts executor processes for one supervisor.
 
-    `subreaper`: this process has no other children and adopts orphans, so whatever is left behind is ended here.
+    `subreaper`: this process has no other children and adopts orphans, so whatever is left behind is ended here. `traces`: they
+    make spans; `tells`: they say what user code logs.
     """
 
     def __init__(
-        self, objects: str, path: tuple[str, ...], sources: dict[str, tuple[Source, str]], *, subreaper: bool = False
+        self,
+        objects: str,
+        path: tuple[str, ...],
+        sources: dict[str, tuple[Source, str]],
+        *,
+        subreaper: bool = False,
+        traces: bool = False,
+        tells: bool = False,
     ) -> None:
         self._objects, self._path, self._sources = objects, path, sources
-        self._subreaper = subreaper
+        self._subreaper, self._traces, self._tells = subreaper, traces, tells
         self.live: set[int] = set()
 
     def start(self, listener: Listener, *, shared: bool) -> ProcessExecutor:
         """A new process; blocks for the milliseconds that starting one takes."""
-        setup = ExecutorSetup(self._objects, self._path, self._sources, shared)
+        setup = ExecutorSetup(self._objects, self._path, self._sources, shared, self._traces, self._tells)
         executor = ProcessExecutor(listener, setup, self._ended)
         self.live.add(executor.pid)
         return executor

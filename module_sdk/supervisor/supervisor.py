@@ -11,6 +11,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 
 from module_sdk.storing import put
 from module_sdk.supervisor.attempts import Attempts
@@ -22,10 +23,11 @@ from module_sdk.supervisor.settings import Settings
 from module_sdk.supervisor.work import Work
 from plugmesh.bus.port import Bus, Subscription
 from plugmesh.contracts.instance import Registration
-from plugmesh.contracts.messages import DISPATCH, Drain, Refused, SetSlots
+from plugmesh.contracts.messages import DISPATCH, Drain, Refused, Renewed, SetSlots
 from plugmesh.contracts.module import ModuleContract, contract_key
 from plugmesh.discovery.port import Discovery
 from plugmesh.errors import Conflict, PlugmeshError
+from plugmesh.first_contact import first_contact
 from plugmesh.objects.port import ObjectStore
 from plugmesh.runtime import Runtime
 
@@ -37,7 +39,8 @@ _log = logging.getLogger(__name__)
 
 
 class Supervisor:
-    """One instance. `notice` gets the few lines that a person in front of the process should see."""
+    """One instance. `notice` gets the few lines that a person in front of the process should see, `on_spans` what executors
+    traced."""
 
     def __init__(  # noqa: PLR0917  everything it touches is given to it
         self,
@@ -50,6 +53,7 @@ class Supervisor:
         executors: Executors,
         settings: Settings | None = None,
         notice: Callable[[str], None] = _log.info,
+        on_spans: Callable[[bytes], None] = lambda _: None,
     ) -> None:
         self._runtime, self._bus, self._objects = runtime, bus, objects
         self._registration, self._contracts = registration, contracts
@@ -57,7 +61,7 @@ class Supervisor:
         self._settings = settings = settings or Settings()
         self._notice = notice
         outbox = Outbox(runtime, bus)
-        self._work = Work(runtime, objects, executors, outbox, settings, registration.slots)
+        self._work = Work(runtime, objects, executors, outbox, settings, registration.slots, on_spans)
         self._inbox = Inbox(
             runtime, registration.instance, contracts, self._work, outbox, settings, self._refusal, self._about_instance
         )
@@ -75,7 +79,7 @@ class Supervisor:
     async def start(self) -> None:
         """Publish the contracts, listen, register. Returns when the instance is in the phone book."""
         for contract in self._contracts:
-            await self._runtime.run_sync(self._store_contract, contract)
+            await first_contact(partial(self._runtime.run_sync, self._store_contract, contract), self._runtime)
         partition = self._registration.partition
         end = await self._bus.end(DISPATCH, partition)
         self._subscription = self._bus.subscribe(DISPATCH, [partition], self._inbox.deliver, end)
@@ -135,7 +139,7 @@ class Supervisor:
         room = self._registration.slots + self._registration.prefetch
         return "busy" if self._attempts.unended() >= room else None
 
-    def _about_instance(self, message: Refused | Drain | SetSlots) -> None:
+    def _about_instance(self, message: Refused | Drain | SetSlots | Renewed) -> None:
         match message:
             case Refused():
                 self._refused(message)
@@ -144,6 +148,8 @@ class Supervisor:
                 self._runtime.spawn(self.drain(message.within_s), "drain")
             case SetSlots():
                 self._set_slots(message.slots)
+            case Renewed():
+                self._presence.goodbye_heard(message.shard)
 
     def _set_slots(self, slots: int) -> None:
         """Run so many attempts at a time from now on; what runs goes on."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Callable
 from functools import partial
 
 from module_sdk.frames import Kind
@@ -20,6 +21,7 @@ from module_sdk.supervisor.outbox import Outbox
 from module_sdk.supervisor.planning import Planning
 from module_sdk.supervisor.pool import Pool
 from module_sdk.supervisor.settings import Settings
+from module_sdk.supervisor.told import log_told
 from module_sdk.supervisor.watch import Watch
 from plugmesh.contracts.data import FileRef
 from plugmesh.contracts.module import ModuleContract, ModuleKind
@@ -33,7 +35,7 @@ _ASKED_WHERE = frozenset({Ending.TIMED_OUT, Ending.CPU, Ending.STUCK})
 class Work:
     """The attempts of one instance, and the executors that run them (it is their `Listener`).
 
-    `changed` is set whenever an attempt is over.
+    `changed` is set whenever an attempt is over; `on_spans` gets what executors traced.
     """
 
     def __init__(  # noqa: PLR0917  everything it touches is given to it
@@ -44,8 +46,10 @@ class Work:
         outbox: Outbox,
         settings: Settings,
         slots: int,
+        on_spans: Callable[[bytes], None] = lambda _: None,
     ) -> None:
         self._runtime, self._outbox, self._settings = runtime, outbox, settings
+        self._on_spans = on_spans
         self.slots = slots
         self.attempts = Attempts()
         self.changed = asyncio.Event()
@@ -122,7 +126,7 @@ class Work:
             return
         found = self.attempts.running.get(number)
         if found is None or found.executor is not executor:
-            self._of_forgotten(executor, kind, number)
+            self._of_forgotten(executor, kind, number, payload)
             return
         if kind == Kind.RESULT:
             self._pool.release(executor, number, self._runtime.now())
@@ -146,6 +150,10 @@ class Work:
                 self._drop(attempt)
                 log = None if executor.log is None else os.dup(executor.log)
                 self._runtime.spawn(self._finish_with_log(attempt, executor, payload, log), "keep log")
+            case Kind.SPANS:
+                self._on_spans(payload)
+            case Kind.LOGGED:
+                log_told(payload)
             case Kind.LEAVING:
                 self._pool.leave(executor)
             case Kind.AGAIN:
@@ -154,9 +162,13 @@ class Work:
                 attempt.payload = payload
                 self._start_again(attempt)
 
-    def _of_forgotten(self, executor: Executor, kind: int, number: int) -> None:
+    def _of_forgotten(self, executor: Executor, kind: int, number: int, payload: bytes) -> None:
         """A frame about no attempt that runs here."""
-        if kind == Kind.LEAVING:
+        if kind == Kind.SPANS:
+            self._on_spans(payload)
+        elif kind == Kind.LOGGED:
+            log_told(payload)
+        elif kind == Kind.LEAVING:
             self._pool.leave(executor)
         elif kind == Kind.RESULT:
             self._pool.release(executor, number, self._runtime.now())

@@ -69,6 +69,10 @@ class HubBus:
         self._topics.partition(topic, partition)
         return self._topics.offset(self._topics.number)
 
+    @property
+    def is_away(self) -> bool:
+        return False
+
     async def close(self) -> None:
         self._closed = True
         for subscription in tuple(self._subscriptions):
@@ -174,6 +178,10 @@ class LinkBus:
                 return await self._link.ask("end", topic, partition)
             except LinkLost:
                 continue
+
+    @property
+    def is_away(self) -> bool:
+        return not self._link.is_up
 
     async def close(self) -> None:
         self._closed = True

@@ -6,17 +6,19 @@ takes the URL and the runtime and returns a `Bus`.
 
 from __future__ import annotations
 
-from importlib.metadata import entry_points
 from urllib.parse import urlsplit
 
 from plugmesh.bus.embedded import HubBus, LinkBus
 from plugmesh.bus.port import Bus
+from plugmesh.drivers import driver_of
 from plugmesh.errors import ConfigurationError
 from plugmesh.hub.hub import Hub
 from plugmesh.hub.link import HubLink
 from plugmesh.runtime import Runtime
+from plugmesh.urls import hidden
 
-GROUP = "plugmesh.bus"
+EMBEDDED = "embedded"
+DRIVERS = {"kafka": "plugmesh.bus.kafka.bus:KafkaBus"}
 
 
 def open_bus(url: str, runtime: Runtime, *, hub: Hub | None = None, link: HubLink | None = None) -> Bus:
@@ -24,16 +26,11 @@ def open_bus(url: str, runtime: Runtime, *, hub: Hub | None = None, link: HubLin
 
     Raises `ConfigurationError`.
     """
-    scheme = urlsplit(url).scheme
-    if scheme == "embedded":
-        if hub is not None:
-            return HubBus(hub)
-        if link is not None:
-            return LinkBus(link)
-        raise ConfigurationError(f"the bus {url!r} lives in a gateway: join the mesh by its http address instead")
-    drivers = {driver.name: driver for driver in entry_points(group=GROUP)}
-    if scheme not in drivers:
-        known = ", ".join(sorted({"embedded", *drivers}))
-        raise ConfigurationError(f"no bus driver for {url!r}: known schemes are {known}")
-    bus: Bus = drivers[scheme].load()(url, runtime)
-    return bus
+    if urlsplit(url).scheme != EMBEDDED:
+        bus: Bus = driver_of("bus", url, DRIVERS, besides=[EMBEDDED])(url, runtime)
+        return bus
+    if hub is not None:
+        return HubBus(hub)
+    if link is not None:
+        return LinkBus(link)
+    raise ConfigurationError(f"the bus {hidden(url)!r} lives in a gateway: join the mesh by its http address instead")

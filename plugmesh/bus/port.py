@@ -66,6 +66,14 @@ class Bus(Protocol):
         """The offset behind the newest message."""
         ...
 
+    @property
+    def is_away(self) -> bool:
+        """Whether whatever carries the messages does not answer now: nothing arrives here, and what is not kept may be lost.
+
+        Not known at once: a driver may need seconds to find it out. A reader must not take silence for an answer meanwhile.
+        """
+        ...
+
     async def close(self) -> None:
         """End all subscriptions and the connection. Kept messages that are not acknowledged stay with the caller."""
         ...

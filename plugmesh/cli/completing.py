@@ -13,9 +13,9 @@ from enum import Enum
 from itertools import pairwise
 from typing import Any
 
+from plugmesh.cli.api.routes import at, step_at
+from plugmesh.cli.display.terminal_text import one_line
 from plugmesh.cli.options import DEFAULT_URL
-from plugmesh.cli.routes import at, step_at
-from plugmesh.cli.terminal_text import one_line
 
 ASK_S = 0.3
 """The mesh has so long to answer."""
@@ -210,8 +210,8 @@ def answer(words: Sequence[str]) -> None:
     """Print what a shell asked for."""
     from typer.main import get_command  # noqa: PLC0415  a shell waits: what is not needed is not imported
 
+    from plugmesh.cli.api.client import MeshClient  # noqa: PLC0415  as above
     from plugmesh.cli.app import whole_app  # noqa: PLC0415  as above
-    from plugmesh.cli.client import MeshClient  # noqa: PLC0415  as above
     from plugmesh.runtime import SystemRuntime  # noqa: PLC0415  as above
 
     def ask(path: str) -> Any:

@@ -26,8 +26,8 @@ def make_app() -> typer.Typer:
 
 def make_module_app() -> typer.Typer:
     """The command with `module` only: an author's module is plugged in without the libraries of the others."""
+    from plugmesh.cli.commands.module import module_app  # noqa: PLC0415  as above
     from plugmesh.cli.root import root_app  # noqa: PLC0415  slow: Ctrl-C may come meanwhile
-    from plugmesh.cli.serve import module_app  # noqa: PLC0415  as above
 
     app = root_app()
     app.add_typer(module_app())
@@ -36,15 +36,25 @@ def make_module_app() -> typer.Typer:
 
 def make_up_app() -> typer.Typer:
     """The command with `up` only: a server starts without the libraries of the commands that talk to one."""
+    from plugmesh.cli.commands.up import up  # noqa: PLC0415  as above
     from plugmesh.cli.root import root_app  # noqa: PLC0415  slow: Ctrl-C may come meanwhile
-    from plugmesh.cli.up import up  # noqa: PLC0415  as above
 
     app = root_app()
     app.command()(up)
     return app
 
 
-_ALONE = {"module": make_module_app, "up": make_up_app}
+def make_serve_app() -> typer.Typer:
+    """The command with `serve` only, as that with `up`."""
+    from plugmesh.cli.roles.command import serve_app  # noqa: PLC0415  slow: Ctrl-C may come meanwhile
+    from plugmesh.cli.root import root_app  # noqa: PLC0415  as above
+
+    app = root_app()
+    app.add_typer(serve_app())
+    return app
+
+
+_ALONE = {"module": make_module_app, "serve": make_serve_app, "up": make_up_app}
 """Commands that start processes, and need little of the others."""
 
 
@@ -76,7 +86,7 @@ def main() -> None:
 
 def _unexpected(error: Exception) -> str:
     """What to say of a mistake of ours, or of a mesh whose answers have another form."""
-    from plugmesh.cli.terminal_text import one_line  # noqa: PLC0415  only when something is wrong
+    from plugmesh.cli.display.terminal_text import one_line  # noqa: PLC0415  only when something is wrong
 
     return one_line(
         f"plugmesh: the command itself went wrong ({type(error).__name__}: {error}). `plugmesh doctor` says whether the "

@@ -23,6 +23,13 @@ MESSAGE_LIMIT_BYTES = 64 * 1024
 """Largest message on the bus; a reference that does not fit is spilled to the object store."""
 
 
+INLINE_LIMIT_BYTES = 4 * 1024
+"""Most bytes of columns that a reference holds itself, where an object would lie on another machine."""
+
+INLINE_LIMIT_CHARS = 4 * (INLINE_LIMIT_BYTES + 2) // 3
+"""The same in base64."""
+
+
 class ColumnSpan(Contract):
     """Where one column of a fragment is: `length` bytes from `offset` in the group's object, an Arrow IPC stream
     of exactly that column. `hash` is `xxh3:` and 32 hex digits of these bytes."""
@@ -38,10 +45,13 @@ class ColumnGroup(Contract):
 
     A fragment may be a part of what was written: its rows begin at row `start` of the streams, which have `rows` rows
     (`None`: as many as the fragment). Offsets, lengths and hashes are always those of whole streams.
+
+    With `data` there is no such object: these are its bytes, in base64. `key` is then `inline/` and their hash.
     """
 
     key: str
     columns: tuple[ColumnSpan, ...]
+    data: str | None = Field(default=None, max_length=INLINE_LIMIT_CHARS)
     start: int = Field(default=0, ge=0)
     rows: int | None = Field(default=None, ge=0)
 
@@ -119,7 +129,7 @@ def kind_of(reference: AnyReference) -> Literal["table", "file", "value"]:
 def referenced_keys(reference: AnyReference) -> set[str]:
     """The object keys that must exist for `reference` to be readable."""
     if isinstance(reference, DataRef):
-        return {group.key for fragment in reference.fragments for group in fragment.groups}
+        return {group.key for fragment in reference.fragments for group in fragment.groups if group.data is None}
     if isinstance(reference, JoinedRef):
         return {key for part in reference.parts for key in referenced_keys(part)}
     if isinstance(reference, FileRef | SpilledRef):

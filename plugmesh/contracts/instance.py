@@ -21,6 +21,10 @@ class Offer(Contract):
     digest: str
 
 
+INSTANCE_CHARACTERS = 64
+"""The longest id of an instance."""
+
+
 class Registration(Versioned):
     """An instance's entry in the phone book.
 
@@ -28,7 +32,7 @@ class Registration(Versioned):
     more it will queue when steps are short.
     """
 
-    instance: str
+    instance: str = Field(max_length=INSTANCE_CHARACTERS)
     host: str
     pid: int = 0
     slots: int = Field(default=1, ge=1, le=1024)

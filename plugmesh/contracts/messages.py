@@ -1,4 +1,5 @@
-"""What travels on the bus: `dispatch` (scheduler to instance), `results` (instance to scheduler), `events` (to watchers).
+"""What travels on the bus: `runs` (gateway to scheduler), `dispatch` (scheduler to instance), `results` (instance to
+scheduler), `events` (to watchers).
 
 Every message is one JSON object of at most 64 KiB, with its `type`. It carries references, never data, never secrets.
 An attempt is named by run, step and epoch; its text id is `run/step/epoch`.
@@ -27,6 +28,8 @@ EVENTS = "events"
 
 ANSWERS = SHARDS
 """The partition of `events` on which instances answer questions; the ones before it are those of the shards."""
+NEWS = ANSWERS + 1
+"""The partition of `events` for what schedulers do beside runs; it is the last one."""
 ACCEPT_S = 3.0
 """An assigned attempt that is not accepted within this time is lost."""
 LEASE_S = 15.0
@@ -123,7 +126,8 @@ class Recall(Versioned):
 
 
 class Renewed(Versioned):
-    """Answer to `renew`: leases that go on, and attempts that are no longer current (kill them at once)."""
+    """Answer to `renew`: leases that go on, and attempts that are no longer current (kill them at once). `draining`: the renewal
+    said so, and its sender assigns nothing more to the instance."""
 
     type: Literal["renewed"] = "renewed"
     instance: str
@@ -131,6 +135,7 @@ class Renewed(Versioned):
     term: int
     attempts: tuple[str, ...] = ()
     superseded: tuple[str, ...] = ()
+    draining: bool = False
 
 
 class Refused(Versioned):
@@ -180,6 +185,17 @@ DispatchMessage = Annotated[AnyDispatch, Field(discriminator="type")]
 # -- results -----------------------------------------------------------------------------------------------------
 
 
+class StoreUse(Contract):
+    """What a process asked of an object store on another machine while an attempt ran: requests, those that were made again,
+    bytes that came, and reads and bytes of them that the host's cache had."""
+
+    requests: int = 0
+    retries: int = 0
+    fetched_bytes: int = 0
+    cache_hits: int = 0
+    cache_hit_bytes: int = 0
+
+
 class AttemptStats(Contract):
     """What an attempt used. `read` and `written` list columns per port; bytes are those of the references. `bytes_whole` is
     what `bytes_read` would be if all columns of the inputs were handed over (`None`: they were).
@@ -204,6 +220,7 @@ class AttemptStats(Contract):
     written: dict[str, tuple[str, ...]] | None = None
     passed: dict[str, tuple[str, ...]] | None = None
     reasons: dict[str, int] | None = None
+    store: StoreUse | None = None
 
 
 class LogRef(Contract):
@@ -284,16 +301,32 @@ class Returned(_FromInstance):
 
 
 class Renew(Versioned):
-    """The instance still holds these attempts of one shard."""
+    """The instance still holds these attempts of one shard. `draining`: it takes nothing new, and waits for the answer that
+    says that this was heard."""
 
     type: Literal["renew"] = "renew"
     instance: str
     shard: int
     attempts: tuple[str, ...]
+    draining: bool = False
 
 
 AnyResult = Accepted | Started | Progressed | Done | Failed | Returned | Renew
 ResultMessage = Annotated[AnyResult, Field(discriminator="type")]
+
+
+# -- runs --------------------------------------------------------------------------------------------------------
+
+
+class Wake(Versioned):
+    """The database has something new for a shard's owner: these runs were submitted, or something was asked of them.
+
+    A hint, which may be lost: the owner also looks by itself. `runs` may leave some out when there are very many.
+    """
+
+    type: Literal["wake"] = "wake"
+    shard: int
+    runs: tuple[str, ...] = ()
 
 
 # -- events ------------------------------------------------------------------------------------------------------
@@ -320,8 +353,26 @@ class PlanAnswered(Versioned):
     error: str | None = None
 
 
+class News(Versioned):
+    """What a scheduler did beside the changes of runs, for whoever watches: a webhook was called, data was swept.
+
+    Sent on the partition `NEWS`; `document` is what `GET /events` shows of it under `topic`.
+    """
+
+    type: Literal["news"] = "news"
+    topic: str
+    key: str
+    document: dict[str, Any]
+
+
 _DISPATCH: TypeAdapter[AnyDispatch] = TypeAdapter(DispatchMessage)
 _RESULT: TypeAdapter[AnyResult] = TypeAdapter(ResultMessage)
+_WAKE: TypeAdapter[Wake] = TypeAdapter(Wake)
+
+
+def decode_wake(payload: bytes) -> Wake:
+    """Read a `runs` message. Raises `InvalidMessage`, `ProtocolMismatch`."""
+    return _decode(_WAKE, payload, RUNS)
 
 
 def decode_dispatch(payload: bytes) -> AnyDispatch:

@@ -13,6 +13,8 @@ from pydantic import Field
 from plugmesh.contracts.base import MODULE_PATTERN, NAME_PATTERN, Contract, Versioned
 
 VERSION_PATTERN = r"^(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z.-]+)?$"
+VERSION_CHARACTERS = 64
+"""The longest version."""
 
 REJECTED = "rejected"
 """The output of every step for the rows that it could not use; no module may declare one of this name."""
@@ -124,7 +126,7 @@ class ModuleContract(Versioned):
     """
 
     name: str = Field(pattern=MODULE_PATTERN, max_length=200)
-    version: str = Field(default="0.1.0", pattern=VERSION_PATTERN)
+    version: str = Field(default="0.1.0", pattern=VERSION_PATTERN, max_length=VERSION_CHARACTERS)
     kind: ModuleKind = ModuleKind.TRANSFORM
     title: str = ""
     doc: str = ""

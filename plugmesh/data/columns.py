@@ -13,9 +13,12 @@ from types import TracebackType
 import pyarrow as pa
 
 from plugmesh.contracts.data import ColumnGroup, ColumnSpan, Fragment
+from plugmesh.data.checked import read_checked
 from plugmesh.data.digest import RunningHash, content_hash, verify_hash
+from plugmesh.data.inline import inline_bytes, inline_limit, inlined
+from plugmesh.data.packing import is_packed, options_for, unpacked
 from plugmesh.errors import ObjectCorrupt
-from plugmesh.objects.port import ObjectStore, Readable, Writer, is_older
+from plugmesh.objects.port import ObjectStore, Readable, Writer, remote_of
 
 ALIGNMENT_BYTES = 64
 _PIECE_BYTES = 1024 * 1024  # hashed and copied while it is in the cache; smaller copies would read what they overwrite
@@ -28,12 +31,15 @@ _COMBINED_BYTES = 256 * 1024 * 1024  # most of a column that is put together: it
 class ColumnFile:
     """A column file being written. As a context manager it is dropped when an error leaves the block.
 
-    The object is created with the first column: a table without columns or rows has none. `bytes` is about how long it
-    becomes, or `rows` how many it will have, where that is known.
+    The object is created with the first column: a table without columns or rows has none. Where the store is remote, few
+    bytes make no object: the fragments hold them themselves when they are `finished`. `bytes` is about how long it becomes,
+    or `rows` how many it will have, where that is known.
     """
 
     def __init__(self, store: ObjectStore, key: str, bytes: int | None = None, rows: int | None = None) -> None:
         self._store, self._key, self._bytes, self._rows = store, key, bytes, rows
+        self._remote, self._inline_limit = remote_of(store), inline_limit(store)
+        self._inline = b""
         self._writer: Writer | None = None
         self._pending = bytearray()
         self._written = 0
@@ -59,10 +65,21 @@ class ColumnFile:
         return Fragment(rows=table.num_rows, groups=(ColumnGroup(key=self._key, columns=spans),))
 
     def commit(self) -> None:
-        """Make the object visible, if there is anything in it. Raises `StoreFull`, `Conflict`."""
-        if self._writer is not None:
-            self._flush()
-            self._writer.commit()
+        """Make the object visible, if there is one. Raises `StoreFull`, `Conflict`."""
+        if self._writer is None and len(self._pending) <= self._inline_limit:
+            self._inline = bytes(self._pending)
+            return
+        self._flush()
+        self._open().commit()
+
+    def finished(self, fragment: Fragment) -> Fragment:
+        """One of its fragments, as it is after `commit`."""
+        if not self._inline:
+            return fragment
+        groups = (
+            inlined(group.columns, self._inline) if group.key == self._key else group for group in fragment.groups
+        )
+        return Fragment(rows=fragment.rows, groups=tuple(groups))
 
     def append(self, data: memoryview) -> None:
         """Bytes of a stream; small pieces are gathered."""
@@ -74,7 +91,8 @@ class ColumnFile:
             self._written += self._open().write(data)
 
     def _add_column(self, field: pa.Field, column: pa.ChunkedArray, few_rows: int) -> ColumnSpan:
-        self._open()
+        if not self._inline_limit:
+            self._open()
         self.append(memoryview(b"\0" * (-self._position % ALIGNMENT_BYTES)))
         start = self._position
         chunks = _combined(column, few_rows).chunks
@@ -86,7 +104,8 @@ class ColumnFile:
             digest = content_hash(data)
         else:
             sink = _HashingSink(self)
-            _write_stream(pa.PythonFile(sink, mode="w"), field, chunks)
+            options = None if self._remote is None else options_for(self._remote.compression, column)
+            _write_stream(pa.PythonFile(sink, mode="w"), field, chunks, options)
             digest = sink.digest()
         return ColumnSpan(name=field.name, offset=start, length=self._position - start, hash=digest)
 
@@ -110,11 +129,16 @@ def read_column(
 ) -> pa.ChunkedArray:
     """One column of a fragment, without a copy where the store maps. Raises `ObjectMissing`, `ObjectCorrupt`."""
     key, whole = group.key, rows if group.rows is None else group.rows
-    data = store.read(key, span.offset, span.length)
-    if verify or is_older(store, key):
-        verify_hash(data, span.hash, f"object {key}, column {span.name!r}")
+    about = f", column {span.name!r}"
+    if group.data is None:
+        data = read_checked(store, key, span.offset, span.length, span.hash, about=about, verify=verify)
+    else:
+        data = inline_bytes(group.data, span)
+        verify_hash(data, span.hash, f"the data in a reference{about}")
     try:
         table = pa.ipc.open_stream(pa.py_buffer(data)).read_all()
+        if is_packed(table):
+            table = unpacked(table)
         table.validate()
         found, columns = table.schema.types, table.columns
     except (ValueError, OSError, EOFError, pa.ArrowException) as error:
@@ -141,7 +165,7 @@ class _HashingSink:
         self._file, self._hash = file, RunningHash()
 
     def write(self, data: bytes | pa.Buffer) -> int:
-        view = memoryview(data)
+        view = memoryview(data).toreadonly()  # nobody writes to a table that is being stored
         for start in range(0, len(view), _PIECE_BYTES):
             piece = view[start : start + _PIECE_BYTES]
             self._hash.update(piece)
@@ -155,9 +179,11 @@ class _HashingSink:
         return self._hash.digest()
 
 
-def _write_stream(sink: pa.NativeFile, field: pa.Field, chunks: list[pa.Array]) -> None:
+def _write_stream(
+    sink: pa.NativeFile, field: pa.Field, chunks: list[pa.Array], options: pa.ipc.IpcWriteOptions | None = None
+) -> None:
     schema = pa.schema([field])
-    with pa.ipc.new_stream(sink, schema) as writer:
+    with pa.ipc.new_stream(sink, schema, options=options) as writer:
         for chunk in chunks:
             writer.write_batch(pa.RecordBatch.from_arrays([chunk], schema=schema))
 

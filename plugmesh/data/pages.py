@@ -11,7 +11,7 @@ from collections import deque
 
 import pyarrow as pa
 
-from plugmesh.objects.port import Readable, is_older
+from plugmesh.objects.port import Readable, Remote, is_older, remote_of
 
 _AT_ONCE_BYTES = 16 * 1024 * 1024
 """So much is given back at a time: fewer calls, and the pages that are shared at the edges count for little."""
@@ -36,6 +36,11 @@ class Pages:
             self._views.append(view)
             self._bytes += view.nbytes
         return view
+
+    @property
+    def remote(self) -> Remote | None:
+        """See `plugmesh.objects.port.remote_of`."""
+        return remote_of(self._store)
 
     def is_older(self, key: str) -> bool:
         """As the store knows."""

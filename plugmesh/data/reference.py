@@ -22,7 +22,8 @@ from plugmesh.contracts.data import (
     ValueRef,
     kind_of,
 )
-from plugmesh.data.digest import content_hash, verify_hash
+from plugmesh.data.checked import read_checked
+from plugmesh.data.digest import content_hash
 from plugmesh.data.schema import find_columns, make_schema_ipc, schema_of
 from plugmesh.errors import DataMismatch, ObjectCorrupt
 from plugmesh.objects.port import ObjectStore
@@ -208,8 +209,7 @@ def resolve(store: ObjectStore, ref: Reference) -> DataRef | FileRef | ValueRef:
         return _joined(store, ref)
     if not isinstance(ref, SpilledRef):
         return ref
-    text = store.read(ref.key, 0, ref.bytes)
-    verify_hash(text, ref.hash, f"object {ref.key}, a reference")
+    text = read_checked(store, ref.key, 0, ref.bytes, ref.hash, about=", a reference", verify=True)
     try:
         found = _REFERENCE.validate_json(bytes(text))
     except ValidationError as error:

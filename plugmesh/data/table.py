@@ -71,6 +71,7 @@ def write_table(
     with ColumnFile(store, key, size, rows) as file:
         fragments = tuple([file.add(piece, contiguous=whole) for piece in tables])
         file.commit()
+    fragments = tuple([file.finished(fragment) for fragment in fragments])
     return DataRef(
         schema_ipc=make_schema_ipc(schema), rows=sum(fragment.rows for fragment in fragments), fragments=fragments
     )
@@ -155,7 +156,7 @@ def _read_fragment(
             continue
         stream = read.get((group.key, span.offset))
         if stream is None or stream.type != field.type:
-            of_all = ColumnGroup(key=group.key, columns=(span,))
+            of_all = ColumnGroup(key=group.key, columns=(span,), data=group.data)
             stream = read_column(store, of_all, span, field, group.rows, verify=verify)
             read[group.key, span.offset] = stream
         arrays.append(stream.slice(group.start, fragment.rows))

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from plugmesh.contracts.data import ColumnGroup, ColumnSpan
-from plugmesh.objects.port import Readable, is_older
+from plugmesh.objects.port import Readable, Remote, is_older, remote_of
 
 _SMALL_BYTES = 64 * 1024
 _MANY_COLUMNS = 64
@@ -22,6 +22,8 @@ def together(store: Readable, columns: Iterable[tuple[ColumnGroup, ColumnSpan]])
     """What these columns can be read from, one by one, with as few calls of the store as pays."""
     found: dict[str, tuple[int, int, int, int]] = {}
     for group, span in columns:
+        if group.data is not None:
+            continue
         start, end, length, count = found.get(group.key, (span.offset, 0, 0, 0))
         past = span.offset + span.length
         found[group.key] = min(start, span.offset), max(end, past), length + span.length, count + 1
@@ -50,6 +52,11 @@ class Together:
         if data is None:
             data = self._read[key] = self._store.read(key, extent.start, extent.end - extent.start)
         return data[offset - extent.start : offset - extent.start + length]
+
+    @property
+    def remote(self) -> Remote | None:
+        """See `plugmesh.objects.port.remote_of`."""
+        return remote_of(self._store)
 
     def is_older(self, key: str) -> bool:
         """See `plugmesh.objects.port.is_older`."""

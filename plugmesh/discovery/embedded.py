@@ -32,6 +32,9 @@ class LinkDiscovery:
         self._watches: dict[bytes, _LinkWatch] = {}
         link.attach(self)
 
+    async def check(self) -> None:
+        """The link has brought us here: whatever is wrong with it, it says itself."""
+
     async def register(self, registration: Registration) -> None:
         try:
             async with asyncio.timeout(REGISTER_S):
@@ -62,6 +65,12 @@ class LinkDiscovery:
         if self._link.is_up:
             watch.ask(new_boot=True)
         return watch
+
+    async def close(self) -> None:
+        for watch in tuple(self._watches.values()):
+            watch.close()
+        self._registered.clear()
+        self._beats.clear()
 
     # -- as a part of the link -----------------------------------------------------------------------------------------
 

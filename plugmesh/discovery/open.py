@@ -6,17 +6,19 @@ that takes the URL and the runtime and returns a `Discovery`.
 
 from __future__ import annotations
 
-from importlib.metadata import entry_points
 from urllib.parse import urlsplit
 
 from plugmesh.discovery.embedded import LinkDiscovery
 from plugmesh.discovery.port import Discovery
+from plugmesh.drivers import driver_of
 from plugmesh.errors import ConfigurationError
 from plugmesh.hub.hub import Hub
 from plugmesh.hub.link import HubLink
 from plugmesh.runtime import Runtime
+from plugmesh.urls import hidden
 
-GROUP = "plugmesh.discovery"
+EMBEDDED = "embedded"
+DRIVERS = {"consul": "plugmesh.discovery.consul.discovery:ConsulDiscovery"}
 
 
 def open_discovery(url: str, runtime: Runtime, *, hub: Hub | None = None, link: HubLink | None = None) -> Discovery:
@@ -24,16 +26,13 @@ def open_discovery(url: str, runtime: Runtime, *, hub: Hub | None = None, link: 
 
     Raises `ConfigurationError`.
     """
-    scheme = urlsplit(url).scheme
-    if scheme == "embedded":
-        if hub is not None:
-            return hub.directory
-        if link is not None:
-            return LinkDiscovery(link, runtime)
-        raise ConfigurationError(f"the discovery {url!r} lives in a gateway: join the mesh by its http address instead")
-    drivers = {driver.name: driver for driver in entry_points(group=GROUP)}
-    if scheme not in drivers:
-        known = ", ".join(sorted({"embedded", *drivers}))
-        raise ConfigurationError(f"no discovery driver for {url!r}: known schemes are {known}")
-    discovery: Discovery = drivers[scheme].load()(url, runtime)
-    return discovery
+    if urlsplit(url).scheme != EMBEDDED:
+        discovery: Discovery = driver_of("discovery", url, DRIVERS, besides=[EMBEDDED])(url, runtime)
+        return discovery
+    if hub is not None:
+        return hub.directory
+    if link is not None:
+        return LinkDiscovery(link, runtime)
+    raise ConfigurationError(
+        f"the discovery {hidden(url)!r} lives in a gateway: join the mesh by its http address instead"
+    )

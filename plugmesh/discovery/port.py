@@ -14,6 +14,15 @@ from plugmesh.contracts.instance import Beat, Registration
 
 
 @dataclass(frozen=True, slots=True)
+class Patience:
+    """How long an instance may be silent before it is suspect, and then dead: that depends on how soon a driver hears of a
+    sign of life. Without more said, beats come every two seconds."""
+
+    suspect_s: float = 6.0
+    dead_s: float = 15.0
+
+
+@dataclass(frozen=True, slots=True)
 class Entry:
     """One instance as discovery knows it.
 
@@ -28,6 +37,7 @@ class Entry:
     held: tuple[str, ...] = ()
     connected: bool | None = None
     gone_at: float | None = None
+    patience: Patience = Patience()
 
 
 class Watch(Protocol):
@@ -40,6 +50,11 @@ class Watch(Protocol):
 
 class Discovery(Protocol):
     """One process's access to the phone book."""
+
+    async def check(self) -> None:
+        """Ask for all that registering and watching need. Raises `ConfigurationError` and `Unauthorized`, which name the
+        setting, and `NotReachable`."""
+        ...
 
     async def register(self, registration: Registration) -> None:
         """Enter (or replace) an instance; drivers repeat it by themselves after a reconnect.
@@ -58,4 +73,8 @@ class Discovery(Protocol):
 
     def watch(self, deliver: Callable[[str, Entry | None], None]) -> Watch:
         """Call `deliver(instance, entry)` for every entry known now and at each change; `None` = it left for good."""
+        ...
+
+    async def close(self) -> None:
+        """End this process's access without a word: its watches end, and what it registered falls silent."""
         ...

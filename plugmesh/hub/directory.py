@@ -53,6 +53,9 @@ class Directory:
 
     # -- the Discovery port --------------------------------------------------------------------------------------
 
+    async def check(self) -> None:
+        """It is here."""
+
     async def register(self, registration: Registration) -> None:
         self.enter(registration, None)
 
@@ -68,6 +71,9 @@ class Directory:
             watcher.tell(instance, entry)
         self._watchers = (*self._watchers, watcher)
         return watcher
+
+    async def close(self) -> None:
+        """There is no access to end: it goes with the hub, and serves other processes until then."""
 
     # -- for the sessions of the hub -------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from plugmesh.figures import Figure, Latency, amount, amounts, counts
 from plugmesh.hub.hub import Hub
 
+CALLS_OF_DISCOVERY = "Calls of discovery: of its instances where it is embedded, else of this process"
 LINKS_SHOWN = 200
 """With more links than this, those for which the most waits are shown one by one."""
 
@@ -32,7 +33,7 @@ def hub_figures(hub: Hub) -> Iterator[Figure | Latency]:
         _ages(hub),
     )
     yield hub.topics.commits
-    yield counts("plugmesh_discovery_calls", "Calls of discovery by instances", "call", hub.directory.calls)
+    yield counts("plugmesh_discovery_calls", CALLS_OF_DISCOVERY, "call", hub.directory.calls)
     yield amount("plugmesh_hub_links", "Processes that joined this hub", hub.links)
     waiting = hub.waiting_bytes()
     yield amount("plugmesh_hub_outbox_bytes", "Bytes that wait to be sent to all links", sum(waiting.values()))

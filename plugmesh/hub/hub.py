@@ -36,7 +36,8 @@ _log = logging.getLogger(__name__)
 
 
 class Hub:
-    """One boot of the hub. `objects` is the URL of the object store that joining processes are told."""
+    """One boot of the hub. `objects` is the URL of the object store that joining processes are told, and `objects_marker`
+    the key of its marker (`plugmesh/objects/reach.py`)."""
 
     def __init__(
         self,
@@ -44,6 +45,7 @@ class Hub:
         *,
         mesh: str,
         objects: str,
+        objects_marker: str = "",
         kept_limit_bytes: int = KEPT_LIMIT_BYTES,
         slow_limit_bytes: int = SLOW_LIMIT_BYTES,
     ) -> None:
@@ -52,7 +54,7 @@ class Hub:
         self.boot = runtime.new_id("hub")
         self.topics = Topics(self.boot, runtime.now, kept_limit_bytes)
         self.directory = Directory(runtime)
-        self._welcome = Welcome(boot=self.boot, mesh=mesh, objects=objects)
+        self._welcome = Welcome(boot=self.boot, mesh=mesh, objects=objects, objects_marker=objects_marker)
         self._origins: OrderedDict[str, LinkOrigin] = OrderedDict()
         self._links: dict[str, _Link] = {}
         self._closed = False

@@ -57,11 +57,13 @@ class Hello(Versioned):
 
 
 class Welcome(Versioned):
-    """The hub's answer. `boot` is new at each start of the hub; the URLs name the drivers to use."""
+    """The hub's answer. `boot` is new at each start of the hub; the URLs name the drivers to use.
+    `objects_marker` is the key of an object by which a process finds out whether it shares the files of `objects`."""
 
     boot: str
     mesh: str
     objects: str
+    objects_marker: str = ""
     bus: str = "embedded://"
     discovery: str = "embedded://"
 

@@ -13,7 +13,9 @@ import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from plugmesh.disk import disk_figures
 from plugmesh.errors import ConfigurationError
+from plugmesh.figures import Figure
 from plugmesh.objects.extent import LARGE_BYTES, is_long
 from plugmesh.objects.keys import check_key, check_prefix
 from plugmesh.objects.local_folder import LocalFolder
@@ -54,7 +56,7 @@ class LocalStore:
             self._folder.make()
         except OSError as error:
             raise ConfigurationError(
-                f"object store {root}: {error.strerror}: use a folder that can be written"
+                f"object store {root}: {error.strerror}: use a folder that can be written (setting objects)"
             ) from error
         self.remove_abandoned()
 
@@ -68,6 +70,10 @@ class LocalStore:
         except OSError as error:
             raise self._folder.explain(error, key) from error
         return LocalWriter(self._pool, self._runtime, key, path, fd)
+
+    def figures(self) -> Iterator[Figure]:
+        """For `/metrics`."""
+        return disk_figures("objects", "the object store", self._folder.root)
 
     def read(self, key: str, offset: int = 0, length: int | None = None) -> memoryview:
         return self._reader.read(check_key(key), offset, length)

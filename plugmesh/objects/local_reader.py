@@ -18,7 +18,7 @@ from plugmesh.errors import NotReachable, ObjectCorrupt, ObjectMissing
 from plugmesh.objects.extent import LARGE_BYTES, read_extent
 from plugmesh.objects.local_folder import LocalFolder
 
-_MAP_FROM_BYTES = 16 * 1024  # below this a copy is faster than a map, a page fault and an unmap
+MAP_FROM_BYTES = 16 * 1024  # below this a copy is faster than a map, a page fault and an unmap
 _PLENTY = 30_000  # below the kernel's default limit of maps a process, 65,530
 _PATIENCE_S = 2.0
 _PAUSE_S = 0.0001
@@ -71,8 +71,8 @@ class LocalReader:
         fd, inode, size = self._open(key, path)
         try:
             end = _end(key, offset, length, size)
-            if end - offset < _MAP_FROM_BYTES or len(self._maps) >= _most_maps():
-                return memoryview(_copy(fd, offset, end))
+            if end - offset < MAP_FROM_BYTES or len(self._maps) >= most_maps():
+                return memoryview(copied(fd, offset, end))
             mapped = _Mapping(fd, size, prot=mmap.PROT_READ)
             mapped.inode = inode
             self._maps[key] = mapped
@@ -174,7 +174,7 @@ def _end(key: str, offset: int, length: int | None, size: int) -> int:
     return end
 
 
-def _copy(fd: int, offset: int, end: int) -> bytes:
+def copied(fd: int, offset: int, end: int) -> bytes:
     first = os.pread(fd, end - offset, offset)
     if len(first) == end - offset:
         return first
@@ -186,7 +186,7 @@ def _copy(fd: int, offset: int, end: int) -> bytes:
     return b"".join(pieces)
 
 
-def _most_maps() -> int:
+def most_maps() -> int:
     """Each map holds a file descriptor; the other half is for sockets and for what the author's code opens. Asked each time:
     an attempt may have fewer than its process."""
     descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)[0]

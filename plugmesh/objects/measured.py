@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from plugmesh.errors import PlugmeshError
-from plugmesh.figures import Figure, Latency, counts
-from plugmesh.objects.port import Stored, SweptStore, Writer, is_older
-from plugmesh.runtime import Runtime
+from plugmesh.figures import Figure, Latency, counts, figures_of
+from plugmesh.objects.port import (
+    Remote,
+    Stored,
+    SweptStore,
+    Writer,
+    close_store,
+    is_older,
+    remote_of,
+    size_of,
+    threads_of,
+)
+from plugmesh.runtime import Runtime, Threads
 
 _OPERATIONS = ("create", "write", "commit", "read", "delete", "list")
 
@@ -28,6 +38,11 @@ class MeasuredStore:
             for operation in ("commit", "read", "delete")
         }
 
+    def check(self) -> None:
+        check: Callable[[], None] | None = getattr(self._store, "check", None)
+        if check is not None:
+            check()
+
     def create(self, key: str, bytes: int | None = None) -> Writer:
         with self._counted("create"):
             return _MeasuredWriter(self._store.create(key, bytes), self)
@@ -38,8 +53,19 @@ class MeasuredStore:
         self._bytes["read"] += len(data)
         return data
 
+    @property
+    def remote(self) -> Remote | None:
+        return remote_of(self._store)
+
+    @property
+    def threads(self) -> Threads | None:
+        return threads_of(self._store)
+
     def is_older(self, key: str) -> bool:
         return is_older(self._store, key)
+
+    def size(self, key: str) -> int:
+        return size_of(self._store, key)
 
     def delete(self, key: str) -> bool:
         with self._counted("delete"):
@@ -58,6 +84,9 @@ class MeasuredStore:
     def free_bytes(self) -> int:
         return self._store.free_bytes()
 
+    def close(self) -> None:
+        close_store(self._store)
+
     def figures(self) -> Iterator[Figure | Latency]:
         """Operations, errors, bytes and latencies."""
         known = dict.fromkeys(_OPERATIONS, 0)
@@ -69,6 +98,7 @@ class MeasuredStore:
             "plugmesh_objects_bytes", "Bytes read from and written to the object store", "direction", self._bytes
         )
         yield from self._latency.values()
+        yield from figures_of(self._store)
 
     def wrote(self, size: int) -> None:
         """A writer has taken so many bytes."""

@@ -6,31 +6,36 @@ callable `(url, runtime) -> SweptStore`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from plugmesh.drivers import driver_of
 from plugmesh.errors import ConfigurationError
 from plugmesh.objects.local import DEFAULT_KEEP_FREE_BYTES, LocalStore
+from plugmesh.objects.paths import GATEWAY_SCHEMES
 from plugmesh.objects.pool import DEFAULT_POOL_BYTES
 from plugmesh.objects.port import SweptStore
 from plugmesh.runtime import Runtime
 
-ENTRY_POINTS = "plugmesh.objects"
+LOCAL = "file"
+DRIVERS = {"s3": "plugmesh.objects.s3.store:open_s3"}
 
 
-def open_store(url: str, runtime: Runtime) -> SweptStore:
-    """Open the object store at `url`. Raises `ConfigurationError` if the scheme is unknown or the URL is wrong."""
+def open_store(url: str, runtime: Runtime, token: Callable[[], str] | None = None) -> SweptStore:
+    """Open the object store at `url`; `token` is what is shown to a gateway, if it is one's.
+
+    Raises `ConfigurationError` if the scheme is unknown or the URL is wrong.
+    """
     scheme = urlsplit(url).scheme
-    if scheme == "file":
+    if scheme == LOCAL:
         return _open_local(url, runtime)
-    from importlib.metadata import entry_points
+    if scheme in GATEWAY_SCHEMES:
+        from plugmesh.objects.gateway import open_gateway  # an HTTP client: who needs none starts faster
 
-    found = entry_points(group=ENTRY_POINTS)
-    for point in found.select(name=scheme):
-        store: SweptStore = point.load()(url, runtime)
-        return store
-    known = ", ".join(f"{name}://" for name in sorted({"file", *found.names}))
-    raise ConfigurationError(f"object store {url!r}: no driver for {scheme or 'no scheme'!r}; known are {known}")
+        return open_gateway(url, runtime, token)
+    store: SweptStore = driver_of("objects", url, DRIVERS, besides=[LOCAL, *GATEWAY_SCHEMES])(url, runtime)
+    return store
 
 
 def _open_local(url: str, runtime: Runtime) -> LocalStore:

@@ -6,9 +6,17 @@ refuses others with `ConfigurationError`, so that no input becomes a path.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, TypeAlias, TypeVar, runtime_checkable
+
+from plugmesh.contracts.messages import StoreUse
+from plugmesh.runtime import Runtime, Threads
+
+T = TypeVar("T")
+Compression: TypeAlias = Literal["lz4", "zstd"]
+"""How the buffers of a column may be compressed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +32,8 @@ class Writer(Protocol):
     """An object being written: invisible until `commit`, gone after `abort` or a crash."""
 
     def write(self, data: bytes | memoryview) -> int:
-        """Append; returns the number of bytes. Raises `StoreFull`."""
+        """Append; returns the number of bytes. What is read-only may be kept until `commit`, and must not change before.
+        Raises `StoreFull`."""
         ...
 
     def commit(self) -> Stored:
@@ -93,6 +102,37 @@ class FileStore(Protocol):
         ...
 
 
+@runtime_checkable
+class Remote(Protocol):
+    """A store whose bytes come from another machine: what is read is compared with its hash before it is used."""
+
+    @property
+    def name(self) -> str:
+        """What to call the store: no secrets in it."""
+        ...
+
+    @property
+    def compression(self) -> Compression | None:
+        """What columns are written with, where it makes them smaller."""
+        ...
+
+    @property
+    def is_mapped(self) -> bool:
+        """Whether bytes that are read twice lie in the same place in memory: they are in a file here, not compressed."""
+        ...
+
+    def read_again(self, key: str, offset: int, length: int) -> memoryview:
+        """As `read`, from the machine that has the bytes: those that were read were wrong. Nothing that a cache has of the
+        object is used any more. Raises as `read`."""
+        ...
+
+
+def remote_of(store: object) -> Remote | None:
+    """The store behind `store`, if its bytes come from another machine (`remote`)."""
+    found: Remote | None = getattr(store, "remote", None)
+    return found
+
+
 def is_older(store: object, key: str) -> bool:
     """Whether an object was written before the machine was started, as far as the store can tell (`is_older(key)`): such a
     one may be damaged though it is there, for nothing is flushed to the disk, and its hash is compared before it is used."""
@@ -100,6 +140,49 @@ def is_older(store: object, key: str) -> bool:
     return older is not None and older(key)
 
 
+def size_of(store: ObjectStore, key: str) -> int:
+    """Bytes of an object, without fetching them where the store can tell (`size(key)`). Raises `ObjectMissing`."""
+    size: Callable[[str], int] | None = getattr(store, "size", None)
+    return len(store.read(key)) if size is None else size(key)
+
+
+def use_of(store: object) -> StoreUse | None:
+    """What this process has asked of a store on another machine since its start (`use()`); `None` of one that does not count."""
+    use: Callable[[], StoreUse] | None = getattr(store, "use", None)
+    return None if use is None else use()
+
+
 def descriptor_of(store: ObjectStore, key: str) -> int | None:
     """The same of any store."""
     return store.descriptor(key) if isinstance(store, FileStore) else None
+
+
+def threads_of(store: object) -> Threads | None:
+    """The threads on which calls of a store wait for its server (`threads`); `None` of one whose calls do not wait long."""
+    found: Threads | None = getattr(store, "threads", None)
+    return found
+
+
+async def store_call(store: object, runtime: Runtime, function: Callable[..., T], *args: Any) -> T:
+    """What `function(*args)` returns, which asks something of `store` and blocks: run where it keeps nobody else waiting."""
+    threads = threads_of(store)
+    return await (runtime.run_sync(function, *args) if threads is None else threads.call(function, *args))
+
+
+def close_store(store: object) -> None:
+    """End what a store has for this process (`close()`), where it has something: it is used no more."""
+    close: Callable[[], None] | None = getattr(store, "close", None)
+    if close is not None:
+        close()
+
+
+async def check_store(store: object, runtime: Runtime) -> None:
+    """Let the store find out whether its settings are right, where it can (`check()`, which blocks for some seconds at most).
+    Raises `ConfigurationError`, `NotReachable`."""
+    check: Callable[[], None] | None = getattr(store, "check", None)
+    if check is None:
+        return
+    worker = runtime.worker("objects check")
+    asked = worker.begin(check)
+    asked.add_done_callback(lambda _: worker.close())  # also if nobody waits for it any more
+    await asyncio.shield(asked)

@@ -9,6 +9,9 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from plugmesh.errors import ConfigurationError
+from plugmesh.telemetry.config import check_endpoint
+
 _UNIT_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _UNIT_BYTES = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40, "kB": 10**3, "MB": 10**6, "GB": 10**9}
 _AMOUNT = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)")
@@ -67,6 +70,27 @@ def read_count(value: Any) -> Any:
     """A whole number; `true` is none, though Python thinks so."""
     _no_truth_value(value)
     return value
+
+
+def read_share(value: Any) -> Any:
+    """`5 %`, `0.05`, or a number."""
+    _no_truth_value(value)
+    if isinstance(value, str) and value.strip().endswith("%"):
+        try:
+            return float(value.strip().removesuffix("%")) / 100
+        except ValueError:
+            raise ValueError(f"it is a number from 0 to 1, or text such as 5%, not {_shown(value)}") from None
+    return value
+
+
+def check_collector(url: str) -> str:
+    """The address of a collector of traces, or nothing."""
+    if not url.strip():
+        return ""
+    try:
+        return check_endpoint(url, "it")
+    except ConfigurationError as error:
+        raise ValueError(str(error)) from None
 
 
 def check_host(name: str) -> str:
@@ -132,6 +156,7 @@ SecondsOrZero = Annotated[float, BeforeValidator(read_seconds), Field(ge=0, le=_
 Count = Annotated[int, BeforeValidator(read_count), Field(ge=1, le=2**31 - 1)]
 Port = Annotated[int, BeforeValidator(read_count), Field(ge=0, le=65535)]
 Address = Annotated[str, AfterValidator(check_listened)]
+Collector = Annotated[str, AfterValidator(check_collector)]
 Texts = Annotated[tuple[str, ...], BeforeValidator(read_list)]
 Hosts = Annotated[tuple[Annotated[str, AfterValidator(check_host)], ...], BeforeValidator(read_list)]
 Origin = Annotated[str, AfterValidator(check_origin)]

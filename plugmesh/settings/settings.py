@@ -124,7 +124,8 @@ def problems_of(error: ValidationError) -> list[tuple[str, str]]:
         name = str(problem["loc"][0]) if problem["loc"] else ""
         said = problem["msg"].removeprefix(_TOLD_BY_PYDANTIC)
         given = problem["input"]
-        plain = name and SECRET not in marks(name) and isinstance(given, str | int | float) and repr(given) not in said
+        secret = not name or SECRET in marks(name) or "://" in str(given)  # an address may hold a password
+        plain = not secret and isinstance(given, str | int | float) and repr(given) not in said
         found.append((name, said + (f", not {str(given)[:60]!r}" if plain else "")))
     return found
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from plugmesh.settings.group import Group
 from plugmesh.settings.kinds import (
     OPTION,
     RUN_TIME,
+    SECRET,
     Address,
     Bytes,
     BytesOrZero,
@@ -29,16 +31,11 @@ from plugmesh.settings.kinds import (
     SecondsOrZero,
     Texts,
 )
+from plugmesh.settings.watching import Logs, Traces
 
 _MIB = 2**20
 _GIB = 2**30
 _DAY_S = 86400.0
-
-
-class Group(BaseModel):
-    """Settings that belong together; the docstring is what the docs say about them."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, validate_default=False)
 
 
 class Server(Group):
@@ -66,10 +63,23 @@ class Server(Group):
     pool_bytes: BytesOrZero = 2 * _GIB
     """Most bytes of deleted data whose files stay on the disk, to be written again: four times as fast as new ones. They are
     given up when the disk is full; 0: none stay."""
-    log_level: Annotated[Literal["debug", "info", "warning", "error"], OPTION, RUN_TIME] = "warning"
-    """How much the server logs."""
-    json_logs: Annotated[bool, OPTION] = False
-    """Log JSON lines."""
+
+
+class Backends(Group):
+    """The services that the mesh stands on. Each URL may hold a password, and is never shown; it may use `${VARIABLE}`, and
+    take its password from a file: `?password_file=/run/secrets/name`. Every process of a mesh needs the same four."""
+
+    bus: Annotated[str, SECRET] = "embedded://"
+    """Carries messages. embedded://: the gateway does; or kafka://host:9092/PREFIX."""
+    discovery: Annotated[str, SECRET] = "embedded://"
+    """Knows which modules are there. embedded://: the gateway does; or consul://host:8500/MESH."""
+    objects: Annotated[str, SECRET] = ""
+    """Keeps data. Empty: files in the data folder; or file:///folder, s3://bucket?endpoint=https://host."""
+    state: Annotated[str, SECRET] = ""
+    """Keeps runs, flows and everything else that must not be lost. Empty: SQLite in the data folder, for a mesh of one
+    server; or postgresql://host/name, mysql://host/name."""
+    scheduler_port: Port = 0
+    """Port of a `plugmesh serve scheduler` process for its health and metrics; 0: none."""
 
 
 class Access(Group):
@@ -224,8 +234,20 @@ class Outgoing(Group):
     """Where people reach this mesh, for links in notifications; without: the address it listens on."""
 
 
-GROUPS: tuple[type[Group], ...] = (Server, Access, Clients, Requests, Readers, Attempts, Retention, Outgoing)
+GROUPS: tuple[type[Group], ...] = (
+    Server,
+    Backends,
+    Access,
+    Clients,
+    Requests,
+    Readers,
+    Attempts,
+    Retention,
+    Outgoing,
+    Logs,
+    Traces,
+)
 
 
-class Table(Outgoing, Retention, Attempts, Readers, Requests, Clients, Access, Server):
+class Table(Traces, Logs, Outgoing, Retention, Attempts, Readers, Requests, Clients, Access, Backends, Server):
     """All settings. The order of the bases is that of `GROUPS`, backwards, so that fields come in that order."""

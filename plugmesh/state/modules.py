@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypeAlias
 
 import sqlalchemy as sa
+from pydantic import ValidationError
 
+from plugmesh.contracts.module import ModuleContract
 from plugmesh.state.reads import Reader
 from plugmesh.state.schema import conviction, module_switch, revision, run, saved_flow, saved_revision
 from plugmesh.state.writes import Writer
+
+_log = logging.getLogger(__name__)
 
 EVERY_VERSION = "*"
 MESH = "mesh"
@@ -65,6 +70,18 @@ def enable_module(writer: Writer, module: str, version: str) -> None:
             writer.connection.execute(_delete(module, version, table, all_of_it=True))
 
     writer.transaction("module_switch", body)
+
+
+def kept_contracts(reader: Reader) -> list[ModuleContract]:
+    """Every contract ever seen, but for those that this version does not take any more: whoever serves them is told."""
+    found = []
+    for text in reader.contracts():
+        try:
+            found.append(ModuleContract.model_validate_json(text))
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            _log.warning("a contract of an older version is left out: %s: %s", first["loc"], first["msg"])
+    return found
 
 
 def module_switches(reader: Reader) -> list[ModuleSwitch]:

@@ -69,7 +69,9 @@ def notification_tried(writer: Writer, tried: StoredNotification) -> None:
     table = notification.c
     current = sa.and_(table.id == tried.id, table.state == PENDING, table.attempts == tried.attempts - 1)
     writer.transaction(
-        "notification", lambda: writer.connection.execute(sa.update(notification).where(current).values(**changes))
+        "notification",
+        lambda: writer.connection.execute(sa.update(notification).where(current).values(**changes)),
+        guarded=True,
     )
 
 

@@ -51,7 +51,7 @@ def take_permits(writer: Writer, owner: str, terms: Mapping[int, int], wanted: S
         given.holders = {line: list(found.holders) for line, found in lines.items() if found.full}
         return given
 
-    return writer.transaction("permits", body)
+    return writer.transaction("permits", body, guarded=True)
 
 
 def _own(writer: Writer, owner: str, number: int, term: int) -> None:

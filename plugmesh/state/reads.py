@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
 from plugmesh.contracts.run import Command
 from plugmesh.state import schema
-from plugmesh.state.database import Database
+from plugmesh.state.database import Database, wall_clock
 from plugmesh.state.records import AttemptRow, EventRow, StepRow, StoredRun, Unfinished
+from plugmesh.state.session import Session
 from plugmesh.state.statement import Statement, positional
 
 _run = schema.run
@@ -20,10 +22,8 @@ class Reader:
     """One reading connection, used by one thread."""
 
     def __init__(self, database: Database) -> None:
-        self._connection = database.connect()
-        self._raw: Any = self._connection.connection.driver_connection
-        dialect = positional(self._connection.dialect)
-        self._ends_snapshots = not database.is_sqlite
+        self._session = Session(database)
+        dialect = positional(self._session.connection.dialect)
         step = schema.step
         by_id = with_seq().where(_run.c.id == sa.bindparam("b_id"))
         self._run = Statement(by_id, dialect)
@@ -35,24 +35,27 @@ class Reader:
 
     def rows(self, query: sa.Select[Any]) -> list[tuple[Any, ...]]:
         """Rows of any question."""
-        rows = [tuple(row) for row in self._connection.execute(query)]
-        self._connection.rollback()  # ends the snapshot, so that the log can be reused
-        return rows
 
-    def _compiled(self, statement: Statement, values: dict[str, Any]) -> list[tuple[Any, ...]]:
-        """Rows of a hot question; on SQLite each statement is its own snapshot."""
-        cursor = self._raw.execute(statement.text, statement.values(values))
-        rows: list[tuple[Any, ...]] = cursor.fetchall()
-        cursor.close()
-        if self._ends_snapshots:
-            self._raw.rollback()
-        return rows
+        def rows() -> list[tuple[Any, ...]]:
+            found = [tuple(row) for row in self._session.connection.execute(query)]
+            self._session.connection.rollback()  # ends the snapshot, so that the log can be reused
+            return found
+
+        return self._session.ask(rows)
+
+    def _compiled(self, statement: Statement, values: dict[str, Any]) -> Sequence[tuple[Any, ...]]:
+        """Rows of a hot question; each statement is its own snapshot."""
+        return self._session.ask(lambda: self._session.values(statement, values))
 
     def documents(self, query: sa.Select[Any]) -> list[dict[str, Any]]:
         """Rows of any question, by column."""
-        rows = [dict(row) for row in self._connection.execute(query).mappings()]
-        self._connection.rollback()
-        return rows
+
+        def rows() -> list[dict[str, Any]]:
+            found = [dict(row) for row in self._session.connection.execute(query).mappings()]
+            self._session.connection.rollback()
+            return found
+
+        return self._session.ask(rows)
 
     def unfinished(self, shard: int) -> Unfinished:
         """Everything about the runs of `shard` that have not ended, and commands that were not carried out."""
@@ -137,6 +140,19 @@ class Reader:
     def shards(self) -> list[dict[str, Any]]:
         """Every shard's owner, term and lease."""
         return self.documents(sa.select(schema.shard).order_by(schema.shard.c.id))
+
+    def held_shards(self) -> int:
+        """How many shards a scheduler has now: whose lease is not over, by the clock of the database."""
+        shard = schema.shard
+
+        def count() -> int:
+            connection = self._session.connection
+            held = sa.and_(shard.c.owner.is_not(None), shard.c.lease_until >= wall_clock(connection))
+            found = connection.execute(sa.select(sa.func.count()).select_from(shard).where(held)).scalar_one()
+            connection.rollback()
+            return int(found)
+
+        return self._session.ask(count)
 
 
 def with_seq() -> sa.Select[Any]:

@@ -10,80 +10,82 @@ from sqlalchemy import (
     Index,
     Integer,
     MetaData,
-    String,
     Table,
-    Text,
     UniqueConstraint,
 )
 
+from plugmesh.state.columns import KEY, TEXT, string
+
 metadata = MetaData()
-_Key = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers only INTEGER primary keys by itself
 
 mesh = Table(
     "mesh",
     metadata,
-    Column("name", String(64), primary_key=True),
-    Column("value", Text, nullable=False),
+    Column("name", string(64), primary_key=True),
+    Column("value", TEXT, nullable=False),
 )
 
 shard = Table(
     "shard",
     metadata,
     Column("id", Integer, primary_key=True, autoincrement=False),
-    Column("owner", String(64)),
+    Column("owner", string(64)),
     Column("term", Integer, nullable=False),
     Column("lease_until", Double, nullable=False),
-    Column("position", String(200)),
+    Column("position", string(200)),
 )
 
 revision = Table(
     "revision",
     metadata,
-    Column("key", _Key, primary_key=True),
-    Column("digest", String(80), nullable=False, unique=True),
-    Column("namespace", String(100), nullable=False),
-    Column("name", String(200), nullable=False),
-    Column("flow", Text, nullable=False),
+    Column("key", KEY, primary_key=True),
+    Column("digest", string(80), nullable=False, unique=True),
+    Column("namespace", string(100), nullable=False),
+    Column("name", string(200), nullable=False),
+    Column("flow", TEXT, nullable=False),
     Column("created_at", Double, nullable=False),
 )
 
 run = Table(
     "run",
     metadata,
-    Column("key", _Key, primary_key=True),
-    Column("id", String(64), nullable=False, unique=True),
+    Column("key", KEY, primary_key=True),
+    Column("id", string(64), nullable=False, unique=True),
     Column("shard", Integer, nullable=False),
-    Column("namespace", String(100), nullable=False),
-    Column("flow", String(200), nullable=False),
-    Column("revision", _Key, ForeignKey("revision.key"), nullable=False),
-    Column("state", String(16), nullable=False),
-    Column("reason", Text),
-    Column("inputs", Text, nullable=False),
-    Column("params", Text, nullable=False),
-    Column("labels", Text, nullable=False),
-    Column("outputs", Text),
-    Column("idempotency_key", String(200)),
-    Column("actor", String(200), nullable=False),
-    Column("origin", String(64)),
+    Column("namespace", string(100), nullable=False),
+    Column("flow", string(200), nullable=False),
+    Column("revision", KEY, ForeignKey("revision.key"), nullable=False),
+    Column("state", string(16), nullable=False),
+    Column("reason", TEXT),
+    Column("inputs", TEXT, nullable=False),
+    Column("params", TEXT, nullable=False),
+    Column("labels", TEXT, nullable=False),
+    Column("outputs", TEXT),
+    Column("idempotency_key", string(200)),
+    Column("actor", string(200), nullable=False),
+    Column("origin", string(64)),
     Column("timeout_s", Double),
     Column("submitted_at", Double, nullable=False),
     Column("started_at", Double),
     Column("ended_at", Double),
-    Column("request_hash", String(64)),
+    Column("request_hash", string(64)),
     Column("flow_revision", Integer),
-    Column("notify", Text),
+    Column("notify", TEXT),
     Column("data_gone_at", Double),
     Column("priority", Integer, nullable=False, server_default="0"),
     Column("deadline", Double),
-    Column("permit", Text),
-    Column("rerun", Text),
-    Column("planned", Text),
+    Column("permit", TEXT),
+    Column("rerun", TEXT),
+    Column("planned", TEXT),
     UniqueConstraint("namespace", "idempotency_key"),
 )
 _unfinished = run.c.ended_at.is_(None)
 Index("run_unfinished", run.c.shard, sqlite_where=_unfinished, postgresql_where=_unfinished)
 Index("run_unfinished_newest", run.c.key, sqlite_where=_unfinished, postgresql_where=_unfinished)
-"""Reload asks by shard, lists ask for the newest; neither may read the runs that have ended."""
+Index("run_unfinished_in_shard", run.c.shard, run.c.ended_at).ddl_if(dialect="mysql")
+Index("run_unfinished_first", run.c.ended_at).ddl_if(dialect="mysql")
+"""Reload asks by shard, lists ask for the newest; neither may read the runs that have ended. MySQL has no indexes of some rows
+only: there those that are wanted lie together in the index (each entry of which ends with the key of its row)."""
 Index("run_submitted", run.c.submitted_at)
 Index("run_of_namespace", run.c.namespace, run.c.key)
 Index("run_of_flow", run.c.flow, run.c.key)
@@ -95,9 +97,9 @@ Index("run_origin", run.c.origin, sqlite_where=_again, postgresql_where=_again)
 run_label = Table(
     "run_label",
     metadata,
-    Column("name", String(100), primary_key=True),
-    Column("value", String(200), primary_key=True),
-    Column("run", _Key, primary_key=True, autoincrement=False),
+    Column("name", string(100), primary_key=True),
+    Column("value", string(200), primary_key=True),
+    Column("run", KEY, primary_key=True, autoincrement=False),
     sqlite_with_rowid=False,
 )
 """The labels of runs once more, for lists that ask for one of them."""
@@ -106,10 +108,10 @@ Index("run_label_run", run_label.c.run)
 permit = Table(
     "permit",
     metadata,
-    Column("namespace", String(100), primary_key=True),
-    Column("name", String(500), primary_key=True),
+    Column("namespace", string(100), primary_key=True),
+    Column("name", string(500), primary_key=True),
     Column("place", Integer, primary_key=True, autoincrement=False),
-    Column("run", String(64), nullable=False, index=True),
+    Column("run", string(64), nullable=False, index=True),
     Column("at", Double, nullable=False),
     sqlite_with_rowid=False,
 )
@@ -119,9 +121,9 @@ cannot give out the same one."""
 run_pin = Table(
     "run_pin",
     metadata,
-    Column("run", String(64), primary_key=True),
-    Column("actor", String(200), nullable=False),
-    Column("reason", Text, nullable=False),
+    Column("run", string(64), primary_key=True),
+    Column("actor", string(200), nullable=False),
+    Column("reason", TEXT, nullable=False),
     Column("at", Double, nullable=False),
     Column("until", Double),
 )
@@ -130,52 +132,52 @@ run_pin = Table(
 event = Table(
     "event",
     metadata,
-    Column("run", _Key, primary_key=True, autoincrement=False),
+    Column("run", KEY, primary_key=True, autoincrement=False),
     Column("seq", Integer, primary_key=True, autoincrement=False),
     Column("at", Double, nullable=False),
-    Column("changes", Text, nullable=False),
+    Column("changes", TEXT, nullable=False),
 )
 """With a rowid in SQLite: without one, a row of more than a quarter of a page gets a page for itself, as most of these would."""
 
 step = Table(
     "step",
     metadata,
-    Column("run", _Key, primary_key=True, autoincrement=False),
-    Column("id", String(250), primary_key=True),
-    Column("state", String(16), nullable=False),
-    Column("reason", Text),
+    Column("run", KEY, primary_key=True, autoincrement=False),
+    Column("id", string(250), primary_key=True),
+    Column("state", string(16), nullable=False),
+    Column("reason", TEXT),
     Column("epoch", Integer, nullable=False),
     Column("failures", Integer, nullable=False),
     Column("losses", Integer, nullable=False),
-    Column("instance", String(64)),
-    Column("version", String(64)),
-    Column("outputs", Text),
-    Column("error", Text),
-    Column("stats", Text),
-    Column("log", Text),
+    Column("instance", string(64)),
+    Column("version", string(64)),
+    Column("outputs", TEXT),
+    Column("error", TEXT),
+    Column("stats", TEXT),
+    Column("log", TEXT),
     Column("ready_at", Double),
     Column("started_at", Double),
     Column("ended_at", Double),
     Column("wake_at", Double),
-    Column("progress", Text),
-    Column("artifacts", Text),
-    Column("pieces", Text),
+    Column("progress", TEXT),
+    Column("artifacts", TEXT),
+    Column("pieces", TEXT),
     sqlite_with_rowid=False,
 )
 
 attempt = Table(
     "attempt",
     metadata,
-    Column("run", _Key, primary_key=True, autoincrement=False),
-    Column("step", String(250), primary_key=True),
+    Column("run", KEY, primary_key=True, autoincrement=False),
+    Column("step", string(250), primary_key=True),
     Column("epoch", Integer, primary_key=True, autoincrement=False),
-    Column("state", String(16), primary_key=True),
-    Column("instance", String(64)),
-    Column("reason", Text),
-    Column("error", Text),
-    Column("log", Text),
+    Column("state", string(16), primary_key=True),
+    Column("instance", string(64)),
+    Column("reason", TEXT),
+    Column("error", TEXT),
+    Column("log", TEXT),
     Column("at", Double, nullable=False),
-    Column("stats", Text),
+    Column("stats", TEXT),
     sqlite_with_rowid=False,
 )
 """Attempts that did not become the step's result; the accepted one is the step row itself."""
@@ -183,11 +185,11 @@ attempt = Table(
 command = Table(
     "command",
     metadata,
-    Column("id", String(64), primary_key=True),
-    Column("run", String(64), nullable=False, index=True),
-    Column("kind", String(32), nullable=False),
-    Column("actor", String(200), nullable=False),
-    Column("reason", Text, nullable=False),
+    Column("id", string(64), primary_key=True),
+    Column("run", string(64), nullable=False, index=True),
+    Column("kind", string(32), nullable=False),
+    Column("actor", string(200), nullable=False),
+    Column("reason", TEXT, nullable=False),
     Column("at", Double, nullable=False),
     Column("applied_at", Double),
 )
@@ -195,24 +197,24 @@ command = Table(
 contract = Table(
     "contract",
     metadata,
-    Column("name", String(200), primary_key=True),
-    Column("version", String(64), primary_key=True),
-    Column("digest", String(80), nullable=False),
-    Column("body", Text, nullable=False),
+    Column("name", string(200), primary_key=True),
+    Column("version", string(64), primary_key=True),
+    Column("digest", string(80), nullable=False),
+    Column("body", TEXT, nullable=False),
     Column("seen_at", Double, nullable=False),
 )
 
 file = Table(
     "file",
     metadata,
-    Column("key", _Key, primary_key=True),
-    Column("namespace", String(100), nullable=False),
-    Column("name", String(300), nullable=False),
-    Column("object", String(512), nullable=False, unique=True),
+    Column("key", KEY, primary_key=True),
+    Column("namespace", string(100), nullable=False),
+    Column("name", string(300), nullable=False),
+    Column("object", string(512), nullable=False, unique=True),
     Column("bytes", BigInteger, nullable=False),
-    Column("hash", String(100), nullable=False),
-    Column("media_type", String(200), nullable=False),
-    Column("actor", String(200), nullable=False),
+    Column("hash", string(100), nullable=False),
+    Column("media_type", string(200), nullable=False),
+    Column("actor", string(200), nullable=False),
     Column("created_at", Double, nullable=False),
     Column("deleted_at", Double),
 )
@@ -222,8 +224,8 @@ Index("file_versions", file.c.namespace, file.c.name, file.c.key)
 saved_flow = Table(
     "saved_flow",
     metadata,
-    Column("namespace", String(100), primary_key=True),
-    Column("name", String(200), primary_key=True),
+    Column("namespace", string(100), primary_key=True),
+    Column("name", string(200), primary_key=True),
     Column("number", Integer, nullable=False),
     Column("updated_at", Double, nullable=False),
     Column("deleted_at", Double),
@@ -233,14 +235,14 @@ saved_flow = Table(
 saved_revision = Table(
     "saved_revision",
     metadata,
-    Column("namespace", String(100), primary_key=True),
-    Column("name", String(200), primary_key=True),
+    Column("namespace", string(100), primary_key=True),
+    Column("name", string(200), primary_key=True),
     Column("number", Integer, primary_key=True, autoincrement=False),
-    Column("revision", _Key, ForeignKey("revision.key"), nullable=False),
-    Column("media_type", String(100), nullable=False),
-    Column("text", Text, nullable=False),
-    Column("message", Text, nullable=False),
-    Column("actor", String(200), nullable=False),
+    Column("revision", KEY, ForeignKey("revision.key"), nullable=False),
+    Column("media_type", string(100), nullable=False),
+    Column("text", TEXT, nullable=False),
+    Column("message", TEXT, nullable=False),
+    Column("actor", string(200), nullable=False),
     Column("created_at", Double, nullable=False),
 )
 """What was saved under a name: the text as its author wrote it, and the canonical flow that it means."""
@@ -248,25 +250,25 @@ saved_revision = Table(
 module_switch = Table(
     "module_switch",
     metadata,
-    Column("module", String(200), primary_key=True),
-    Column("version", String(64), primary_key=True),
-    Column("reason", Text, nullable=False),
-    Column("actor", String(200), nullable=False),
+    Column("module", string(200), primary_key=True),
+    Column("version", string(64), primary_key=True),
+    Column("reason", TEXT, nullable=False),
+    Column("actor", string(200), nullable=False),
     Column("at", Double, nullable=False),
-    Column("kind", String(16), nullable=False, server_default="disabled"),
+    Column("kind", string(16), nullable=False, server_default="disabled"),
 )
 """Modules that a person has `disabled`, or the mesh has `quarantined`; the version `*` stands for all of them."""
 
 conviction = Table(
     "conviction",
     metadata,
-    Column("module", String(200), primary_key=True),
-    Column("version", String(64), primary_key=True),
-    Column("run", String(64), primary_key=True),
-    Column("step", String(250), nullable=False),
+    Column("module", string(200), primary_key=True),
+    Column("version", string(64), primary_key=True),
+    Column("run", string(64), primary_key=True),
+    Column("step", string(250), nullable=False),
     Column("epoch", Integer, nullable=False),
-    Column("reason", Text, nullable=False),
-    Column("trace", Text, nullable=False),
+    Column("reason", TEXT, nullable=False),
+    Column("trace", TEXT, nullable=False),
     Column("at", Double, nullable=False),
     sqlite_with_rowid=False,
 )
@@ -277,9 +279,9 @@ Index("conviction_run", conviction.c.run)
 setting = Table(
     "setting",
     metadata,
-    Column("name", String(100), primary_key=True),
-    Column("value", Text, nullable=False),
-    Column("actor", String(200), nullable=False),
+    Column("name", string(100), primary_key=True),
+    Column("value", TEXT, nullable=False),
+    Column("actor", string(200), nullable=False),
     Column("at", Double, nullable=False),
 )
 """Settings that were changed while the mesh ran; the value is JSON."""
@@ -287,15 +289,15 @@ setting = Table(
 notification = Table(
     "notification",
     metadata,
-    Column("id", String(80), primary_key=True),
-    Column("run", String(64), nullable=False, index=True),
-    Column("namespace", String(100), nullable=False),
-    Column("url", Text, nullable=False),
-    Column("state", String(16), nullable=False),
+    Column("id", string(80), primary_key=True),
+    Column("run", string(64), nullable=False, index=True),
+    Column("namespace", string(100), nullable=False),
+    Column("url", TEXT, nullable=False),
+    Column("state", string(16), nullable=False),
     Column("attempts", Integer, nullable=False),
     Column("next_at", Double),
     Column("status", Integer),
-    Column("error", Text),
+    Column("error", TEXT),
     Column("created_at", Double, nullable=False),
     Column("ended_at", Double),
 )
@@ -306,23 +308,23 @@ Index("notification_due", notification.c.next_at, sqlite_where=_due, postgresql_
 dead_letter = Table(
     "dead_letter",
     metadata,
-    Column("key", _Key, primary_key=True),
-    Column("id", String(320), nullable=False, unique=True),
-    Column("run", String(64), nullable=False, index=True),
-    Column("namespace", String(100), nullable=False),
-    Column("flow", String(200), nullable=False),
-    Column("step", String(250), nullable=False),
+    Column("key", KEY, primary_key=True),
+    Column("id", string(320), nullable=False, unique=True),
+    Column("run", string(64), nullable=False, index=True),
+    Column("namespace", string(100), nullable=False),
+    Column("flow", string(200), nullable=False),
+    Column("step", string(250), nullable=False),
     Column("epoch", Integer, nullable=False),
-    Column("module", String(270), nullable=False),
-    Column("outcome", String(16), nullable=False),
+    Column("module", string(270), nullable=False),
+    Column("outcome", string(16), nullable=False),
     Column("rows", BigInteger, nullable=False),
-    Column("reasons", Text, nullable=False),
-    Column("ref", Text, nullable=False),
-    Column("edited", Text),
-    Column("state", String(16), nullable=False),
-    Column("redrive", String(64)),
-    Column("actor", String(200)),
-    Column("reason", Text),
+    Column("reasons", TEXT, nullable=False),
+    Column("ref", TEXT, nullable=False),
+    Column("edited", TEXT),
+    Column("state", string(16), nullable=False),
+    Column("redrive", string(64)),
+    Column("actor", string(200)),
+    Column("reason", TEXT),
     Column("at", Double, nullable=False),
     Column("changed_at", Double),
 )
@@ -334,9 +336,9 @@ Index("dead_letter_flow", dead_letter.c.flow, dead_letter.c.key)
 run_data = Table(
     "run_data",
     metadata,
-    Column("run", String(64), primary_key=True),
-    Column("namespace", String(100), nullable=False),
-    Column("flow", String(200), nullable=False),
+    Column("run", string(64), primary_key=True),
+    Column("namespace", string(100), nullable=False),
+    Column("flow", string(200), nullable=False),
     Column("ended_at", Double, nullable=False),
     Column("objects", Integer, nullable=False),
     Column("bytes", BigInteger, nullable=False),
@@ -353,12 +355,13 @@ run_data = Table(
 the run until nothing of it is left."""
 _kept = run_data.c.data_marked_at.is_(None)
 Index("run_data_oldest", run_data.c.ended_at, run_data.c.run, sqlite_where=_kept, postgresql_where=_kept)
+Index("run_data_kept", run_data.c.data_marked_at, run_data.c.ended_at).ddl_if(dialect="mysql")
 
 run_borrow = Table(
     "run_borrow",
     metadata,
-    Column("run", String(64), primary_key=True),
-    Column("lender", String(512), primary_key=True),
+    Column("run", string(64), primary_key=True),
+    Column("lender", string(512), primary_key=True),
     Column("at", Double),
 )
 """Outputs of an ended run that lie elsewhere: with another run (its id), or in a file (the object's key). `at` is when a
@@ -368,9 +371,32 @@ Index("run_borrow_lender", run_borrow.c.lender)
 plan_answer = Table(
     "plan_answer",
     metadata,
-    Column("question", String(64), primary_key=True),
-    Column("answer", Text, nullable=False),
+    Column("question", string(64), primary_key=True),
+    Column("answer", TEXT, nullable=False),
     Column("at", Double, nullable=False),
 )
 """What modules answered to the planner's questions, by the questions' keys."""
 Index("plan_answer_oldest", plan_answer.c.at)
+
+scheduler = Table(
+    "scheduler",
+    metadata,
+    Column("id", string(64), primary_key=True),
+    Column("lease_until", Double, nullable=False),
+    Column("draining", Integer, nullable=False, server_default="0"),
+)
+"""The schedulers of a mesh that has several, by the database's clock; one that is draining takes no shards."""
+
+process = Table(
+    "process",
+    metadata,
+    Column("id", string(64), primary_key=True),
+    Column("role", string(32), nullable=False),
+    Column("host", string(255), nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("version", string(64), nullable=False),
+    Column("knows", string(32), nullable=False),
+    Column("started_at", Double, nullable=False),
+    Column("lease_until", Double, nullable=False),
+)
+"""The processes that have the database open, where several can; `knows` is the newest schema that each was made for."""

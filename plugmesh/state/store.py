@@ -11,14 +11,16 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy.exc import DBAPIError
 
+from plugmesh.answering import Answering
 from plugmesh.contracts.module import ModuleContract
 from plugmesh.contracts.run import Command
-from plugmesh.errors import StateUnavailable
+from plugmesh.disk import disk_figures
+from plugmesh.errors import ConfigurationError, PlugmeshError, StateUnavailable
 from plugmesh.figures import Figure, Latency, amounts, count
 from plugmesh.runtime import Runtime, Worker
 from plugmesh.state.database import Database
-from plugmesh.state.migrate import upgrade
-from plugmesh.state.modules import ModuleSwitch, disable_module, enable_module, module_switches
+from plugmesh.state.migrate import is_late, prepare
+from plugmesh.state.modules import ModuleSwitch, disable_module, enable_module, kept_contracts, module_switches
 from plugmesh.state.reads import Reader
 from plugmesh.state.records import Commit, Lease, StoredFile, Unfinished
 from plugmesh.state.writes import Writer
@@ -41,12 +43,13 @@ class State:
         self._others = Latency("plugmesh_state_write_seconds", "Time of one other transaction, fsync included")
         self._answers = Latency("plugmesh_state_read_seconds", "Time of one question to the database")
         self._rows = self._questions = 0
+        self._answering = Answering("state", "the database", runtime)
         self._writer: Writer
         self._reader: Reader
 
     @classmethod
     async def open(cls, url: str, runtime: Runtime) -> State:
-        """Open the database, bring its schema up to date, and keep others out (SQLite).
+        """Open the database, bring its schema up to date (SQLite, or where there is none), and keep others out (SQLite).
 
         Raises `ConfigurationError`, `Conflict`, and `StateUnavailable` when the file cannot be used as a database.
         """
@@ -59,15 +62,20 @@ class State:
             state._reader = await state._reads.call(Reader, state._database)
         except DBAPIError as error:
             await state.close()
-            raise StateUnavailable(
-                f"{database.url.render_as_string()} cannot be used as the database of a mesh: {error.orig}. Make room if the "
-                "disk is full; restore a copy if the file is damaged; or choose another folder with --data"
-            ) from error
+            kind = ConfigurationError if database.driver.refused(error) else StateUnavailable
+            raise kind(_unusable(database, error)) from error
+        except PlugmeshError:
+            await state.close()
+            raise
         return state
 
     def _prepare(self) -> None:
+        exclusive = self._database.exclusive
         with self._database.connect() as connection:
-            upgrade(connection)
+            late = is_late(connection, exclusive=exclusive)
+        if late:
+            with self._database.connect_patiently() as connection:
+                prepare(connection, exclusive=exclusive)
         self._writer = Writer(self._database, self._runtime)
 
     @property
@@ -91,9 +99,19 @@ class State:
     def _timed(self, latency: Latency, call: Callable[[], T]) -> T:
         begun = self._runtime.now()
         try:
-            return call()
+            return self._answered(call)
         finally:
             latency.observe(self._runtime.now() - begun)
+
+    def _answered(self, call: Callable[[], T]) -> T:
+        """What `call` gives; that there was an answer, or none, is noted."""
+        try:
+            result = call()
+        except StateUnavailable:
+            self._answering.failed()
+            raise
+        self._answering.answered()
+        return result
 
     def commit(self, batch: Commit) -> asyncio.Future[dict[str, int]]:
         """See `Writer.commit`. It has begun when this returns; await the outcome."""
@@ -102,7 +120,7 @@ class State:
 
     def _commit(self, batch: Commit) -> dict[str, int]:
         begun = self._runtime.now()
-        keys = self._writer.commit(batch)
+        keys = self._answered(lambda: self._writer.commit(batch))
         self._commits.observe(self._runtime.now() - begun)
         changed = len(batch.events) + len(batch.steps) + len(batch.runs) + len(batch.attempts)
         self._rows += changed + len(batch.inserts) + len(batch.commands) + len(batch.notifications)
@@ -113,6 +131,11 @@ class State:
         yield from (self._commits, self._others, self._answers)
         yield count("plugmesh_state_rows", "Rows that commits of schedulers wrote", self._rows)
         yield count("plugmesh_state_reads", "Questions that were asked of the database", self._questions)
+        text = "Transactions that were run again because others were in the way, or the connection was lost"
+        yield count("plugmesh_state_retries", text, self._writer.retried)
+        yield from self._answering.figures()
+        if self._database.folder is not None:
+            yield from disk_figures("state", "the database", self._database.folder)
         waiting = {"writes": self._writes.waiting, "reads": self._reads.waiting}
         yield amounts("plugmesh_state_waiting", "Calls that wait for a thread of the database", "thread", waiting)
 
@@ -146,7 +169,7 @@ class State:
 
     async def load(self) -> list[ModuleContract]:
         """Every contract ever seen (the registry's `ContractBook`)."""
-        return [ModuleContract.model_validate_json(text) for text in await self.read(Reader.contracts)]
+        return await self.read(kept_contracts)
 
     async def record(self, contract: ModuleContract) -> None:
         """Keep a contract (the registry's `ContractBook`)."""
@@ -170,3 +193,16 @@ class State:
         for worker in {self._writes, self._reads}:
             worker.close()
         self._database.close()
+
+
+def _unusable(database: Database, error: DBAPIError) -> str:
+    reason = " ".join(str(error.orig).split())
+    if database.is_sqlite:
+        return (
+            f"{database.url.render_as_string()} cannot be used as the database of a mesh: {reason}. Make room if the "
+            "disk is full; restore a copy if the file is damaged; or choose another folder with --data"
+        )
+    return (
+        f"{database.shown} (setting `state`) cannot be used as the database of a mesh: {reason}. Give its user the right to "
+        "make tables and indexes and to change them, or name another database"
+    )

@@ -16,13 +16,15 @@ from sqlalchemy.dialects import mysql, postgresql, sqlite
 
 from plugmesh.contracts.flow import Flow
 from plugmesh.contracts.run import SHARDS, Command, Rerun, RunState, Submission, shard_of
-from plugmesh.errors import OwnershipLost
+from plugmesh.errors import OwnershipLost, PlugmeshError
 from plugmesh.runtime import Runtime
 from plugmesh.state import schema
 from plugmesh.state.database import Database
+from plugmesh.state.driver import TRIES_BEATEN
 from plugmesh.state.records import Commit, Lease, NotificationRow, RunUpdate, StoredFile
+from plugmesh.state.session import Session
 from plugmesh.state.statement import Statement, positional
-from plugmesh.state.trouble import explained
+from plugmesh.state.trouble import explained, lost_before_commit, lost_in_commit
 
 T = TypeVar("T")
 
@@ -49,12 +51,21 @@ class Writer:
     def __init__(self, database: Database, runtime: Runtime) -> None:
         self._runtime, self._database = runtime, database
         self._exclusive, self._check_there = database.exclusive, database.check_there
-        self.connection = database.connect()
-        raw: Any = self.connection.connection.driver_connection
-        self._raw = raw
-        self._begin = "BEGIN IMMEDIATE" if database.is_sqlite else "BEGIN"
+        self._session = Session(database)
+        self._committing = False
+        self.retried = 0
+        """Transactions that were run again."""
         self._revisions: dict[str, int] = {}
         self._compile(self.connection.dialect)
+
+    @property
+    def connection(self) -> sa.Connection:
+        """For SQLAlchemy Core, inside a transaction."""
+        return self._session.connection
+
+    @property
+    def _raw(self) -> Any:
+        return self._session.raw
 
     def _compile(self, dialect: sa.engine.Dialect) -> None:
         dialect = positional(dialect)
@@ -84,39 +95,61 @@ class Writer:
             ),
             dialect,
         )
-        self._run_insert = Statement(
-            sa.insert(run)
-            .values({name: sa.bindparam(name) for name in columns["run"] if name != "key"})
-            .returning(run.c.key),
-            dialect,
-        )
+        insert = sa.insert(run).values({name: sa.bindparam(name) for name in columns["run"] if name != "key"})
+        self._returns_keys = self._session.driver.returns_keys
+        self._run_insert = Statement(insert.returning(run.c.key) if self._returns_keys else insert, dialect)
         self._command = _upsert(command, dialect, columns["command"])
         self._conviction = _upsert(schema.conviction, dialect, columns["conviction"])
 
     def _execute(self, statement: Statement, values: dict[str, Any]) -> Any:
-        return self._raw.execute(statement.text, statement.values(values))
+        return self._session.run(statement.text, statement.values(values))
 
-    def transaction(self, name: str, body: Callable[[], T]) -> T:
+    def transaction(self, name: str, body: Callable[[], T], *, guarded: bool = False) -> T:
         """Run `body` in one transaction. The crash points before and after the commit carry `name`.
 
-        Raises what `body` raises, `StoreFull` for want of room, `StateUnavailable` when the file cannot be used.
+        Beside other processes it ends as if it had run alone; `guarded` says that it sees to that itself, and faster: it begins
+        with updates of the rows that stand for all others that it relies on. `body` may be run again, from the start, if
+        another transaction got in its way or the connection was lost before the commit.
+
+        Raises what `body` raises, `StoreFull` for want of room, `StateUnavailable` when the database cannot be used; its
+        text says so if the connection was lost in the commit, and nobody knows what became of it.
         """
         self._check_there()
-        try:
-            self._raw.execute(self._begin)
-            result = body()
-            self._runtime.point(f"state.{name}.before_commit")
-            self._raw.execute("COMMIT")
-        except BaseException as error:
-            self._revisions.clear()
-            if getattr(self._raw, "in_transaction", True):
-                self._raw.execute("ROLLBACK")
-            foreseen = explained(error)
-            if foreseen is None:
-                raise
-            raise foreseen from error
-        self._runtime.point(f"state.{name}.after_commit")
+        tried = 1
+        while True:
+            try:
+                result = self._once(name, body, guarded)
+            except BaseException as error:  # noqa: BLE001  `_failed` raises it, unless it is worth another try
+                self._failed(error, tried)
+            else:
+                self._runtime.point(f"state.{name}.after_commit")
+                return result
+            tried += 1
+            self.retried += 1
+
+    def _once(self, name: str, body: Callable[[], T], guarded: bool) -> T:
+        self._committing = False
+        self._session.begin(guarded)
+        result = body()
+        self._runtime.point(f"state.{name}.before_commit")
+        self._committing = True
+        self._session.commit()
         return result
+
+    def _failed(self, error: BaseException, tried: int) -> None:
+        self._revisions.clear()
+        lost = self._session.undo(error)
+        if isinstance(error, Exception) and not isinstance(error, PlugmeshError):
+            if lost and self._committing:
+                raise lost_in_commit(error) from error
+            if tried < (TRIES_BEATEN if lost else self._session.driver.tries(error)):
+                return
+            if lost:
+                raise lost_before_commit(error) from error
+        foreseen = explained(error)
+        if foreseen is None:
+            raise error
+        raise foreseen from error
 
     # -- shards --------------------------------------------------------------------------------------------------
 
@@ -126,17 +159,19 @@ class Writer:
         When the database is exclusive to this process every shard of another owner counts as free. Else the database's
         clock judges the leases: those of the schedulers may differ.
         """
-        return self.transaction("acquire", lambda: self._acquire(owner, lease_s, held))
+        return self.transaction("acquire", lambda: self._acquire(owner, lease_s, held), guarded=True)
 
     def _acquire(self, owner: str, lease_s: float, held: Collection[int]) -> list[Lease]:
-        now = self._lease_clock()
+        now = self.lease_clock()
         shard = schema.shard
         rows = self.connection.execute(sa.select(shard)).mappings().all()
         known = {int(row["id"]): row for row in rows}
+        wanted = [number for number in range(SHARDS) if number not in held]
+        busy = self._busy([number for number in wanted if number in known and self._free(known[number], owner, now)])
         taken: list[Lease] = []
-        for number in range(SHARDS):
+        for number in wanted:
             row = known.get(number)
-            if number in held or (row is not None and not self._free(row, owner, now)):
+            if number in busy or (row is not None and not self._free(row, owner, now)):
                 continue
             term = 1 if row is None else int(row["term"]) + 1
             values = {"owner": owner, "term": term, "lease_until": now + lease_s}
@@ -147,12 +182,22 @@ class Writer:
             taken.append(Lease(number, term, None if row is None else row["position"]))
         return taken
 
+    def _busy(self, free: Collection[int]) -> frozenset[int]:
+        """Those of these shards whose rows somebody holds: a transaction that goes on, or whose process stands still. The
+        others need not wait for its end."""
+        if self._exclusive or not free:
+            return frozenset()
+        ids = schema.shard.c.id
+        query = sa.select(ids).where(ids.in_(free)).with_for_update(skip_locked=True)
+        return frozenset(free).difference(self.connection.execute(query).scalars())
+
     def _raise_term(self, number: int, term: int, values: dict[str, Any]) -> bool:
         shard = schema.shard
         same = sa.and_(shard.c.id == number, shard.c.term == term)
         return self.connection.execute(sa.update(shard).where(same).values(**values)).rowcount == 1
 
-    def _lease_clock(self) -> float:
+    def lease_clock(self) -> float:
+        """Unix time by which leases are judged, inside a transaction."""
         return self._runtime.wall() if self._exclusive else self._database.wall(self.connection)
 
     def _free(self, row: sa.RowMapping, owner: str, now: float) -> bool:
@@ -164,14 +209,14 @@ class Writer:
         """Prolong leases (shard, term). Returns the shards that are no longer this owner's."""
 
         def body() -> list[int]:
-            until, lost = self._lease_clock() + lease_s, []
-            for shard, term in leases:
+            until, lost = self.lease_clock() + lease_s, []
+            for shard, term in sorted(leases):  # in order, as a commit: two must not wait for each other
                 values = {"b_id": shard, "b_owner": owner, "b_term": term, "b_until": until}
                 if self._execute(self._renew, values).rowcount != 1:
                     lost.append(shard)
             return lost
 
-        return self.transaction("renew", body)
+        return self.transaction("renew", body, guarded=True)
 
     def release(self, owner: str, shards: Iterable[int]) -> None:
         """Give shards back, so that another scheduler can take them at once."""
@@ -185,7 +230,7 @@ class Writer:
                 .values(owner=None, lease_until=0.0)
             )
 
-        self.transaction("release", body)
+        self.transaction("release", body, guarded=True)
 
     # -- the scheduler's group commit ------------------------------------------------------------------------------
 
@@ -194,7 +239,7 @@ class Writer:
 
         Raises `OwnershipLost` when a shard has another owner or term: nothing is written then.
         """
-        return self.transaction("commit", lambda: self._commit(batch))
+        return self.transaction("commit", lambda: self._commit(batch), guarded=True)
 
     def _commit(self, batch: Commit) -> dict[str, int]:
         for shard in sorted(batch.positions):
@@ -208,7 +253,7 @@ class Writer:
             for submission in batch.inserts
         }
         keys = {**batch.keys, **inserted}
-        many = self._raw.executemany
+        many = self._session.run_many
         if updates:
             in_order = self._run_update.values
             many(self._run_update.text, [in_order(_run_values(keys, update)) for update in updates.values()])
@@ -263,10 +308,11 @@ class Writer:
             "priority": submission.priority,
             "deadline": submission.deadline,
             "permit": None if submission.permit is None else submission.permit.model_dump_json(),
-            "rerun": None if submission.rerun is None else _rerun_json(submission.rerun),
+            "rerun": None if submission.rerun is None else _rerun_json(submission.rerun, begun is not None),
             "planned": None if submission.planned is None else submission.planned.model_dump_json(exclude_none=True),
         }
-        key = int(self._execute(self._run_insert, values).fetchone()[0])
+        cursor = self._execute(self._run_insert, values)
+        key = int(cursor.fetchone()[0] if self._returns_keys else cursor.lastrowid)
         if submission.labels:
             labels = [{"name": name, "value": value, "run": key} for name, value in submission.labels.items()]
             self.connection.execute(sa.insert(schema.run_label), labels)
@@ -293,21 +339,30 @@ class Writer:
 
     # -- what the gateway and the registry write ---------------------------------------------------------------------
 
+    def submit(self, submission: Submission, at: float) -> None:
+        """Add a run without any event: the owner of its shard begins it (`plugmesh.state.arrivals`).
+
+        Raises SQLAlchemy's or the driver's `IntegrityError` when its idempotency key is taken.
+        """
+        self.transaction("submit", lambda: self._insert_run(submission, at, None), guarded=True)
+
     def append_command(self, command: Command) -> None:
         """Add a command for the owner of the run's shard."""
         values = {**_command_values(command, 0.0), "applied_at": None}
-        self.transaction("command", lambda: self._execute(self._command, values))
+        self.transaction("command", lambda: self._execute(self._command, values), guarded=True)
 
     def record_contract(self, name: str, version: str, digest: str, body: str) -> None:
         """Keep a contract; a newer text of the same promise replaces the older one."""
         columns = [column.name for column in schema.contract.columns]
         statement = _upsert(schema.contract, self._dialect, columns)
         values = {"name": name, "version": version, "digest": digest, "body": body, "seen_at": self._runtime.wall()}
-        self.transaction("contract", lambda: self._execute(statement, values))
+        self.transaction("contract", lambda: self._execute(statement, values), guarded=True)
 
     def put_file(self, file: StoredFile) -> None:
         """Add a version; the file's name points at it from now on."""
-        self.transaction("file", lambda: self.connection.execute(sa.insert(schema.file).values(**file.row())))
+        self.transaction(
+            "file", lambda: self.connection.execute(sa.insert(schema.file).values(**file.row())), guarded=True
+        )
 
     def mesh_value(self, name: str, default: str) -> str:
         """The mesh's setting `name`; the first caller's `default` stays."""
@@ -345,9 +400,9 @@ def _command_values(command: Command, applied_at: float) -> dict[str, Any]:
     }
 
 
-def _rerun_json(rerun: Rerun) -> str:
-    """What reload has to know of a rerun; what was recovered and skipped is in the rows of its steps."""
-    return rerun.model_dump_json(exclude={"recovered", "skipped"}, exclude_none=True)
+def _rerun_json(rerun: Rerun, begun: bool) -> str:
+    """What reload has to know of a rerun; once it has begun, what was recovered and skipped is in the rows of its steps."""
+    return rerun.model_dump_json(exclude={"recovered", "skipped"} if begun else None, exclude_none=True)
 
 
 def _json(values: Any) -> str:

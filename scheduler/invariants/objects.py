@@ -104,7 +104,7 @@ def _pieces(reference: Reference) -> Iterator[tuple[str, int, int, str]]:
     """Key, offset, length and hash of every piece of data that a reference names."""
     if isinstance(reference, DataRef):
         for fragment in reference.fragments:
-            for group in fragment.groups:
+            for group in (group for group in fragment.groups if group.data is None):
                 for column in group.columns:
                     yield group.key, column.offset, column.length, column.hash
     elif isinstance(reference, FileRef | SpilledRef):

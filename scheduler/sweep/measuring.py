@@ -21,6 +21,7 @@ from plugmesh.state.retention import (
 from plugmesh.state.store import State
 from plugmesh.state.sweeping import save_measured
 from scheduler.sweep.guarded import guarded
+from scheduler.sweep.late_keys import LATE_S, LateKeys
 from scheduler.sweep.objects import SweptObjects
 from scheduler.sweep.places import is_log, lenders, run_prefix
 from scheduler.sweep.report import Deleted, Report
@@ -51,6 +52,7 @@ class Measuring:
     def __init__(self, runtime: Runtime, state: State, objects: SweptObjects) -> None:
         self._runtime, self._state, self._objects = runtime, state, objects
         self._from = 0
+        self._late = LateKeys(0.0 if state.exclusive else LATE_S)
         self.behind = False
         """Whether the last round left runs that it could have looked at."""
 
@@ -69,15 +71,17 @@ class Measuring:
 
     async def _unmeasured(self) -> list[Unmeasured]:
         highest = await self._state.read(highest_run_key)
+        began = self._runtime.now()
         found: dict[str, Unmeasured] = {}
         after = 0
         while rows := await self._state.read(open_runs, after):
             found.update((one.run, one) for one in rows)
             after = rows[-1].key
-        after = max(0, min(self._from, highest) - _AGAIN)
+        after = max(0, min(self._from, self._late.settled, highest) - _AGAIN)
         while after < highest:
             found.update((one.run, one) for one in await self._state.read(unmeasured_runs, after))
             after += WINDOW
+        self._late.looked(began, highest)
         self._from = min((one.key for one in found.values()), default=highest)
         return list(found.values())
 

@@ -9,6 +9,7 @@ from itertools import islice
 from plugmesh.contracts.run import shard_of
 from plugmesh.data.named import NOTHING, Named, named_in
 from plugmesh.errors import PlugmeshError
+from plugmesh.objects.hold import is_held
 from plugmesh.objects.port import Stored, SweptStore
 from plugmesh.runtime import Runtime
 from scheduler.sweep.places import DATA
@@ -43,6 +44,10 @@ class SweptObjects:
         """See `SweptStore.remove_abandoned`."""
         return await self._runtime.run_sync(self._store.remove_abandoned)
 
+    async def are_held(self) -> bool:
+        """Somebody wants nothing to be deleted now."""
+        return await self._runtime.run_sync(is_held, self._store, self._runtime.wall())
+
     async def free_bytes(self) -> int:
         """See `SweptStore.free_bytes`."""
         return await self._runtime.run_sync(self._store.free_bytes)
@@ -65,7 +70,10 @@ class SweptObjects:
         return await self._runtime.run_sync(self._inside, sorted(spilled))
 
     def _delete(self, objects: Sequence[Stored]) -> tuple[list[Stored], dict[str, str]]:
-        """Those that were there and went, and why others did not."""
+        """Those that were there and went, and why others did not. It is asked here, at the last moment, whether they are held:
+        what was marked after a hold began cannot have been deleted before."""
+        if is_held(self._store, self._runtime.wall()):
+            return [], {one.key: "a backup is being taken" for one in objects}
         there: list[Stored] = []
         failed: dict[str, str] = {}
         for one in objects:

@@ -141,6 +141,9 @@ class Sweeper:
         report = Report()
         if not self._owned():
             return report
+        if not dry_run and await self._objects.are_held():
+            _log.info("nothing is swept while a backup is being taken")
+            return report
         async with self._one_at_a_time:
             begun = self._runtime.now()
             now = self._clock.now()

@@ -26,6 +26,9 @@ def main() -> int:
     parser.add_argument(
         "--runs", type=int, help=f"runs that are submitted meanwhile (default: {RUNS_A_MINUTE} a minute)"
     )
+    parser.add_argument(
+        "--distributed", action="store_true", help="several processes on real servers, which are hurt as well"
+    )
     parser.add_argument("--seed", type=int, action="append", help="what all of it is drawn from; several: one run each")
     parser.add_argument("--report", type=Path, help="file to which a line of JSON is added for each seed")
     parser.add_argument("--table", type=Path, help="only print the table of a file of such lines")
@@ -38,7 +41,8 @@ def main() -> int:
     outcomes = []
     for seed in given.seed or [random.SystemRandom().randrange(2**31)]:
         print(f"seed {seed}: {given.kills} kills in {given.minutes:g} minutes, {runs} runs", flush=True)
-        outcome = run(Options(seed, given.kills, given.minutes * 60, runs, say=lambda line: print(line, flush=True)))
+        options = Options(seed, given.kills, given.minutes * 60, runs, distributed=given.distributed, say=_say)
+        outcome = run(options)
         outcomes.append(outcome)
         print(f"{json_line(outcome)}\n{story(outcome) if outcome.violations else ''}", flush=True)
         if given.report:
@@ -46,6 +50,10 @@ def main() -> int:
                 file.write(json_line(outcome) + "\n")
     print(table([document(outcome) for outcome in outcomes]))
     return 1 if any(outcome.violations for outcome in outcomes) else 0
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
 
 
 if __name__ == "__main__":

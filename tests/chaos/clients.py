@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,12 +31,12 @@ class Receipt:
 
 
 class Clients:
-    """Some threads with one agenda."""
+    """Some threads with one agenda. Each request goes to one of the gateways at `ports`, whichever."""
 
-    def __init__(self, port: int, orders: tuple[Order, ...], seed: int) -> None:
+    def __init__(self, ports: Sequence[int], orders: tuple[Order, ...], seed: int) -> None:
         self.receipts = [Receipt(order) for order in orders]
         self.agenda = Agenda(THREADS)
-        self._port = port
+        self._ports = ports
         self._dice = random.Random(f"{seed} clients")
 
     def start(self) -> None:
@@ -98,7 +99,7 @@ class Clients:
 
     def _rerun(self, receipt: Receipt, path: str) -> Deed:
         def rerun() -> float | None:
-            _, run = ask(self._port, "GET", path)
+            _, run = ask(self._dice.choice(self._ports), "GET", path)
             if not isinstance(run, dict) or run.get("state") not in _ENDED:
                 return _EVERY_S
             if run["state"] != receipt.order.job.ends:
@@ -119,7 +120,7 @@ class Clients:
         return None if answer is None else str(answer.get("id", ""))
 
     def _redriven(self, receipt: Receipt, path: str) -> str | None:
-        _, page = ask(self._port, "GET", f"/api/v1/dlq?run={receipt.run}")
+        _, page = ask(self._dice.choice(self._ports), "GET", f"/api/v1/dlq?run={receipt.run}")
         if not isinstance(page, dict) or "letters" not in page:
             return None
         if len(page["letters"]) != 1:
@@ -133,7 +134,7 @@ class Clients:
     ) -> dict[str, Any] | None:
         """The answer; empty for a refusal, which is kept as a problem unless its status is `ended`; `None`: again."""
         receipt.requests += 1
-        status, answer = ask(self._port, "POST", path, body, key)
+        status, answer = ask(self._dice.choice(self._ports), "POST", path, body, key)
         if status in PASSING:
             return None
         if 200 <= status < 300 and isinstance(answer, dict):

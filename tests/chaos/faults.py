@@ -5,28 +5,30 @@ from __future__ import annotations
 import signal
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
-from plugmesh.cli.process import ProcessId
-from tests.chaos.mesh import ChaosMesh
-from tests.chaos.plan import Deed, Fault, Role
+from plugmesh.cli.server.process import ProcessId
+from tests.chaos.plan import Deed, Event, Fault, Role
 from tests.e2e.tmpfs import SmallDisk
 
 _SIGNALS = {Deed.KILL: signal.SIGKILL, Deed.STOP: signal.SIGSTOP, Deed.DRAIN: signal.SIGTERM}
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
-    """Something that was done: seconds since the start, Unix time, and the processes that it hit. `over`: it ended."""
+class Victims(Protocol):
+    """A mesh whose processes and disk can be hurt."""
 
-    at_s: float
-    wall: float
-    text: str
-    deed: Deed
-    roles: tuple[Role, ...] = ()
-    pids: tuple[int, ...] = ()
-    over: bool = False
+    slow_disk: Path
+
+    def living(self, role: Role) -> Sequence[ProcessId]:
+        """The processes of a role that are there now, always in the same order."""
+        ...
+
+    def hit(self, role: Role, victim: ProcessId, number: signal.Signals) -> None:
+        """Send a signal."""
+        ...
 
 
 @dataclass(slots=True)
@@ -42,7 +44,7 @@ class _Standing:
 class Hands:
     """Whoever hurts the mesh. `disk` is `None` where no small disk could be mounted."""
 
-    mesh: ChaosMesh
+    mesh: Victims
     disk: SmallDisk | None
     plan: list[Fault]
     timeline: list[Event] = field(default_factory=list)
@@ -75,8 +77,8 @@ class Hands:
         victims = self._victims(fault)
         if victims is None:
             return False
-        for victim in victims:
-            victim.send(_SIGNALS[fault.deed])
+        for role, victim in zip(fault.victims, victims, strict=True):
+            self.mesh.hit(role, victim, _SIGNALS[fault.deed])
         self.kills += fault.kills
         self._note(now_s, fault, f" for {fault.lasts_s:.1f} s" if fault.lasts_s else "", victims)
         if fault.deed is Deed.STOP:
@@ -118,8 +120,8 @@ class Hands:
             case Deed.FILL if self.disk is not None:
                 self.disk.make_room()
             case _:
-                for process in standing.processes:
-                    process.send(signal.SIGCONT)
+                for role, process in zip(standing.fault.victims, standing.processes, strict=True):
+                    self.mesh.hit(role, process, signal.SIGCONT)
         fault, pids = standing.fault, tuple(process.pid for process in standing.processes)
         text = f"over: {fault.kind}"
         self.timeline.append(Event(now_s, time.time(), text, fault.deed, fault.victims, pids, over=True))

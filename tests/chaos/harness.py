@@ -6,17 +6,17 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from scheduler.invariants.folder import check_folder
 from tests.chaos import evidence, recovery
 from tests.chaos.clients import Clients
 from tests.chaos.disk import disk_for
-from tests.chaos.faults import Event, Hands
+from tests.chaos.distributed import DistributedChaosMesh
+from tests.chaos.faults import Hands
 from tests.chaos.mesh import ChaosMesh
-from tests.chaos.plan import draw
+from tests.chaos.plan import Event, draw
 from tests.chaos.verdict import judge
 from tests.chaos.watcher import Watcher
 from tests.chaos.workload import orders
@@ -35,6 +35,7 @@ class Options:
     kills: int
     seconds: float
     runs: int
+    distributed: bool = False
     say: Callable[[str], None] = print
 
 
@@ -66,8 +67,14 @@ def run(options: Options) -> Outcome:
     folder = Path(tempfile.mkdtemp(prefix=f"plugmesh-chaos-{options.seed}-"))
     outcome = Outcome(options)
     begun = time.monotonic()
-    mesh = ChaosMesh(folder, options.seed)
-    with disk_for(mesh.mesh.data, options.runs) as disk:
+    mesh: ChaosMesh | DistributedChaosMesh
+    with ExitStack() as stack:
+        disk = None
+        if options.distributed:
+            mesh = DistributedChaosMesh(folder, options.seed)
+        else:
+            mesh = ChaosMesh(folder, options.seed)
+            disk = stack.enter_context(disk_for(mesh.mesh.data, options.runs))
         outcome.small_disk = disk is not None
         try:
             _Run(options, outcome, mesh, disk, folder / "effects.db").go()
@@ -90,20 +97,29 @@ class _Run:
     """The parts of one run, wired."""
 
     def __init__(
-        self, options: Options, outcome: Outcome, mesh: ChaosMesh, disk: SmallDisk | None, database: Path
+        self,
+        options: Options,
+        outcome: Outcome,
+        mesh: ChaosMesh | DistributedChaosMesh,
+        disk: SmallDisk | None,
+        database: Path,
     ) -> None:
         self._options, self._outcome, self._mesh, self._database = options, outcome, mesh, database
-        plan = draw(options.seed, options.kills, options.seconds, small_disk=disk is not None)
+        plan = draw(
+            options.seed, options.kills, options.seconds, small_disk=disk is not None, distributed=options.distributed
+        )
         self._hands = Hands(mesh, disk, list(plan), timeline=outcome.timeline)
-        wanted = orders(options.seed, options.runs, options.seconds, str(database))
-        self._clients = Clients(mesh.port, wanted, options.seed)
-        self._watcher = Watcher(mesh.port)
+        self._orders = orders(options.seed, options.runs, options.seconds, str(database))
+        self._clients: Clients
+        self._watcher: Watcher
         self._begun, self._told = 0.0, 0
 
     def go(self) -> None:
         """All of it, in order."""
         evidence.make_database(self._database)
         self._mesh.up()
+        self._clients = Clients(self._mesh.ports, self._orders, self._options.seed)
+        self._watcher = Watcher(self._mesh.ports[0])
         self._begun = time.monotonic()
         self._clients.start()
         self._watcher.start()
@@ -146,12 +162,15 @@ class _Run:
     def _wait(self) -> None:
         """Until all orders are carried out and all runs have ended, or nothing moves any more."""
         last, since, asked = -1, time.monotonic(), 0.0
-        while last or not self._clients.agenda.idle:
+        while True:
             self._tick()
             if time.monotonic() - asked < 1.0:
                 continue
             asked = time.monotonic()
-            left = evidence.unfinished(self._mesh.port)
+            idle = self._clients.agenda.idle  # asked first: whatever was made before it is among those that are counted
+            left = evidence.unfinished(self._mesh.ports[0])
+            if idle and left == 0:
+                return
             if left is not None and left != last:
                 last, since = left, asked
             if asked - since > STUCK_S:
@@ -161,7 +180,7 @@ class _Run:
                 return
 
     def _look(self) -> None:
-        runs = evidence.seen(self._mesh.port)
+        runs = evidence.seen(self._mesh.ports[0])
         effects = evidence.effects(self._database)
         self._outcome.effects = len(effects)
         for one in runs:
@@ -170,12 +189,11 @@ class _Run:
 
     def _stop(self) -> None:
         """End the processes in order; what is on the disk then must keep the invariants."""
-        data = self._mesh.mesh.data
         self._outcome.violations += self._mesh.stop()
-        self._outcome.violations += [str(found) for found in check_folder(data).violations]
-        self._outcome.data_bytes = sum(512 * path.stat().st_blocks for path in data.rglob("*"))
-        self._outcome.attempts = recovery.attempts(data)
-        self._outcome.waits = recovery.waits(recovery.lost(data), self._outcome.timeline, self._watcher.pids)
+        remains = self._mesh.remains()
+        self._outcome.violations += remains.violations
+        self._outcome.data_bytes, self._outcome.attempts = remains.data_bytes, remains.attempts
+        self._outcome.waits = recovery.waits(remains.lost, self._outcome.timeline, self._watcher.pids)
         self._outcome.violations += recovery.lost_by_drains(self._outcome.waits)
 
     def _add_up(self) -> None:

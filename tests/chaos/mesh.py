@@ -11,16 +11,18 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from plugmesh.cli.process import ProcessId
+from plugmesh.cli.server.process import ProcessId
 from plugmesh.runtime_loader import VARIABLE as RUNTIME
+from scheduler.invariants.folder import check_folder, open_database
 from tests.chaos.plan import Role
+from tests.chaos.recovery import Remains, attempts, lost
 from tests.chaos.slow_disk_runtime import VARIABLE as DISK
 from tests.chaos.wire import ask
 from tests.e2e.real_mesh import RealMesh
 from tests.waiting import wait_until_sync
 
 _HERE = Path(__file__).parent
-_MODULES = _HERE / "modules"
+MODULES = _HERE / "modules"
 STEPS, EFFECTS, BUILT_IN = "chaos.start", "chaos.note", "table.derive"
 READY_S = 60.0
 STOP_S = 60.0
@@ -50,13 +52,14 @@ class ChaosMesh:
         variables = {RUNTIME: f"{_HERE / 'slow_disk_runtime.py'}:make", DISK: str(self.slow_disk)}
         self.mesh = RealMesh(folder, free_port(self._dice), variables)
         self.port = self.mesh.port
+        self.ports = [self.port]
         self.services: list[Service] = []
 
     def up(self) -> None:
         """Start everything, and wait until all modules are there."""
         self._add("server", "up", "--port", str(self.port), "--data", str(self.mesh.data))
         for name, file in (("steps-1", "steps"), ("steps-2", "steps"), ("effects", "effects")):
-            self._add(name, "module", "serve", str(_MODULES / f"{file}.py"), "--slots", "2")
+            self._add(name, "module", "serve", str(MODULES / f"{file}.py"), "--slots", "2")
         wait_until_sync(self._is_ready, READY_S, 0.1, message=f"the mesh is not ready{self.mesh.said()}")
 
     def _add(self, name: str, *command: str) -> None:
@@ -87,9 +90,13 @@ class ChaosMesh:
             case Role.SUPERVISOR:
                 builtins = self.mesh.child("builtins")
                 return self._services(own=True) + ([builtins] if builtins is not None else [])
-            case Role.EXECUTOR:
-                found = [ProcessId.of(pid) for one in self.living(Role.SUPERVISOR) for pid in _children(one.pid)]
-                return [one for one in found if one is not None and _runs(one.pid, b"module_sdk.executor")]
+            case _:
+                found = [ProcessId.of(pid) for one in self.living(Role.SUPERVISOR) for pid in children(one.pid)]
+                return [one for one in found if one is not None and runs_program(one.pid, b"module_sdk.executor")]
+
+    def hit(self, role: Role, victim: ProcessId, number: signal.Signals) -> None:
+        """Send a signal."""
+        victim.send(number)
 
     def _services(self, *, own: bool) -> list[ProcessId]:
         wanted = [one for one in self.services if (one.name != "server") is own and one.process.poll() is None]
@@ -112,6 +119,17 @@ class ChaosMesh:
         return (
             wrong if server.process.returncode == 0 else [*wrong, f"the server ended with {server.process.returncode}"]
         )
+
+    def remains(self) -> Remains:
+        """What is on the disk when nobody works any more."""
+        data = self.mesh.data
+        with open_database(data) as connection:
+            return Remains(
+                [str(found) for found in check_folder(data).violations],
+                sum(512 * path.stat().st_blocks for path in data.rglob("*")),
+                attempts(connection),
+                lost(connection),
+            )
 
     def kill(self) -> None:
         """End everybody at once, and whoever was being started meanwhile."""
@@ -144,7 +162,8 @@ def free_port(dice: random.Random) -> int:
             return port
 
 
-def _children(pid: int) -> list[int]:
+def children(pid: int) -> list[int]:
+    """Of one process, in their order."""
     found: list[int] = []
     with suppress(OSError):  # it may end at any moment
         for task in Path(f"/proc/{pid}/task").iterdir():
@@ -152,7 +171,8 @@ def _children(pid: int) -> list[int]:
     return sorted(found)
 
 
-def _runs(pid: int, word: bytes) -> bool:
+def runs_program(pid: int, word: bytes) -> bool:
+    """Whether its command has the word in it."""
     try:
         return word in Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
+
+import sqlalchemy as sa
 
 from plugmesh.contracts.run import StepState
 from scheduler.changes import StepChange, read_changes
-from tests.chaos.faults import Event
-from tests.chaos.plan import Deed, Role
+from tests.chaos.plan import LOUD, Deed, Event, Role
 
 _BEGUN = frozenset({StepState.RUNNING, StepState.SUCCEEDED})
 SETTLED_S = 5.0
@@ -29,21 +27,30 @@ class Lost:
     again_at: float | None
 
 
-def attempts(data: Path) -> dict[str, int]:
+@dataclass(frozen=True, slots=True)
+class Remains:
+    """What is left when everybody has ended: what is wrong with it, its size, how many attempts did not become a result, by
+    what became of them, and those that were lost."""
+
+    violations: list[str]
+    data_bytes: int
+    attempts: dict[str, int]
+    lost: list[Lost]
+
+
+def attempts(connection: sa.Connection) -> dict[str, int]:
     """How many attempts did not become a result, by what became of them."""
-    with closing(_open(data)) as connection:
-        return Counter(str(state) for (state,) in connection.execute("SELECT state FROM attempt"))
+    return Counter(str(state) for (state,) in connection.execute(sa.text("SELECT state FROM attempt")))
 
 
-def lost(data: Path) -> list[Lost]:
+def lost(connection: sa.Connection) -> list[Lost]:
     """All lost attempts."""
     begun: dict[tuple[int, str], list[tuple[int, float]]] = defaultdict(list)
-    with closing(_open(data)) as connection:
-        for run, changes in connection.execute("SELECT run, changes FROM event ORDER BY run, seq"):
-            for change in read_changes(json.loads(changes)):
-                if isinstance(change, StepChange) and change.state in _BEGUN:
-                    begun[run, change.step].append((change.epoch, change.at))
-        rows = connection.execute("SELECT run, step, epoch, instance, at FROM attempt WHERE state = 'lost'").fetchall()
+    for run, changes in connection.execute(sa.text("SELECT run, changes FROM event ORDER BY run, seq")):
+        for change in read_changes(json.loads(changes)):
+            if isinstance(change, StepChange) and change.state in _BEGUN:
+                begun[run, change.step].append((change.epoch, change.at))
+    rows = connection.execute(sa.text("SELECT run, step, epoch, instance, at FROM attempt WHERE state = 'lost'"))
     return [
         Lost(at, instance or "", min((when for number, when in begun[run, step] if number > epoch), default=None))
         for run, step, epoch, instance, at in rows
@@ -55,7 +62,7 @@ class Wait:
     """How long a lost step waited, in seconds; `None`: it never ran again, because its run was cancelled.
 
     `deed` is what was done to its instance last, if that is known; else what counts is when the loss was noted. `quiet`:
-    nothing happened to the server and its disk meanwhile, nor shortly before.
+    nothing happened to servers and their disk meanwhile, nor shortly before.
     """
 
     seconds: float | None
@@ -70,7 +77,7 @@ def waits(found: Sequence[Lost], timeline: Sequence[Event], pids: Mapping[str, i
         for role, pid in zip(event.roles, event.pids, strict=False):
             if role is Role.SUPERVISOR and not event.over:
                 hits[pid].append(event)
-    loud = [event.wall for event in timeline if Role.SERVER in event.roles or event.deed in {Deed.FILL, Deed.SLOW}]
+    loud = [event.wall for event in timeline if LOUD.intersection(event.roles) or event.deed in {Deed.FILL, Deed.SLOW}]
     made = []
     for one in found:
         before = [event for event in hits[pids.get(one.instance, 0)] if event.wall <= one.at]
@@ -85,7 +92,3 @@ def lost_by_drains(found: Sequence[Wait]) -> list[str]:
     """Whoever is drained gives back or finishes what it has: a violation, if something was lost all the same."""
     count = sum(wait.quiet and wait.deed is Deed.DRAIN for wait in found)
     return [f"{count} attempts were lost by the drain of their instances"] if count else []
-
-
-def _open(data: Path) -> sqlite3.Connection:
-    return sqlite3.connect(f"file:{data / 'state.db'}?mode=ro", uri=True)

@@ -10,6 +10,7 @@ from tests.chaos.report import json_line, story
 KILLS = 35
 SECONDS = 70.0
 RUNS = 110
+DISTRIBUTED_KILLS, DISTRIBUTED_RUNS = 15, 40
 
 
 @pytest.mark.full
@@ -22,3 +23,14 @@ def test_nothing_is_lost_or_done_twice_whoever_is_killed(number: int, request: p
     assert not outcome.violations, story(outcome)
     assert outcome.kills == KILLS
     assert sum(outcome.states.values()) >= RUNS
+
+
+@pytest.mark.servers
+def test_nothing_is_lost_or_done_twice_whichever_process_or_server_is_killed(request: pytest.FixtureRequest) -> None:
+    """A minute of it on real servers: gateways, schedulers, modules, Kafka, PostgreSQL, Consul and MinIO."""
+    seed = request.config.option.run_seed % 2**31
+    outcome = run(Options(seed, DISTRIBUTED_KILLS, SECONDS, DISTRIBUTED_RUNS, distributed=True))
+    print(json_line(outcome))
+    assert not outcome.violations, story(outcome)
+    assert outcome.kills == DISTRIBUTED_KILLS
+    assert sum(outcome.states.values()) >= DISTRIBUTED_RUNS

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.chaos.plan import KILLS, LEASE_S, Deed, Fault, Role, draw
+from tests.chaos.plan import DISTRIBUTED_KILLS, KILLS, LEASE_S, Deed, Fault, Role, draw
 from tests.chaos.shapes import SHAPES
 from tests.chaos.workload import FROM_FAILED, FROM_START, REDRIVE, orders
 
@@ -50,11 +50,21 @@ def test_nothing_is_filled_where_there_is_no_disk_for_it(seed: int) -> None:
 def test_a_plan_of_some_length_has_every_kind_of_fault() -> None:
     faults = draw(5, 125, 720.0, small_disk=True)
     assert {fault.victims for fault in faults if fault.deed is Deed.KILL} == set(KILLS)
-    assert {fault.victims for fault in faults if fault.deed is Deed.STOP} == {(role,) for role in Role}
+    hit = {(Role.SERVER,), (Role.SUPERVISOR,), (Role.EXECUTOR,)}
+    assert {fault.victims for fault in faults if fault.deed is Deed.STOP} == hit
     assert {fault.victims for fault in faults if fault.deed is Deed.DRAIN} == {(Role.SERVER,), (Role.SUPERVISOR,)}
     assert {fault.deed for fault in faults} == set(Deed)
     assert any(fault.lasts_s > LEASE_S for fault in faults if fault.deed is Deed.STOP)
     assert any(fault.lasts_s < 3 for fault in faults if fault.deed is Deed.STOP)
+
+
+def test_on_real_servers_every_kind_of_process_is_hit() -> None:
+    faults = draw(5, 200, 1800.0, small_disk=False, distributed=True)
+    apart = set(Role) - {Role.SERVER}
+    assert {fault.victims for fault in faults if fault.deed is Deed.KILL} == set(DISTRIBUTED_KILLS)
+    assert {role for fault in faults if fault.deed is Deed.STOP for role in fault.victims} == apart
+    drained = {Role.GATEWAY, Role.SCHEDULER, Role.SUPERVISOR}
+    assert {role for fault in faults if fault.deed is Deed.DRAIN for role in fault.victims} == drained
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.chaos.faults import Event
 from tests.chaos.harness import Options, Outcome
-from tests.chaos.plan import Deed, Role
+from tests.chaos.plan import Deed, Event, Role
 from tests.chaos.recovery import Lost, Wait, lost_by_drains, waits
 from tests.chaos.report import document, story, table
 

@@ -1,6 +1,7 @@
 """A runtime for real processes, loaded through `PLUGMESH_RUNTIME`: `kill -9` of itself at a named point.
 
-The file that `PLUGMESH_TEST_TRAP` names says `ROLE POINT NTH`; roles are server, supervisor and executor. Whichever
+The file that `PLUGMESH_TEST_TRAP` names says `ROLE POINT NTH`; roles are server (of `plugmesh up`), gateway, scheduler,
+supervisor and executor. Whichever
 process of that role is the first to pass that point for the NTH time since the file is there removes the file and dies.
 Beside the trap, in `TRAP.passed`, each process writes down the points that it passes, each once.
 """
@@ -12,6 +13,7 @@ import signal
 import sys
 from contextlib import suppress
 
+from plugmesh.cli.options import ServerOptions
 from plugmesh.runtime import SystemRuntime
 
 VARIABLE = "PLUGMESH_TEST_TRAP"
@@ -29,7 +31,7 @@ class KillingRuntime(SystemRuntime):
     def __init__(self, trap: str) -> None:
         super().__init__()
         self._trap = trap
-        self._role = next(role for module, role in _ROLES.items() if module in sys.orig_argv)
+        self._role = _role_of(sys.orig_argv)
         self._passed = 0
         self._noted: set[str] = set()
 
@@ -51,6 +53,11 @@ class KillingRuntime(SystemRuntime):
         self._noted.add(name)
         with open(self._trap + PASSED, "a") as file:
             file.write(f"{self._role} {name}\n")
+
+
+def _role_of(command: list[str]) -> str:
+    role = next(role for module, role in _ROLES.items() if module in command)
+    return (ServerOptions.decode(command[-1]).role or role) if role == "server" else role
 
 
 def make() -> KillingRuntime:

@@ -9,10 +9,10 @@ from collections.abc import Callable
 from contextlib import closing
 from typing import Any
 
-from tests.crash.trapped import WITHIN_S, TrappedMesh
+from tests.crash.trapped import WITHIN_S, Trapped
 from tests.waiting import wait_until_sync
 
-Story = Callable[[TrappedMesh], object]
+Story = Callable[[Trapped], object]
 RETRY = {"attempts": 20, "delay": "100ms", "max_delay": "500ms"}
 FLOW: dict[str, Any] = {
     "flow": "crash/all",
@@ -55,7 +55,7 @@ def fresh(*, n: int) -> int:
 UPLOAD = b"n\n1\n"
 
 
-def finish(trapped: TrappedMesh) -> str:
+def finish(trapped: Trapped) -> str:
     """Submit the flow, see it to its end, and compare result and effects; repeat each request until it is answered."""
     label = uuid.uuid4().hex
     body = {
@@ -69,7 +69,7 @@ def finish(trapped: TrappedMesh) -> str:
     return run
 
 
-def rerun(trapped: TrappedMesh) -> None:
+def rerun(trapped: Trapped) -> None:
     """Run the flow, and some of it again: the rest is taken over, and the effects are known."""
     run = finish(trapped)
     label = trapped.until("GET", f"/api/v1/runs/{run}")["params"]["label"]
@@ -79,7 +79,7 @@ def rerun(trapped: TrappedMesh) -> None:
     assert trapped.until("GET", f"/api/v1/runs/{again}/steps/two")["state"] == "recovered"
 
 
-def redrive(trapped: TrappedMesh) -> None:
+def redrive(trapped: Trapped) -> None:
     """Run the flow that rejects a row, correct the row, and give it to a new run."""
     run = trapped.until("POST", "/api/v1/runs", {"flow": SIFT}, uuid.uuid4().hex)["id"]
     _succeeds(trapped, run, [1, 3])
@@ -89,57 +89,67 @@ def redrive(trapped: TrappedMesh) -> None:
     _succeeds(trapped, again, [5])
 
 
-def switch(trapped: TrappedMesh) -> None:
+def switch(trapped: Trapped) -> None:
     """Disable a module, and enable it again."""
     for what in ("disable", "enable"):
         trapped.until("POST", f"/api/v1/modules/crash.note/{what}", {"reason": "to see"})
 
 
-def _succeeds(trapped: TrappedMesh, run: str, numbers: list[int]) -> None:
-    document = wait_until_sync(lambda: trapped.ended(run), WITHIN_S, message=trapped.mesh.said())
-    assert document["state"] == "succeeded", f"{document}{trapped.mesh.said()}"
+def _succeeds(trapped: Trapped, run: str, numbers: list[int]) -> None:
+    document = wait_until_sync(lambda: trapped.ended(run), WITHIN_S, message=trapped.said())
+    assert document["state"] == "succeeded", f"{document}{trapped.said()}"
     rows = trapped.until("GET", f"/api/v1/runs/{run}/steps/all/outputs/out/rows")["rows"]
     assert [row["n"] for row in rows] == numbers
 
 
-def _noted(trapped: TrappedMesh, label: str) -> None:
+def _noted(trapped: Trapped, label: str) -> None:
     with closing(sqlite3.connect(trapped.database)) as connection:
         found = connection.execute("SELECT n FROM effect WHERE label = ? ORDER BY rowid", (label,))
         assert [number for (number,) in found] == RESULT
 
 
-def cancel(trapped: TrappedMesh) -> None:
+def cancel(trapped: Trapped) -> None:
     """Submit a run that would wait for ever, cancel it, and see that it ends."""
     run = trapped.until("POST", "/api/v1/runs", {"flow": NEVER}, uuid.uuid4().hex)["id"]
     trapped.until("POST", f"/api/v1/runs/{run}/cancel", {})
-    document = wait_until_sync(lambda: trapped.ended(run), WITHIN_S, message=trapped.mesh.said())
+    document = wait_until_sync(lambda: trapped.ended(run), WITHIN_S, message=trapped.said())
     assert document["state"] == "cancelled", document
 
 
-def upload(trapped: TrappedMesh) -> None:
+def upload(trapped: Trapped) -> None:
     """Upload a file; it is there then."""
     name = uuid.uuid4().hex
     assert trapped.until("PUT", f"/api/v1/files/{name}.csv", UPLOAD, kind="text/csv")["bytes"] == len(UPLOAD)
 
 
-def plug_in(trapped: TrappedMesh) -> None:
+def plug_in(trapped: Trapped) -> None:
     """Serve a module that was never there, until the mesh has it, and take it away again."""
     name = f"fresh.m{uuid.uuid4().hex}"
     trapped.plug_in(FRESH.format(name=name))
-    wait_until_sync(lambda: trapped.offers(name), WITHIN_S, message=trapped.mesh.said())
+    wait_until_sync(lambda: trapped.offers(name), WITHIN_S, message=trapped.said())
     trapped.plug_out()
 
 
-def restart_server(trapped: TrappedMesh) -> None:
+def restart_server(trapped: Trapped) -> None:
     """Its start passes points, too."""
     trapped.end("server", signal.SIGKILL)
 
 
-def restart_module(trapped: TrappedMesh) -> None:
+def restart_module(trapped: Trapped) -> None:
     """So does a supervisor's."""
     trapped.end("supervisor", signal.SIGKILL)
 
 
-def stop_server(trapped: TrappedMesh) -> None:
+def restart_scheduler(trapped: Trapped) -> None:
+    """Another one takes its shards, and it takes some of them back."""
+    trapped.end("scheduler", signal.SIGKILL)
+
+
+def stop_scheduler(trapped: Trapped) -> None:
+    """It gives its shards back."""
+    trapped.end("scheduler", signal.SIGTERM)
+
+
+def stop_server(trapped: Trapped) -> None:
     """And an end in order; the process may die of that, too."""
     trapped.end("server", signal.SIGTERM)

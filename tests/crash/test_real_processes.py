@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from plugmesh.runtime_loader import VARIABLE as RUNTIME
-from tests.conftest import _is_free
+from scripts.real_servers.ports import is_free
 from tests.crash import stories
 from tests.crash.killing_runtime import VARIABLE as TRAP
 from tests.crash.stories import Story
@@ -94,7 +94,7 @@ def trapped(tmp_path_factory: pytest.TempPathFactory, _ports: Iterator[int]) -> 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(RUNTIME, f"{Path(__file__).with_name('killing_runtime.py')}:make")
         patch.setenv(TRAP, str(folder / "trap"))
-        trapped = TrappedMesh(folder, next(port for port in _ports if _is_free(port)))
+        trapped = TrappedMesh(folder, next(port for port in _ports if is_free(port)))
     trapped.up()
     yield trapped
     stories.finish(trapped)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import _is_free
+from scripts.real_servers.ports import is_free
 from tests.e2e.real_mesh import RealMesh
 
 MakeMesh = Callable[..., RealMesh]
@@ -37,7 +37,7 @@ def mesh(make_mesh: MakeMesh) -> RealMesh:
 @pytest.fixture(scope="module")
 def shared_mesh(tmp_path_factory: pytest.TempPathFactory, _ports: Iterator[int]) -> Iterator[RealMesh]:
     """One mesh for all tests of a file: they do not hurt it."""
-    mesh = RealMesh(tmp_path_factory.mktemp("mesh"), next(port for port in _ports if _is_free(port)))
+    mesh = RealMesh(tmp_path_factory.mktemp("mesh"), next(port for port in _ports if is_free(port)))
     mesh.up()
     yield mesh
     mesh.close()

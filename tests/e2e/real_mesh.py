@@ -8,14 +8,17 @@ import sys
 import urllib.error
 import urllib.request
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from plugmesh.cli.process import ProcessId
-from plugmesh.cli.record import Record
+from plugmesh.cli.server.process import ProcessId
+from plugmesh.cli.server.record import Record
+from plugmesh.runtime import SystemRuntime
 from scheduler.invariants.folder import check_folder
+from scheduler.invariants.places import check_places
+from scheduler.invariants.violation import Violation
 from tests.e2e.leaks import MORE_FILES, leaks, open_files
 from tests.waiting import wait_until_sync
 
@@ -26,7 +29,10 @@ START_S = 60
 
 
 class RealMesh:
-    """One data folder and one port; its server may be stopped, killed and started again."""
+    """One data folder and one port; its server may be stopped, killed and started again. What is started is the Plugmesh
+    in the environment with the folder `bin`, which may be another one from time to time."""
+
+    bin = Path(sys.prefix) / "bin"
 
     def __init__(self, folder: Path, port: int, variables: Mapping[str, str] | None = None) -> None:
         self.folder, self.port = folder, port
@@ -43,6 +49,7 @@ class RealMesh:
             "TMPDIR": str(self.temporary),
             **(variables or {}),
         }
+        self._objects = self._environment.get("PLUGMESH_OBJECTS")
         self._started: list[subprocess.Popen[bytes]] = []
         self._files_at_start = (0, 0)
         self.killed = False
@@ -59,11 +66,11 @@ class RealMesh:
 
     def start(self, *arguments: str) -> subprocess.Popen[bytes]:
         """Start a `plugmesh` command and leave it running; what it says goes to a file."""
-        return self._start([PLUGMESH, *arguments])
+        return self._start([str(self.bin / "plugmesh"), *arguments])
 
     def start_python(self, file: Path) -> subprocess.Popen[bytes]:
         """Start an author's file, which serves itself, and leave it running."""
-        return self._start([sys.executable, str(file)])
+        return self._start([str(self.bin / "python"), str(file)])
 
     def _start(self, command: list[str]) -> subprocess.Popen[bytes]:
         log = self.folder / f"process-{len(self._started)}.log"
@@ -131,7 +138,7 @@ class RealMesh:
                 process.kill()
                 process.wait()
         left = self._left_behind()
-        violations = check_folder(self.data).violations if (self.data / "state.db").exists() else []
+        violations = self._violations() if (self.data / "state.db").exists() else []
         assert not violations, f"{[str(violation) for violation in violations]}{said}"
         assert not left, f"left behind: {left}{said}"
         assert not more_files, f"{more_files}{said}"
@@ -141,6 +148,11 @@ class RealMesh:
             else []
         )
         assert not lost, f"leaks: {lost}{said}"
+
+    def _violations(self) -> Sequence[Violation]:
+        if not self._objects:
+            return check_folder(self.data).violations
+        return check_places(f"sqlite:///{self.data}/state.db", self._objects, SystemRuntime()).violations
 
     def _exits(self) -> set[int | None]:
         return {process.returncode for process in self._started}
@@ -172,7 +184,7 @@ class RealMesh:
     def cli(self, *arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
         """Run a `plugmesh` command to its end, which must be `code`."""
         done = subprocess.run(
-            [PLUGMESH, *arguments], cwd=self.folder, env=self._environment, stdin=subprocess.DEVNULL,
+            [str(self.bin / "plugmesh"), *arguments], cwd=self.folder, env=self._environment, stdin=subprocess.DEVNULL,
             capture_output=True, text=True, check=False, timeout=120,
         )  # fmt: skip
         assert done.returncode == code, f"{arguments}: {done.returncode}\n{done.stdout}{done.stderr}{self.said()}"

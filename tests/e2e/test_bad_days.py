@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import _is_free
+from scripts.real_servers.ports import is_free
 from tests.e2e.authors import SLOW
 from tests.e2e.real_mesh import RealMesh, _opener
 from tests.e2e.tmpfs import SmallDisk, small_disk
@@ -25,7 +25,7 @@ PARKED = {"flow": "bad/day", "nodes": {"only": {"module": "nobody.serves.this"}}
 @pytest.fixture(scope="module")
 def mesh(tmp_path_factory: pytest.TempPathFactory, _ports: Iterator[int]) -> Iterator[RealMesh]:
     """A mesh whose data folder, and nothing else, is a small disk."""
-    mesh = RealMesh(tmp_path_factory.mktemp("mesh"), next(port for port in _ports if _is_free(port)))
+    mesh = RealMesh(tmp_path_factory.mktemp("mesh"), next(port for port in _ports if is_free(port)))
     modules = mesh.folder / "modules"
     modules.mkdir()
     (modules / "slow.py").write_text(SLOW)

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from plugmesh.cli.process import ProcessId
+from plugmesh.cli.server.process import ProcessId
 from tests.e2e.authors import SLOW, flow_of
 from tests.e2e.conftest import MakeMesh
 from tests.e2e.real_mesh import RealMesh

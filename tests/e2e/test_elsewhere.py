@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import _is_free
+from scripts.real_servers.ports import is_free
 from tests.e2e.authors import flow_of, greet
 from tests.e2e.real_mesh import RealMesh, _command, _environment, _opener
 from tests.waiting import wait_until_sync
@@ -32,7 +32,7 @@ def own_address() -> str:
 @pytest.fixture(scope="module")
 def mesh(tmp_path_factory: pytest.TempPathFactory, _ports: Iterator[int]) -> Iterator[RealMesh]:
     address = own_address()
-    mesh = RealMesh(tmp_path_factory.mktemp("mesh"), next(port for port in _ports if _is_free(port)))
+    mesh = RealMesh(tmp_path_factory.mktemp("mesh"), next(port for port in _ports if is_free(port)))
     mesh.url = f"http://{address}:{mesh.port}"
     mesh._environment |= {"PLUGMESH_URL": mesh.url}
     mesh.server = mesh.start(

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import _is_free
+from scripts.real_servers.ports import is_free
 from tests.e2e.authors import SLOW, flow_of, greet
 from tests.e2e.real_mesh import RealMesh
 from tests.waiting import wait_until_sync
@@ -27,7 +27,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def mesh(folder: Path, tmp_path_factory: pytest.TempPathFactory, _ports: Iterator[int]) -> Iterator[RealMesh]:
     """One mesh for all tests of this file; each has a module file of its own."""
-    mesh = RealMesh(tmp_path_factory.mktemp("mesh"), next(port for port in _ports if _is_free(port)))
+    mesh = RealMesh(tmp_path_factory.mktemp("mesh"), next(port for port in _ports if is_free(port)))
     mesh.up("--no-builtins", "--modules", str(folder))
     yield mesh
     assert mesh.stop() == 0

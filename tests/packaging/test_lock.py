@@ -49,3 +49,11 @@ def test_all_is_the_sum_of_the_other_extras() -> None:
     extras = PROJECT["optional-dependencies"]
     [everything] = map(Requirement, extras["all"])
     assert everything.extras == set(extras) - {"all", "dev"}
+
+
+def test_the_image_gets_versions_and_hashes_of_the_lock() -> None:
+    image = (ROOT / "requirements" / "image.txt").read_text()
+    hashes = set(re.findall(r"sha256:\w+", LOCK))
+    for name, version in re.findall(r"^([A-Za-z0-9][\w.-]*)(?:\[[^]]*\])?==(\S+)", image, re.MULTILINE):
+        assert version in locked()[canonicalize_name(name)], f"{name}: run scripts/lock"
+    assert set(re.findall(r"sha256:\w+", image)) <= hashes

@@ -97,6 +97,11 @@ class SimBus:
         await self._channel((topic, partition)).put(None)
         return str(len(self._broker.log((topic, partition)).entries))
 
+    @property
+    def is_away(self) -> bool:
+        """The broker itself never is, and nobody is told of what links lose."""
+        return False
+
     async def close(self) -> None:
         self._closed = True
         for reader in self._readers:

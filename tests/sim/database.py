@@ -19,6 +19,7 @@ from sqlalchemy.pool import StaticPool
 
 from plugmesh.contracts.run import SHARDS
 from plugmesh.errors import OwnershipLost
+from plugmesh.state.driver import Sqlite
 from plugmesh.state.migrate import upgrade
 from plugmesh.state.reads import Reader
 from plugmesh.state.records import Commit
@@ -38,6 +39,7 @@ class SimDatabase:
 
     is_sqlite = True
     in_memory = True
+    driver = Sqlite()
 
     def __init__(self, wall: Callable[[], float], violated: Callable[[str, str], None], *, exclusive: bool) -> None:
         self._wall, self.violated, self.exclusive = wall, violated, exclusive

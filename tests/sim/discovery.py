@@ -52,6 +52,9 @@ class SimDiscovery:
         self._is_up = asyncio.Event()
         link.listeners.append(self._link_changed)
 
+    async def check(self) -> None:
+        self._process.check()
+
     async def register(self, registration: Registration) -> None:
         self._process.check()
         while True:
@@ -87,6 +90,12 @@ class SimDiscovery:
         for instance, entry in self._book.entries.items():
             watch.tell(instance, entry)
         return watch
+
+    async def close(self) -> None:
+        for watch in [one for one in self._book.watchers if one.belongs_to(self._link)]:
+            watch.close()
+        self._mine.clear()
+        self._beats.clear()
 
     def _enter(self, registration: Registration) -> None:
         now = self._process.house.loop.time()
@@ -148,6 +157,10 @@ class _SimWatch:
         loop = self._link.process.house.loop
         self._last = max(self._last + TICK_S, loop.time() + self._book.broker.delay_s())
         self._link.process.call_at(self._last, self._give, instance, entry)
+
+    def belongs_to(self, link: Link) -> bool:
+        """It is a watch of the process at this end."""
+        return self._link is link
 
     def close(self) -> None:
         self._closed = True

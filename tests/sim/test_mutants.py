@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-PACKAGES = ("plugmesh", "module_sdk", "registry", "scheduler", "gateway")
+from tests.broken_code import ROOT, break_code, copy_code
+
 SCENARIOS = "tests/sim/test_scenarios.py"
 VIOLATED = re.compile(r"^E +([a-z]+): ", re.MULTILINE)
 
@@ -99,21 +99,13 @@ def _marked(mutant: Mutant) -> object:
 def copy(tmp_path: Path) -> Path:
     """A copy of what the simulation runs, free to be broken. What is compiled comes with it, and is valid as long as its
     source is."""
-    half_written = shutil.ignore_patterns("*.pyc.*")
-    for package in PACKAGES:
-        shutil.copytree(ROOT / package, tmp_path / package, ignore=half_written)
-    for path in ("tests/conftest.py", "pyproject.toml"):
-        (tmp_path / path).parent.mkdir(exist_ok=True)
+    copy_code(tmp_path)
+    (tmp_path / "tests").mkdir()
+    for path in ("pyproject.toml", *(f"tests/{shared.name}" for shared in ROOT.glob("tests/*.py"))):
         shutil.copy(ROOT / path, tmp_path / path)
-    shutil.copytree(ROOT / "tests/sim", tmp_path / "tests/sim", ignore=half_written)
+    for folder in ("tests/sim", "scripts/real_servers"):
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("*.pyc.*"))
     return tmp_path
-
-
-def _break(copy: Path, mutant: Mutant) -> None:
-    patch = ROOT / f"tests/mutants/{mutant.name}.patch"
-    command = ["git", "apply", "--unsafe-paths", f"--directory={copy}", str(patch)]
-    done = subprocess.run(command, cwd="/", capture_output=True, text=True, check=False)
-    assert done.returncode == 0, f"{patch} no longer applies to the code; make it anew:\n{done.stderr}"
 
 
 def _simulate(copy: Path, stories: tuple[str, ...]) -> str | None:
@@ -134,7 +126,7 @@ def test_the_copy_passes_as_it_is(copy: Path) -> None:
 
 @pytest.mark.parametrize("mutant", [_marked(mutant) for mutant in MUTANTS])
 def test_a_mutant_is_caught(copy: Path, mutant: Mutant) -> None:
-    _break(copy, mutant)
+    break_code(copy, mutant.name)
     said = _simulate(copy, mutant.stories)
     assert said is not None, f"{mutant.name} was not caught"
     found = set(VIOLATED.findall(said))

@@ -22,6 +22,7 @@ from plugmesh.data.table import write_table
 from plugmesh.errors import Conflict
 from plugmesh.hub.hub import Hub
 from plugmesh.objects.local import LocalStore
+from plugmesh.objects.reach import put_marker
 from plugmesh.runtime import SystemRuntime
 from plugmesh.settings.settings import Settings
 from plugmesh.state.reads import Reader
@@ -101,7 +102,12 @@ class House:
         self.folder = folder
         self.objects_url = f"file://{folder}/objects"
         self.objects = LocalStore(folder / "objects", self.runtime)
-        self.hub = Hub(self.runtime, mesh="mesh-test", objects=self.objects_url)
+        self.hub = Hub(
+            self.runtime,
+            mesh="mesh-test",
+            objects=self.objects_url,
+            objects_marker=put_marker(self.objects, self.runtime),
+        )
         self.bus = HubBus(self.hub)
         self.state: State
         self.intake: RowsIntake

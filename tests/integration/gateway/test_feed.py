@@ -17,7 +17,9 @@ from gateway.documents.frames import InstanceGone, InstanceTold, Resync, RunTold
 from gateway.documents.modules import ShownModule
 from gateway.documents.notifications import ShownNotification
 from gateway.feed import TOPICS
+from plugmesh.cli.roles.herald import Herald
 from plugmesh.contracts.instance import Beat
+from plugmesh.contracts.messages import EVENTS, NEWS
 from plugmesh.settings.settings import Settings
 from tests.integration.gateway.house import House, contract_of, step_row
 from tests.waiting import wait_until
@@ -112,6 +114,18 @@ async def test_only_the_wanted_topics_are_told(house: House) -> None:
         await house.plug_in(contract_of())
         await house.hub.directory.beat(Beat(instance="i-1", running=1))
         assert (await client.next())[0] == "instance"
+
+
+async def test_what_a_scheduler_elsewhere_did_is_told(house: House, client: Client) -> None:
+    herald = Herald(house.runtime, house.bus)
+    herald.tell("notification", TOLD["id"], TOLD)
+    assert (await client.until("notification", id=TOLD["id"]))["state"] == TOLD["state"]
+
+
+async def test_news_that_cannot_be_read_stop_nothing(house: House, client: Client) -> None:
+    await house.bus.publish(EVENTS, NEWS, b"{")
+    Herald(house.runtime, house.bus).tell("notification", TOLD["id"], TOLD)
+    assert (await client.until("notification"))["id"] == TOLD["id"]
 
 
 async def test_a_slow_client_gets_the_changes_of_a_run_as_one(house: House, client: Client) -> None:

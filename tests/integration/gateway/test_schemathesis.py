@@ -34,7 +34,7 @@ NOT_SO = {
     ("POST /api/v1/validate", checks.negative_data_rejection),  # what is wrong is the answer
 }
 TAGS = ["data", "dlq", "feed", "files", "flows", "health", "instances", "modules", "notifications", "runs", "session"]
-TAGS += ["settings", "steps"]
+TAGS += ["settings", "steps", "mesh"]
 QUICK, MANY = 3, 50
 """Requests of one kind to one operation."""
 

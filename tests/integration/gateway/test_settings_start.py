@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from plugmesh.cli.logs import set_log_level
+from plugmesh.cli.server.logs import set_log_level
 
 ROOT = Path(__file__).resolve().parents[3]
 

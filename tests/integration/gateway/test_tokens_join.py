@@ -79,6 +79,7 @@ async def test_a_replaced_token_file_is_read_again_at_the_next_connection(mesh: 
     replace_token(file)
     mesh.tokens._looked_at = 0.0
     changes: list[bool] = []
+    assert joined.link is not None
     joined.link.listen(changes.append)
     next(iter(mesh.house.hub._links.values())).drop("for this test")
     await wait_until(lambda: changes[-2:] == [False, True])

@@ -135,6 +135,7 @@ class WholeHouse:
         for letter in letters:
             await house.intake.commit(letter.run, letters=[letter])
         self.ids = {
+            "key": [item.key for item in self._house.objects.list("")][:2],
             "letter": [letter.id for letter in letters],
             "run": runs,
             "step": ["only"],

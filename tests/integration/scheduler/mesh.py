@@ -17,6 +17,7 @@ from plugmesh.contracts.messages import (
     Done,
     Failed,
     Recall,
+    Renew,
     Renewed,
     Returned,
     decode_dispatch,
@@ -29,6 +30,8 @@ from plugmesh.objects.local import LocalStore
 from plugmesh.runtime import SystemRuntime
 from plugmesh.state.reads import Reader
 from plugmesh.state.store import State
+from plugmesh.telemetry.off import OFF
+from plugmesh.telemetry.port import Telemetry
 from registry.registry import Registry
 from scheduler.engine import Engine
 from tests.databases import new_database
@@ -57,6 +60,8 @@ class Instance:
         self.cancelled: list[str] = []
         self.recalled: list[str] = []
         self.superseded: list[str] = []
+        self.farewells: list[int] = []
+        """Shards whose scheduler has answered that it heard of the drain."""
         self.answer: Callable[[Assign], None] = self.done
 
     async def start(self) -> None:
@@ -93,6 +98,8 @@ class Instance:
                     self.recalled.append(message.attempt)
                 case Renewed():
                     self.superseded.extend(message.superseded)
+                    if message.draining:
+                        self.farewells.append(message.shard)
 
     def who(self, message: Assign) -> dict[str, object]:
         return {"instance": self.name, "run": message.run, "step": message.step, "epoch": message.epoch}
@@ -109,21 +116,31 @@ class Instance:
     def silent(self, message: Assign) -> None:
         """Says nothing at all."""
 
+    async def renew(self, shard: int, *attempts: str, draining: bool = False) -> None:
+        message = Renew(instance=self.name, shard=shard, attempts=attempts, draining=draining)
+        await self.bus.publish(RESULTS, shard, message.encode())
+
     async def beat(self) -> None:
         await self.mesh.directory.beat(Beat(instance=self.name))
 
 
 class Mesh:
-    """The server's parts. `stop` is a clean end; `crash` leaves SQL as it is."""
+    """The server's parts. `stop` is a clean end; `crash` leaves SQL as it is. `elsewhere`: the database of every mesh that names
+    none; by default one of SQLite in the mesh's folder."""
 
-    def __init__(self, folder: Path, synchronous: str = "full") -> None:
+    elsewhere = ""
+
+    def __init__(self, folder: Path, synchronous: str = "full", url: str = "", telemetry: Telemetry = OFF) -> None:
+        """`url`: another database than one of SQLite in the folder."""
+        self.telemetry = telemetry
         self.synchronous = synchronous
-        self.folder = folder
+        self.folder, self.url = folder, url or self.elsewhere
         self.runtime = SystemRuntime(seed=1)
         self.instances: list[Instance] = []
 
     async def start(self) -> Mesh:
-        self.state = await State.open(f"{new_database(self.folder)}?synchronous={self.synchronous}", self.runtime)
+        url = self.url or f"{new_database(self.folder)}?synchronous={self.synchronous}"
+        self.state = await State.open(url, self.runtime)
         self.objects = LocalStore(self.folder / "objects", self.runtime)
         self.hub = Hub(self.runtime, mesh="m", objects=f"file://{self.folder}/objects")
         self.bus = HubBus(self.hub)
@@ -132,7 +149,7 @@ class Mesh:
         await self.registry.start()
         self.engine = Engine(
             self.runtime, self.state, bus=self.bus, registry=self.registry, objects=self.objects,
-            owner=self.runtime.new_id("sch"),
+            owner=self.runtime.new_id("sch"), telemetry=self.telemetry,
         )  # fmt: skip
         await self.engine.start()
         return self

@@ -63,7 +63,7 @@ async def test_another_version_that_fits_is_chosen(mesh):
     assert {message.version for message in instance.assigned} == {"1.0.0"}
 
 
-async def test_a_run_does_not_leave_the_version_that_it_began_with(mesh):
+async def test_a_run_does_not_leave_the_version_that_it_began_with_when_that_is_disabled(mesh):
     instance = await mesh.instance(contracts=(STEP,))
     instance.answer = instance.accept
     run = await mesh.submit(chain())

@@ -2,17 +2,22 @@
 
 import asyncio
 import json
+import threading
 
 import pytest
 
-from plugmesh.contracts.flow import Flow, Node, RetryPolicy
+from plugmesh.bus.embedded import HubBus
+from plugmesh.contracts.data import ValueRef
+from plugmesh.contracts.flow import Flow, Node, RetryPolicy, Source
 from plugmesh.contracts.messages import RESULTS, Accepted, Done, Renew
-from plugmesh.contracts.run import SHARDS, shard_of
-from plugmesh.errors import NotReachable, StateUnavailable
+from plugmesh.contracts.run import SHARDS, Submission, shard_of
+from plugmesh.errors import NotReachable, StateUnavailable, StoreFull
 from plugmesh.state.reads import Reader
 from plugmesh.state.runs import RunFilter, list_runs
+from scheduler import discarding as discarding_module
 from scheduler import engine as engine_module
-from scheduler import outbound as outbound_module
+from scheduler import spilling as spilling_module
+from scheduler.assignment import spilled
 from tests.integration.scheduler.mesh import OUT, Mesh
 from tests.waiting import wait_until
 
@@ -111,7 +116,7 @@ async def test_an_object_that_cannot_be_deleted_stops_nobody(mesh, monkeypatch):
     monkeypatch.setattr(mesh.objects, "delete", refuse)
     instance.answer = instance.accept
     run = await mesh.submit(flow())
-    monkeypatch.setattr(outbound_module, "referenced_keys", lambda reference: [f"data/default/{run}/a/1/x"])
+    monkeypatch.setattr(discarding_module, "referenced_keys", lambda reference: [f"data/default/{run}/a/1/x"])
     await wait_until(lambda: instance.assigned)
     await mesh.cancel(run)
     instance.done(instance.assigned[0])
@@ -303,3 +308,117 @@ async def test_an_unreadable_result_fails_its_attempt_at_once_and_the_step_is_tr
     stored = await mesh.state.read(Reader.run, run)
     [first] = await mesh.state.read(Reader.attempts, stored)
     assert (first.epoch, first.state, json.loads(first.error)["code"]) == (1, "failed", "result-unreadable")
+
+
+async def test_while_the_bus_is_away_no_lease_ends_and_nothing_is_assigned(mesh, monkeypatch):
+    monkeypatch.setattr("scheduler.leases.ACCEPT_S", 0.2)
+    monkeypatch.setattr("scheduler.leases.LEASE_S", 0.3)
+    instance = await mesh.instance(slots=1)
+    instance.answer = instance.accept
+    first, second = await mesh.submit(flow()), await mesh.submit(flow())
+    await wait_until(lambda: instance.assigned)
+    held = instance.assigned[0]
+    monkeypatch.setattr(HubBus, "is_away", property(lambda bus: True))
+    await mesh.instance("i-2")  # has room for the other run
+    began = mesh.runtime.now()
+    await wait_until(lambda: mesh.runtime.now() > began + 1.0)  # several leases long
+    assert mesh.engine.board.lost == 0
+    assert len(mesh.engine.board.leases) == 1
+    monkeypatch.setattr(HubBus, "is_away", property(lambda bus: False))
+    instance.done(held)
+    instance.answer = instance.done
+    for run in (first, second):
+        assert (await mesh.ended(run)).state == "succeeded"
+        assert (await mesh.steps(run))["a"].losses == 0
+
+
+async def test_what_was_not_accepted_before_the_bus_went_away_is_said_again_when_it_is_back(mesh, monkeypatch):
+    instance = await mesh.instance()
+    instance.answer = instance.silent
+    run = await mesh.submit(flow())
+    await wait_until(lambda: instance.assigned)
+    monkeypatch.setattr(HubBus, "is_away", property(lambda bus: True))
+    await wait_until(lambda: mesh.engine._judge._was_deaf)
+    instance.answer = instance.done
+    monkeypatch.setattr(HubBus, "is_away", property(lambda bus: False))
+    assert (await mesh.ended(run)).state == "succeeded"
+    assert [message.epoch for message in instance.assigned] == [1, 1]
+
+
+def fan_in(width=40):
+    """The references of `after` do not fit a message."""
+    return Flow(
+        name="wide",
+        nodes={
+            "each": Node(module="test.step", map=list(range(width))),
+            "after": Node(module="test.step", inputs={"into": (Source(node="each"),)}),
+        },
+    )
+
+
+def much(instance):
+    big = {"out": ValueRef(value="x" * 4000)}
+    return lambda message: instance.send(message, Done(**instance.who(message), outputs=big))
+
+
+async def test_a_store_that_is_away_when_references_are_written_fails_no_step_and_holds_up_nobody(mesh, monkeypatch):
+    monkeypatch.setattr(spilling_module, "AGAIN_S", 0.05)
+    monkeypatch.setattr("scheduler.leases.ACCEPT_S", 0.2)
+    instance, asked, away = await mesh.instance(slots=4), threading.Event(), threading.Event()
+    instance.answer = much(instance)
+    whole = spilled
+
+    def spill(*arguments):
+        if away.is_set():
+            return whole(*arguments)
+        asked.set()
+        away.wait(1.0)
+        raise NotReachable("the store does not answer")
+
+    monkeypatch.setattr(spilling_module, "spilled", spill)
+    run = await mesh.submit(fan_in())
+    await wait_until(asked.is_set)
+    assert (await mesh.ended(await mesh.submit(flow()))).state == "succeeded"
+    assert not away.is_set()
+    away.set()
+    assert (await mesh.ended(run)).state == "succeeded"
+    assert (await mesh.steps(run))["after"].losses == 0
+
+
+async def test_objects_of_a_stale_result_are_deleted_beside_the_engine(mesh, monkeypatch):
+    instance, deleting, away = await mesh.instance(slots=2), threading.Event(), threading.Event()
+
+    def delete(key):
+        deleting.set()
+        away.wait(60)
+        raise NotReachable("the store does not answer")
+
+    monkeypatch.setattr(mesh.objects, "delete", delete)
+    instance.answer = instance.accept
+    run = await mesh.submit(flow())
+    monkeypatch.setattr(
+        discarding_module, "referenced_keys", lambda reference: [f"data/default/{run}/a/1/{n}" for n in range(20)]
+    )
+    await wait_until(lambda: instance.assigned)
+    await mesh.cancel(run)
+    instance.done(instance.assigned[0])
+    await wait_until(deleting.is_set)
+    assert await works(mesh, instance)
+    away.set()
+
+
+async def test_while_the_disk_is_full_whoever_comes_for_a_shard_that_cannot_be_read_again_is_told_so(mesh, monkeypatch):
+    async def full(*_):
+        raise StoreFull("the disk of the database is full")
+
+    monkeypatch.setattr(engine_module, "_RELOAD_AFTER_S", 0.0)
+    monkeypatch.setattr(mesh.state, "commit", full)
+    monkeypatch.setattr(mesh.state, "acquire", full)
+    ids = iter(lambda: mesh.runtime.new_id("r"), None)
+    first = next(ids)
+    second = next(one for one in ids if shard_of(one) == shard_of(first))
+    for run in (first, second):
+        with pytest.raises(StoreFull):
+            await mesh.engine.submit(Submission(run=run, flow=flow(), submitted_at=mesh.runtime.wall()))
+    monkeypatch.undo()
+    assert await works(mesh, await mesh.instance())

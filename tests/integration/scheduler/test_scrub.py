@@ -181,5 +181,18 @@ def test_the_command_says_what_is_damaged(data: Path) -> None:
     )
 
 
+def test_the_command_reads_what_the_settings_name(
+    data: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nothing = str(tmp_path_factory.mktemp("nothing"))
+    monkeypatch.setenv("PLUGMESH_STATE", f"sqlite:///{data}/state.db")
+    monkeypatch.setenv("PLUGMESH_OBJECTS", f"file://{data}/objects")
+    good = json.loads(_doctor("--data", nothing, "--json").stdout)
+    assert (good["ok"], good["pieces"]) == (True, scrub_folder(data).pieces)
+    harm(data, "files/default/1")
+    bad = json.loads(_doctor("--data", nothing, "--json").stdout)
+    assert [damage["file"] for damage in bad["damages"]] == ["default/a.csv"]
+
+
 def test_a_folder_without_a_mesh_is_said(tmp_path: Path) -> None:
     assert "there is no state.db" in _doctor("--data", str(tmp_path)).output

@@ -29,6 +29,7 @@ from plugmesh.contracts.messages import (
     Failed,
     LogRef,
     Renew,
+    Renewed,
     Returned,
     decode_result,
 )
@@ -66,6 +67,8 @@ class House:
         self.modules: dict[str, Module[..., Any]] = {m.contract.name: m for m in modules_in(load_file(str(file)))}
         self.supervisor = self._supervisor(slots, prefetch, settings)
         self._hold: list[Delivery] | None = None
+        self.knows_farewells = True
+        """Its scheduler answers them; one of an older version does not know of them."""
         self._held_kind: type[Any] = object
         self._steps = itertools.count(1)
         self._keys = itertools.count(1)
@@ -158,7 +161,7 @@ class House:
     def release(self) -> None:
         held, self._hold = self._hold or [], None
         for delivery in held:
-            delivery.ack()
+            self._hear(delivery, [decode_result(payload) for payload in delivery.messages])
 
     # -- inside --------------------------------------------------------------------------------------------------
 
@@ -166,9 +169,16 @@ class House:
         messages = [decode_result(payload) for payload in delivery.messages]
         self.messages.extend(messages)
         if self._hold is None or not any(isinstance(message, self._held_kind) for message in messages):
-            delivery.ack()
+            self._hear(delivery, messages)
         else:
             self._hold.append(delivery)
+
+    def _hear(self, delivery: Delivery, messages: list[Any]) -> None:
+        for message in messages:
+            if isinstance(message, Renew) and message.draining and self.knows_farewells:
+                answer = Renewed(instance=INSTANCE, shard=message.shard, term=1, draining=True)
+                self.runtime.spawn(self.send(answer), "answer")
+        delivery.ack()
 
     def _supervisor(self, slots: int, prefetch: int, settings: Settings | None) -> Supervisor:
         contracts = [module.contract for module in self.modules.values()]

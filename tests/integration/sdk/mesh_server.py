@@ -12,8 +12,8 @@ from typing import Any
 from websockets.asyncio.server import Server, ServerConnection, serve
 
 from plugmesh.bus.embedded import HubBus
-from plugmesh.contracts.instance import Registration
-from plugmesh.contracts.messages import RESULTS, Renew, decode_result
+from plugmesh.contracts.instance import Registration, dispatch_partition
+from plugmesh.contracts.messages import DISPATCH, RESULTS, Renew, Renewed, decode_result
 from plugmesh.discovery.port import Entry
 from plugmesh.hub.hub import Hub
 from plugmesh.hub.websocket import take_over
@@ -108,7 +108,13 @@ class MeshServer:
         return next((e for e in entries if any(offer.name == module for offer in e.registration.offers)), None)
 
     def _deliver(self, delivery: Any) -> None:
-        self.messages.extend(decode_result(payload) for payload in delivery.messages)
+        messages = [decode_result(payload) for payload in delivery.messages]
+        self.messages.extend(messages)
+        for message in messages:
+            if isinstance(message, Renew) and message.draining:
+                answer = Renewed(instance=message.instance, shard=message.shard, term=1, draining=True).encode()
+                sending = self.bus.publish(DISPATCH, dispatch_partition(message.instance), answer)
+                self.runtime.spawn(sending, "answer")
         delivery.ack()
 
     async def _serve(self, connection: ServerConnection) -> None:

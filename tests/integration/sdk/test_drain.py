@@ -12,6 +12,7 @@ import pytest
 from module_sdk.launch import Source
 from module_sdk.supervisor.settings import Settings
 from plugmesh.contracts.messages import Assign, Cancel, Done, Failed, Renew, Returned, Started
+from plugmesh.contracts.run import SHARDS
 from plugmesh.discovery.port import Entry
 from tests.integration.sdk.conftest import Open
 from tests.integration.sdk.house import INSTANCE, SHARD, House, exists, is_alive
@@ -282,3 +283,23 @@ async def test_a_cancel_is_heard_by_an_async_attempt_whose_process_is_still_comi
     await house.send(Cancel(instance=INSTANCE, shard=SHARD, term=1, attempt=assign.attempt, grace_s=600.0))
     failed = await house.failed(assign)
     assert failed.error.code == "cancelled"
+
+
+async def test_a_scheduler_of_an_older_version_does_not_answer_and_is_not_waited_for_without_end(
+    open_house: Open,
+) -> None:
+    house = await open_house(settings=Settings(farewell_s=0.05))
+    house.knows_farewells = False
+    await house.supervisor.drain()
+    assert house.supervisor.ended.is_set()
+
+
+async def test_a_farewell_whose_answer_is_lost_is_said_again(open_house: Open) -> None:
+    house = await open_house(settings=Settings(farewell_s=2.0))
+    house.knows_farewells = False
+    drain = house.runtime.spawn(house.supervisor.drain(), "drain")
+    await wait_until(lambda: sum(isinstance(one, Renew) and one.draining for one in house.messages) == SHARDS)
+    house.knows_farewells = True
+    await drain
+    said = [one.shard for one in house.messages if isinstance(one, Renew) and one.draining]
+    assert sorted(said) == sorted([*range(SHARDS)] * 2)

@@ -11,7 +11,7 @@ from typing import Any
 import httpx2
 import pyarrow as pa
 
-from plugmesh.cli.mesh import Mesh, data_folder
+from plugmesh.cli.server.mesh import Mesh, data_folder
 from plugmesh.contracts.messages import Assign, Done
 from plugmesh.contracts.module import ModuleContract, OutputPort
 from plugmesh.data.table import write_table

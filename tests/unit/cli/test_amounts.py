@@ -2,7 +2,7 @@
 
 import pytest
 
-from plugmesh.cli.amounts import bar, bytes_text, clock, number_text, percent, seconds_text
+from plugmesh.cli.display.amounts import bar, bytes_text, clock, number_text, percent, seconds_text
 
 
 @pytest.mark.parametrize(

@@ -15,12 +15,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from module_sdk import Column, module
-from plugmesh.cli.authoring.commands import test_file_of as file_of_test
-from plugmesh.cli.authoring.commands import write_new
-from plugmesh.cli.authoring.sample import inputs_for, made_values, params_for, read_file
-from plugmesh.cli.authoring.template import Frame, Kind, new_module
-from plugmesh.cli.authoring.trial import Trial
-from plugmesh.cli.authoring.watching import Watched
+from plugmesh.cli.commands.authoring.commands import test_file_of as file_of_test
+from plugmesh.cli.commands.authoring.commands import write_new
+from plugmesh.cli.commands.authoring.sample import inputs_for, made_values, params_for, read_file
+from plugmesh.cli.commands.authoring.template import Frame, Kind, new_module
+from plugmesh.cli.commands.authoring.trial import Trial
+from plugmesh.cli.commands.authoring.watching import Watched
 from plugmesh.data.types import parse_type
 from plugmesh.errors import ConfigurationError, NotFound
 from tests.waiting import wait_until_sync

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from plugmesh.cli.closing_intake import ClosingIntake
+from plugmesh.cli.server.closing_intake import ClosingIntake
 from plugmesh.contracts.flow import Flow, Node
 from plugmesh.contracts.run import Command, Receipt, RunState, Submission
 from plugmesh.errors import Stopping

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from plugmesh.cli.api.client import MeshClient
 from plugmesh.cli.app import whole_app
-from plugmesh.cli.client import MeshClient
 from plugmesh.contracts.flow import PRIORITY_LIMIT
 from tests.unit.cli.answering import Mesh, answering
 

@@ -12,8 +12,8 @@ import pytest
 from typer.main import get_command
 
 from plugmesh.cli.app import whole_app
+from plugmesh.cli.commands.completion import SCRIPTS, Shell
 from plugmesh.cli.completing import complete, url_in, within
-from plugmesh.cli.completion import SCRIPTS, Shell
 
 ROOT = get_command(whole_app())
 RUNS = {"runs": [{"id": "run-1", "flow": "totals", "state": "running"}, {"id": "run-$(rm)", "flow": "x", "state": "y"}]}

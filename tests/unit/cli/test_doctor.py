@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from plugmesh.cli.doctor import machine, mesh, modules, storage
-from plugmesh.cli.doctor.check import Check, Verdict, ok, problem, warning
-from plugmesh.cli.doctor.command import report
+from plugmesh.cli.commands.doctor import machine, mesh, modules, storage
+from plugmesh.cli.commands.doctor.check import Check, Verdict, ok, problem, warning
+from plugmesh.cli.commands.doctor.command import report
 
 FOLDER = storage.Folder(Path("/data"), free_bytes=10**12)
 SERVED = mesh.Served("http://here", version="1.0", ready={"state": "ok"}, clock_ahead_s=0.0)
@@ -63,6 +63,7 @@ GIB = 1024**3
         (mesh.check_quarantine(replace(SERVED, switches=[POISON])), "warning", "`plugmesh modules shop.price`"),
         (mesh.check_hub(replace(SERVED, instances=[{**ALIVE, "connected": False}])), "warning", "join again"),
         (mesh.check_hub(replace(SERVED, instances=[{**ALIVE, "connected": True}])), "ok", ""),
+        (mesh.check_hub(replace(SERVED, instances=[{**ALIVE, "connected": None}])), "ok", ""),
         (
             mesh.check_versions(replace(SERVED, instances=[{**ALIVE, "sdk": "python/0.9"}]), "1.0"),
             "warning",

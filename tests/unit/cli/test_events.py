@@ -3,8 +3,8 @@
 import json
 from typing import Any
 
-from plugmesh.cli.client import as_commands
-from plugmesh.cli.events import Frame, frames_of, told
+from plugmesh.cli.api.client import as_commands
+from plugmesh.cli.commands.events import Frame, frames_of, told
 
 
 def lines_of(frame: str, document: dict[str, Any]) -> list[str]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from plugmesh.cli.explain import plan_rows, planned_text, type_lines
+from plugmesh.cli.commands.explain import plan_rows, planned_text, type_lines
 
 COLUMNS = [{"name": name, "type": "int64"} for name in ("a", "b", "c")]
 

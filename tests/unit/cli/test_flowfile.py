@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from plugmesh.cli.flowfile import FlowFile, hand_in, pairs, params_of, read_flow
+from plugmesh.cli.api.flowfile import FlowFile, hand_in, pairs, params_of, read_flow
 from plugmesh.errors import ConfigurationError, NotFound
 
 FLOW = FlowFile(

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from plugmesh.cli.folder import module_files, service_name
+from plugmesh.cli.server.folder import module_files, service_name
 
 MODULE = "from module_sdk import module\n"
 

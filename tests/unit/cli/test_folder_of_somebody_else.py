@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from plugmesh.cli.mesh import RUN, data_folder
+from plugmesh.cli.server.mesh import RUN, data_folder
 from plugmesh.errors import ConfigurationError, Conflict
 from plugmesh.objects.open import open_store
 from plugmesh.runtime import SystemRuntime

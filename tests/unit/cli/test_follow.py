@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from plugmesh.cli.follow import _Lines
-from plugmesh.cli.run import finish
-from plugmesh.cli.session import Session
+from plugmesh.cli.api.session import Session
+from plugmesh.cli.commands.run import finish
+from plugmesh.cli.display.follow import _Lines
 
 
 class OneRun:

@@ -4,7 +4,7 @@ from datetime import datetime
 
 import pytest
 
-from plugmesh.cli.moments import earlier, later
+from plugmesh.cli.display.moments import earlier, later
 from plugmesh.errors import ConfigurationError
 
 NOW = 1_800_000_000.0

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import pytest
 
-from plugmesh.cli.process import ProcessId, find_marked
+from plugmesh.cli.server.process import ProcessId, find_marked
 from tests.waiting import wait_until
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(600)"]

@@ -18,7 +18,8 @@ def test_the_page_of_the_command_is_up_to_date() -> None:
 
 
 def test_every_command_is_run_by_a_test_or_by_a_page_that_is_one() -> None:
-    tests = "\n".join(path.read_text() for path in (ROOT / "tests").rglob("*.py"))
+    programs = [*(ROOT / "tests").rglob("*.py"), *(ROOT / "scripts" / "real_mesh").glob("*.py")]
+    tests = "\n".join(path.read_text() for path in programs)
     pages = "\n".join(path.read_text() for path in (ROOT / "docs").rglob("*.md") if path != PAGE)
     run = {" ".join(words) for words in re.findall(r'"([a-z_]+)", (?="([a-z_]+)")', tests)}
     run |= set(re.findall(r'"([a-z_]+)"', tests))

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from plugmesh.cli.authoring import replaying
-from plugmesh.cli.replay import find_file
+from plugmesh.cli.commands.authoring import replaying
+from plugmesh.cli.commands.replay import find_file
 from plugmesh.errors import NotFound, Unauthorized
 
 MODULE = "from module_sdk import module\n\n\n@module(\n    'a.b', version='1.0.0')\ndef b():\n    ...\n"

@@ -4,13 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from plugmesh.cli.banner import banner
-from plugmesh.cli.children import builtins_command, builtins_source, file_command
-from plugmesh.cli.client import MeshClient, Refusal
+from plugmesh.cli.api.client import MeshClient, Refusal
+from plugmesh.cli.api.session import exit_code
 from plugmesh.cli.exits import EXIT_CODES, ExitCode
-from plugmesh.cli.mesh import OBJECTS, data_folder, no_room
 from plugmesh.cli.options import DEFAULT_URL, ServerOptions
-from plugmesh.cli.session import exit_code
+from plugmesh.cli.roles.places import OBJECTS
+from plugmesh.cli.server.banner import banner
+from plugmesh.cli.server.children import builtins_command, builtins_source, file_command
+from plugmesh.cli.server.mesh import data_folder, no_room
 from plugmesh.errors import ConfigurationError, FlowInvalid, NotFound, NotReachable, PlugmeshError
 from plugmesh.join import DEFAULT_URL as JOIN_URL
 from plugmesh.runtime import SystemRuntime

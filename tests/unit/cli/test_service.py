@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from plugmesh.cli.record import MARK, Kept, Record, Spec
-from plugmesh.cli.service import Service, Trouble
+from plugmesh.cli.server.record import MARK, Kept, Record, Spec
+from plugmesh.cli.server.service import Service, Trouble
 from plugmesh.runtime import SystemRuntime
 from tests.waiting import wait_until
 
@@ -128,7 +128,7 @@ async def test_a_record_of_a_process_that_is_gone_does_no_harm(bench: Bench) -> 
 
 
 async def test_an_adopted_process_that_does_not_join_is_replaced(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("plugmesh.cli.service.ADOPT_S", 0.2)
+    monkeypatch.setattr("plugmesh.cli.server.service.ADOPT_S", 0.2)
     first = await bench.serving(bench.serve(spec()))
     await bench.crash()
     bench.everybody_joins = False
@@ -221,7 +221,7 @@ async def test_what_is_not_wanted_any_more_ends(bench: Bench) -> None:
 
 
 async def test_a_process_that_does_not_end_in_time_is_killed(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("plugmesh.cli.service.KILL_AFTER_S", 0.1)
+    monkeypatch.setattr("plugmesh.cli.server.service.KILL_AFTER_S", 0.1)
     service = bench.serve(spec(IGNORE), drain_s=0.1)
     first = await bench.serving(service)
     await wait_until(lambda: "deaf" in (bench.folder / "orders.log").read_text())
@@ -239,7 +239,7 @@ async def test_a_replacement_that_a_crash_interrupted_leaves_the_new_process(
     await wait_until(lambda: len(bench.record()) == 2 and all(kept.pid for kept in bench.record()))
     second = bench.record()[0].pid
     await bench.crash()
-    monkeypatch.setattr("plugmesh.cli.service.KILL_AFTER_S", 0.1)
+    monkeypatch.setattr("plugmesh.cli.server.service.KILL_AFTER_S", 0.1)
     service = bench.serve(spec(source="2"), drain_s=0.1)
     await wait_until(lambda: not alive(first))
     assert await bench.serving(service) == second

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from plugmesh.cli.session import problem_line
-from plugmesh.cli.step_view import step_view
-from plugmesh.cli.steps import duration, failed_steps, output_text, result, run_line, waiting_lines
+from plugmesh.cli.api.session import problem_line
+from plugmesh.cli.display.step_view import step_view
+from plugmesh.cli.display.steps import duration, failed_steps, output_text, result, run_line, waiting_lines
 
 
 @pytest.mark.parametrize(

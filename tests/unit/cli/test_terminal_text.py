@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from plugmesh.cli.console import cells, table
-from plugmesh.cli.session import Session
-from plugmesh.cli.steps import steps_table
-from plugmesh.cli.terminal_text import REASON_CHARACTERS, brief, one_line, plain
+from plugmesh.cli.api.session import Session
+from plugmesh.cli.display.console import cells, table
+from plugmesh.cli.display.steps import steps_table
+from plugmesh.cli.display.terminal_text import REASON_CHARACTERS, brief, one_line, plain
 
 NASTY = "no\x00\x1b]0;owned\x07\x9b2J\r[red]x[/red]\x7f\u202e\ud800"
 UNSAFE = "\x00\x1b\x07\x9b\r\x7f\u202e\ud800"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plugmesh.cli.timeline import draw, text_of
+from plugmesh.cli.display.timeline import draw, text_of
 
 RUN = {"submitted_at": 100.0, "ended_at": 110.0}
 

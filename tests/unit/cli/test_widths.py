@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from plugmesh.cli.console import cells, facts, print_rows, table
-from plugmesh.cli.widths import GAP, Need, fit
+from plugmesh.cli.display.console import cells, facts, print_rows, table
+from plugmesh.cli.display.widths import GAP, Need, fit
 
 needs = st.lists(st.builds(Need, st.text("abcdef", min_size=1), st.integers(1, 200), st.booleans()), max_size=12)
 

@@ -35,6 +35,10 @@ class OneTopic:
     async def end(self, topic: str, partition: int) -> str:
         return "0"
 
+    @property
+    def is_away(self) -> bool:
+        return False
+
     def close(self) -> None:
         self.closed = True
 

@@ -215,7 +215,7 @@ def test_crash_points_stand_before_and_after_the_object_becomes_visible(tmp_path
 def test_more_objects_can_be_held_than_there_are_file_descriptors(
     store: LocalStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(local_reader, "_most_maps", lambda: 2)
+    monkeypatch.setattr(local_reader, "most_maps", lambda: 2)
     for number in range(5):
         put(store, f"k{number}", bytes([number]) * 100_000)
     views = [store.read(f"k{number}", 1) for number in range(5)]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from module_sdk.files import StoredSource
+from module_sdk.stored_file import StoredSource
 from plugmesh.contracts.data import DataRef, FileRef
 from plugmesh.data.digest import content_hash
 from plugmesh.data.table import read_table, write_table

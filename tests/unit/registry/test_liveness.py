@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plugmesh.contracts.instance import Registration
-from plugmesh.discovery.port import Entry
+from plugmesh.discovery.port import Entry, Patience
 from registry.liveness import DEAD_S, LATE_S, SUSPECT_S, Case, Liveness, Punctuality, judge
 
 SEVERITY = {Liveness.ALIVE: 0, Liveness.SUSPECT: 1, Liveness.DEAD: 2}
@@ -55,6 +55,16 @@ def test_a_grace_convicts_nobody_of_silence(silence: float, left: float, connect
     now = 1000.0
     if left > 0.001:
         assert judge(entry(now - silence, connected), now, now + min(left, SUSPECT_S)) is Liveness.ALIVE
+
+
+@pytest.mark.parametrize(
+    ("silence_s", "expected"),
+    [(19.9, Liveness.ALIVE), (20.0, Liveness.SUSPECT), (29.9, Liveness.SUSPECT), (30.0, Liveness.DEAD)],
+)
+def test_a_driver_that_hears_of_beats_later_asks_for_more_patience(silence_s: float, expected: Liveness) -> None:
+    slow = replace(entry(100.0), patience=Patience(suspect_s=20.0, dead_s=30.0))
+    assert judge(slow, 100.0 + silence_s) is expected
+    assert judge(slow, 100.0 + silence_s, 100.0 + silence_s + 1) is Liveness.ALIVE  # in a grace
 
 
 def test_after_a_grace_the_silent_are_first_suspect_and_then_dead() -> None:

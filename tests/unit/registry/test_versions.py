@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plugmesh.errors import FlowInvalid
-from registry.versions import ANY, choose, fits, parse_reference, parse_requirement, precedence
+from registry.versions import ANY, choose, fits, parse_reference, parse_requirement, precedence, successor
 
 numbers = st.tuples(*[st.integers(0, 12)] * 3)
 versions = numbers.map(lambda parts: ".".join(map(str, parts)))
@@ -88,3 +88,13 @@ def test_a_tilde_range_is_part_of_the_caret_range_of_the_same_release(least: str
 def test_pre_releases_are_ordered_as_semver_says() -> None:
     text = "1.0.0-alpha 1.0.0-alpha.1 1.0.0-alpha.beta 1.0.0-beta 1.0.0-beta.2 1.0.0-beta.11 1.0.0-rc.1 1.0.0 1.0.1"
     assert sorted(sorted(text.split()), key=precedence) == text.split()
+
+
+@given(versions, st.sets(versions, max_size=8))
+def test_a_successor_is_the_newest_version_that_keeps_the_promise(version: str, offered: set[str]) -> None:
+    keeping = [one for one in offered if fits(parse_requirement(f"^{version}"), one)]
+    assert successor(ANY, version, offered) == max(keeping, key=precedence, default=None)
+
+
+def test_a_pre_release_promises_nothing() -> None:
+    assert successor(ANY, "1.0.0-rc.1", {"1.0.0", "1.1.0"}) is None

@@ -78,7 +78,7 @@ def test_what_was_not_accepted_is_what_is_sent_again() -> None:
     leases = held()
     leases.assign(assign("b"), 0.0, patient=False)
     leases.accept("r/a/1", 0.0)
-    assert [one.message.step for one in leases.unaccepted("i")] == ["b"]
+    assert [one.message.step for one in leases.unaccepted()] == ["b"]
 
 
 @given(st.lists(st.tuples(st.sampled_from(["assign", "accept", "end"]), st.integers(0, 5), st.sampled_from("ij"))))

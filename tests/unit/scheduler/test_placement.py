@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -80,10 +81,27 @@ def test_a_pinned_version_is_kept_when_a_newer_one_is_live() -> None:
     assert place(made)[0].version == "1.0.0"
 
 
-def test_a_pinned_version_that_is_away_is_not_replaced() -> None:
-    made = placement(seat(offers={"m": ("1.1.0",)}))
+def test_a_pinned_version_that_is_away_is_replaced_by_the_newest_one_that_keeps_its_promise() -> None:
+    made = placement(seat(offers={"m": ("0.9.0", "1.1.0", "1.2.0", "2.0.0")}))
     add(made, 1, Need("m", pinned="1.0.0"))
+    assert place(made)[0].version == "1.2.0"
+
+
+@pytest.mark.parametrize(
+    ("module", "pinned", "offered"),
+    [("m", "1.1.0", "1.0.0"), ("m", "1.0.0", "2.0.0"), ("m", "0.1.0", "0.2.0"), ("m@1.0.0", "1.0.0", "1.1.0")],
+)
+def test_and_not_by_one_that_promises_less_or_was_not_asked_for(module: str, pinned: str, offered: str) -> None:
+    made = placement(seat(offers={"m": (offered,)}))
+    add(made, 1, Need(module, pinned=pinned))
     assert place(made) == []
+
+
+def test_a_quarantined_version_is_not_taken_in_its_place() -> None:
+    made = Placement(Durations())
+    made.roster([seat(offers={"m": ("1.1.0", "1.2.0")})], {("m", "1.2.0")})
+    add(made, 1, Need("m", pinned="1.0.0"))
+    assert place(made)[0].version == "1.1.0"
 
 
 def test_labels_must_be_there() -> None:

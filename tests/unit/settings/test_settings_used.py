@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from plugmesh.cli.attempt_defaults import AttemptSettings
+from plugmesh.cli.server.attempt_defaults import AttemptSettings
 from plugmesh.settings.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 
-from plugmesh.cli.up import up
+from plugmesh.cli.commands.up import up
 from plugmesh.settings.given import for_children
 from plugmesh.settings.kinds import OPTION
 from plugmesh.settings.settings import marks

@@ -18,8 +18,8 @@ FLOW = Flow(name="f", nodes={"a": Node(module="x.y")})
 
 
 @pytest.fixture
-async def state(tmp_path):
-    opened = await State.open(f"sqlite:///{tmp_path}/state.db", SystemRuntime())
+async def state(database_url):
+    opened = await State.open(database_url, SystemRuntime())
     await opened.acquire("me", 10.0)
     yield opened
     await opened.close()

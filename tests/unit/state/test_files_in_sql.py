@@ -9,8 +9,8 @@ from plugmesh.state.store import State
 
 
 @pytest.fixture
-async def state(tmp_path):
-    opened = await State.open(f"sqlite:///{tmp_path}/state.db", SystemRuntime())
+async def state(database_url):
+    opened = await State.open(database_url, SystemRuntime())
     yield opened
     await opened.close()
 

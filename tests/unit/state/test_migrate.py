@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from plugmesh.state.database import Database
 from plugmesh.state.migrate import HEAD, upgrade
+from plugmesh.state.schema_version import SchemaVersion
 
 
 class Killed(Exception):
@@ -52,4 +53,4 @@ def test_a_schema_that_is_there_is_left_alone(database: Database) -> None:
         with database.connect() as connection:
             upgrade(connection)
     with database.connect() as connection:
-        assert connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar() == HEAD
+        assert SchemaVersion.of(connection).lets(HEAD)

@@ -29,8 +29,8 @@ FLOW = Flow(name="test", nodes={"a": Node(module="test.step")})
 
 
 @pytest.fixture
-async def state(tmp_path):
-    opened = await State.open(f"sqlite:///{tmp_path}/state.db", SystemRuntime())
+async def state(database_url):
+    opened = await State.open(database_url, SystemRuntime())
     await opened.acquire("me", 60.0)
     yield opened
     await opened.close()

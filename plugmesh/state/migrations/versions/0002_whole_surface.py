@@ -5,18 +5,18 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
+from plugmesh.state.columns import KEY, TEXT, string
+
 revision = "0002"
 down_revision = "0001"
-
-_KEY = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
 def upgrade() -> None:
     """Add what is new; rows that are there keep their meaning."""
     for column in (
-        sa.Column("request_hash", sa.String(length=64), nullable=True),
+        sa.Column("request_hash", string(64), nullable=True),
         sa.Column("flow_revision", sa.Integer(), nullable=True),
-        sa.Column("notify", sa.Text(), nullable=True),
+        sa.Column("notify", TEXT, nullable=True),
         sa.Column("data_gone_at", sa.Double(), nullable=True),
     ):
         op.add_column("run", column)
@@ -25,8 +25,8 @@ def upgrade() -> None:
     op.create_index("run_of_namespace", "run", ["namespace", "key"], unique=False)
     op.create_index("run_of_flow", "run", ["flow", "key"], unique=False)
     for name in ("progress", "artifacts"):
-        op.add_column("step", sa.Column(name, sa.Text(), nullable=True))
-    op.add_column("attempt", sa.Column("stats", sa.Text(), nullable=True))
+        op.add_column("step", sa.Column(name, TEXT, nullable=True))
+    op.add_column("attempt", sa.Column("stats", TEXT, nullable=True))
     op.add_column("file", sa.Column("deleted_at", sa.Double(), nullable=True))
     _runs()
     _flows()
@@ -37,33 +37,33 @@ def upgrade() -> None:
 def _runs() -> None:
     op.create_table(
         "run_label",
-        sa.Column("name", sa.String(length=100), nullable=False),
-        sa.Column("value", sa.String(length=200), nullable=False),
-        sa.Column("run", _KEY, autoincrement=False, nullable=False),
+        sa.Column("name", string(100), nullable=False),
+        sa.Column("value", string(200), nullable=False),
+        sa.Column("run", KEY, autoincrement=False, nullable=False),
         sa.PrimaryKeyConstraint("name", "value", "run"),
         sqlite_with_rowid=False,
     )
     op.create_index("run_label_run", "run_label", ["run"], unique=False)
     op.create_table(
         "run_pin",
-        sa.Column("run", sa.String(length=64), nullable=False),
-        sa.Column("actor", sa.String(length=200), nullable=False),
-        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("run", string(64), nullable=False),
+        sa.Column("actor", string(200), nullable=False),
+        sa.Column("reason", TEXT, nullable=False),
         sa.Column("at", sa.Double(), nullable=False),
         sa.Column("until", sa.Double(), nullable=True),
         sa.PrimaryKeyConstraint("run"),
     )
     op.create_table(
         "notification",
-        sa.Column("id", sa.String(length=80), nullable=False),
-        sa.Column("run", sa.String(length=64), nullable=False),
-        sa.Column("namespace", sa.String(length=100), nullable=False),
-        sa.Column("url", sa.Text(), nullable=False),
-        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("id", string(80), nullable=False),
+        sa.Column("run", string(64), nullable=False),
+        sa.Column("namespace", string(100), nullable=False),
+        sa.Column("url", TEXT, nullable=False),
+        sa.Column("state", string(16), nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("next_at", sa.Double(), nullable=True),
         sa.Column("status", sa.Integer(), nullable=True),
-        sa.Column("error", sa.Text(), nullable=True),
+        sa.Column("error", TEXT, nullable=True),
         sa.Column("created_at", sa.Double(), nullable=False),
         sa.Column("ended_at", sa.Double(), nullable=True),
         sa.PrimaryKeyConstraint("id"),
@@ -76,8 +76,8 @@ def _runs() -> None:
 def _flows() -> None:
     op.create_table(
         "saved_flow",
-        sa.Column("namespace", sa.String(length=100), nullable=False),
-        sa.Column("name", sa.String(length=200), nullable=False),
+        sa.Column("namespace", string(100), nullable=False),
+        sa.Column("name", string(200), nullable=False),
         sa.Column("number", sa.Integer(), nullable=False),
         sa.Column("updated_at", sa.Double(), nullable=False),
         sa.Column("deleted_at", sa.Double(), nullable=True),
@@ -85,14 +85,14 @@ def _flows() -> None:
     )
     op.create_table(
         "saved_revision",
-        sa.Column("namespace", sa.String(length=100), nullable=False),
-        sa.Column("name", sa.String(length=200), nullable=False),
+        sa.Column("namespace", string(100), nullable=False),
+        sa.Column("name", string(200), nullable=False),
         sa.Column("number", sa.Integer(), autoincrement=False, nullable=False),
-        sa.Column("revision", _KEY, nullable=False),
-        sa.Column("media_type", sa.String(length=100), nullable=False),
-        sa.Column("text", sa.Text(), nullable=False),
-        sa.Column("message", sa.Text(), nullable=False),
-        sa.Column("actor", sa.String(length=200), nullable=False),
+        sa.Column("revision", KEY, nullable=False),
+        sa.Column("media_type", string(100), nullable=False),
+        sa.Column("text", TEXT, nullable=False),
+        sa.Column("message", TEXT, nullable=False),
+        sa.Column("actor", string(200), nullable=False),
         sa.Column("created_at", sa.Double(), nullable=False),
         sa.ForeignKeyConstraint(["revision"], ["revision.key"]),
         sa.PrimaryKeyConstraint("namespace", "name", "number"),
@@ -102,18 +102,18 @@ def _flows() -> None:
 def _operations() -> None:
     op.create_table(
         "module_switch",
-        sa.Column("module", sa.String(length=200), nullable=False),
-        sa.Column("version", sa.String(length=64), nullable=False),
-        sa.Column("reason", sa.Text(), nullable=False),
-        sa.Column("actor", sa.String(length=200), nullable=False),
+        sa.Column("module", string(200), nullable=False),
+        sa.Column("version", string(64), nullable=False),
+        sa.Column("reason", TEXT, nullable=False),
+        sa.Column("actor", string(200), nullable=False),
         sa.Column("at", sa.Double(), nullable=False),
         sa.PrimaryKeyConstraint("module", "version"),
     )
     op.create_table(
         "setting",
-        sa.Column("name", sa.String(length=100), nullable=False),
-        sa.Column("value", sa.Text(), nullable=False),
-        sa.Column("actor", sa.String(length=200), nullable=False),
+        sa.Column("name", string(100), nullable=False),
+        sa.Column("value", TEXT, nullable=False),
+        sa.Column("actor", string(200), nullable=False),
         sa.Column("at", sa.Double(), nullable=False),
         sa.PrimaryKeyConstraint("name"),
     )
@@ -122,9 +122,9 @@ def _operations() -> None:
 def _retention() -> None:
     op.create_table(
         "run_data",
-        sa.Column("run", sa.String(length=64), nullable=False),
-        sa.Column("namespace", sa.String(length=100), nullable=False),
-        sa.Column("flow", sa.String(length=200), nullable=False),
+        sa.Column("run", string(64), nullable=False),
+        sa.Column("namespace", string(100), nullable=False),
+        sa.Column("flow", string(200), nullable=False),
         sa.Column("ended_at", sa.Double(), nullable=False),
         sa.Column("objects", sa.Integer(), nullable=False),
         sa.Column("bytes", sa.BigInteger(), nullable=False),
@@ -142,8 +142,8 @@ def _retention() -> None:
     op.create_index("run_data_oldest", "run_data", ["ended_at", "run"], sqlite_where=kept, postgresql_where=kept)
     op.create_table(
         "run_borrow",
-        sa.Column("run", sa.String(length=64), nullable=False),
-        sa.Column("lender", sa.String(length=512), nullable=False),
+        sa.Column("run", string(64), nullable=False),
+        sa.Column("lender", string(512), nullable=False),
         sa.PrimaryKeyConstraint("run", "lender"),
     )
     op.create_index("run_borrow_lender", "run_borrow", ["lender"], unique=False)

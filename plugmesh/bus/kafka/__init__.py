@@ -1,0 +1,1 @@
+"""`kafka://`: the bus over Apache Kafka, or whatever speaks its protocol."""

@@ -1,0 +1,1 @@
+"""`plugmesh serve`: the parts of a mesh as processes of their own."""

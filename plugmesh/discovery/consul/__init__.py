@@ -1,0 +1,1 @@
+"""`consul://`: discovery by a Consul agent."""

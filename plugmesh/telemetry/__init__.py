@@ -1,0 +1,1 @@
+"""Traces: what becomes of a run, across processes, for OpenTelemetry."""

@@ -1,0 +1,1 @@
+"""The dashboard for Grafana; `scripts/dashboard` is the command."""
