@@ -15,6 +15,7 @@ class Held:
 
     `patient`: it is a sink that is not idempotent, so only its lease decides that it is lost. `alone`: its instance gets
     nothing else meanwhile. `taken_over`: another scheduler has sent it, and nobody knows here whether it was accepted.
+    `held_back`: it cannot be sent yet, so nobody can accept it.
     """
 
     message: Assign
@@ -24,6 +25,7 @@ class Held:
     assigned_at: float = 0.0
     alone: bool = False
     taken_over: bool = False
+    held_back: bool = False
 
     @property
     def instance(self) -> str:
@@ -90,7 +92,7 @@ class Leases:
         held = self._held.get(attempt)
         if held is None:
             return False
-        held.accept_by = None
+        held.accept_by, held.held_back = None, False
         held.until = now + LEASE_S
         return True
 
@@ -119,20 +121,22 @@ class Leases:
         """It cannot be sent yet: until `send` it has all the time in the world."""
         held = self._held.get(attempt)
         if held is not None:
-            held.accept_by = None
+            held.held_back = True
 
     def send(self, attempt: str, now: float) -> bool:
         """What was held back is sent now. False if it is not out any more, or was accepted: then nobody waits for it."""
         held = self._held.get(attempt)
-        if held is None or held.until is not None:
+        if held is None or held.accept_by is None:
             return False
-        held.accept_by = now + ACCEPT_S
+        held.held_back, held.accept_by = False, max(held.accept_by, now + ACCEPT_S)
         return True
 
     def overdue(self, now: float) -> Mapping[str, str]:
         """Attempts to give up, with the reason."""
         reasons: dict[str, str] = {}
         for attempt, held in self._held.items():
+            if held.held_back:
+                continue
             if held.accept_by is not None and held.accept_by <= now:
                 reasons[attempt] = _silent(held)
             elif held.until is not None and held.until <= now:

@@ -74,6 +74,25 @@ def test_while_the_judge_cannot_hear_anybody_all_clocks_stand_still() -> None:
     assert list(leases.overdue(8.0 + LEASE_S)) == ["r/a/1", "r/b/1"]
 
 
+def test_what_is_held_back_is_never_overdue_and_has_time_to_be_accepted_when_it_is_sent() -> None:
+    leases = held()
+    leases.hold_back("r/a/1")
+    assert leases.overdue(100.0) == {}
+    assert leases.send("r/a/1", 100.0)
+    assert leases.overdue(100.0 + ACCEPT_S - 0.01) == {}
+    assert list(leases.overdue(100.0 + ACCEPT_S)) == ["r/a/1"]
+
+
+def test_what_was_accepted_or_is_over_is_not_sent_any_more() -> None:
+    leases = held()
+    leases.hold_back("r/a/1")
+    leases.accept("r/a/1", 1.0)  # another scheduler had sent it
+    assert not leases.send("r/a/1", 2.0)
+    assert list(leases.overdue(1.0 + LEASE_S)) == ["r/a/1"]
+    leases.end("r/a/1")
+    assert not leases.send("r/a/1", 2.0)
+
+
 def test_what_was_not_accepted_is_what_is_sent_again() -> None:
     leases = held()
     leases.assign(assign("b"), 0.0, patient=False)
