@@ -15,6 +15,8 @@ from plugmesh.objects.s3.address import parse_address
 from plugmesh.objects.s3.store import S3Store
 from plugmesh.runtime import SystemRuntime
 
+pytestmark = pytest.mark.servers
+
 ROWS = 200_000
 TABLE = pa.table({"number": pa.array(range(ROWS)), "word": ["abc", "de"] * (ROWS // 2)})
 

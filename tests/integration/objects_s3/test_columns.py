@@ -14,6 +14,8 @@ from plugmesh.objects.s3.store import S3Store
 from plugmesh.runtime import SystemRuntime
 from tests.faults.http import HttpProxy, faulty
 
+pytestmark = pytest.mark.servers
+
 ROWS = 300_000
 NUMBERS = np.random.default_rng(1)
 TABLE = pa.table({name: NUMBERS.integers(0, 2**62, ROWS) for name in ("first", "second")})
