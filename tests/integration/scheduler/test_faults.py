@@ -421,4 +421,5 @@ async def test_while_the_disk_is_full_whoever_comes_for_a_shard_that_cannot_be_r
         with pytest.raises(StoreFull):
             await mesh.engine.submit(Submission(run=run, flow=flow(), submitted_at=mesh.runtime.wall()))
     monkeypatch.undo()
+    await wait_until(lambda: shard_of(first) in mesh.engine.board.terms)
     assert await works(mesh, await mesh.instance())
