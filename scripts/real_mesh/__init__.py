@@ -8,9 +8,9 @@ with new_servers(folder) as servers, room(addresses_of(servers)) as urls, RealMe
     first.kill()
 """
 
-from scripts.real_mesh.asked import Refused
+from scripts.real_mesh.asked import NotReady, Refused
 from scripts.real_mesh.member import Ended, Member
-from scripts.real_mesh.mesh import NotReady, RealMesh
+from scripts.real_mesh.mesh import RealMesh
 from scripts.real_mesh.room import Urls, room
 from scripts.real_mesh.servers import addresses_of, new_servers, running_servers
 

@@ -6,25 +6,18 @@ import signal
 import sys
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Self
 
-from scripts.real_mesh.asked import PLUGMESH, Asked
+from scripts.real_mesh.asked import LOOK_EVERY_S, PLUGMESH, Asked
 from scripts.real_mesh.member import Ended, Member
 from scripts.real_mesh.room import Urls
 from scripts.real_servers.ports import HIGHEST, LOWEST, is_free
 
 MARK = "PLUGMESH_TEST_REAL_MESH"
-START_S = 180.0
 SHARDS = 32
-LOOK_EVERY_S = 0.05
-T = TypeVar("T")
-
-
-class NotReady(Exception):
-    """Something did not come about; the message says what, and how the logs end."""
 
 
 class RealMesh(Asked):
@@ -102,13 +95,6 @@ class RealMesh(Asked):
         shares = [self.shards(one) for one in self.of("scheduler") if one.running]
         return sum(shares) == SHARDS and max(shares) - min(shares) <= 1
 
-    def finish(self, run: str, state: str = "succeeded", within_s: float = START_S) -> Any:
-        """Follow a run to its end, which must be `state`. Raises NotReady."""
-        shown = self.until(lambda: self.ended(run), f"{run} does not end", within_s)
-        if shown["state"] != state:
-            raise NotReady(f"{run} is {shown['state']}: {shown}\n{self.said()}")
-        return shown
-
     # -- waiting -------------------------------------------------------------------------------------------------------
 
     def wait_until_answers(self) -> None:
@@ -124,16 +110,9 @@ class RealMesh(Asked):
         if modules:
             self.until(lambda: self.palette() >= set(modules), f"nobody serves all of {modules}")
 
-    def until(self, predicate: Callable[[], T], message: str, within_s: float = START_S) -> T:
-        """Wait until it is so; what it was then. Raises NotReady, at once if somebody ended who should run."""
-        deadline = time.monotonic() + within_s
-        while not (answer := predicate()):
-            gone = [one for one in self.members.values() if one.wanted and not one.running]
-            ended = [f"{one.name} ended with {one.process.returncode}" for one in gone]
-            if ended or time.monotonic() > deadline:
-                raise NotReady(f"{message} after {within_s:g} s; {', '.join(ended)}\n{self.said()}")
-            time.sleep(LOOK_EVERY_S)
-        return answer
+    def gone(self) -> list[str]:
+        gone = [one for one in self.members.values() if one.wanted and not one.running]
+        return [f"{one.name} ended with {one.process.returncode}" for one in gone]
 
     def said(self) -> str:
         """How all logs end."""

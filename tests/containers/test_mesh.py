@@ -1,9 +1,6 @@
 """The real compose/mesh.yml: modules are dropped in, killed, paused and upgraded while runs go on."""
 
 import json
-import os
-import secrets
-import textwrap
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -12,10 +9,7 @@ import pytest
 
 from examples.demo.answers import FAR_AWAY, LATE_BY_CARRIER, PUNCTUALITY, Answers
 from examples.demo.flights import FlightFiles, flight_files
-from scripts.real_containers.images import compose_files
-from scripts.real_containers.places import Places
-from scripts.real_mesh.mesh import free_port
-from tests.containers.stack import COMPOSE, Stack
+from scripts.real_containers.stack import Stack
 
 DEMO = Path(__file__).parent.parent.parent / "examples" / "demo"
 BUSY = """
@@ -42,40 +36,25 @@ def flights() -> FlightFiles:
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory, images_of_a_mesh: dict[str, str]) -> Iterator[Stack]:
     """The whole mesh; modules are dropped in by the tests, one after the other."""
-    folder = tmp_path_factory.mktemp("mesh")
-    files = compose_files(Places.of(os.environ))
-    stack = Stack(folder, f"plugmesh-test-{secrets.token_hex(3)}", files, images_of_a_mesh, free_port())
-    try:
+    with Stack(tmp_path_factory.mktemp("mesh"), images_of_a_mesh) as stack:
         stack.up()
         stack.until(lambda: stack.versions("table.sort"), "there are no built-in modules")
         yield stack
-    finally:
-        stack.close()
 
 
 def _drop_in(stack: Stack, service: str, file: Path, tag: str, *, replicas: int = 1) -> None:
     """As an author does: an image by the command, a compose file of a few lines, `up` of one service."""
-    stack.plugmesh("module", "image", str(file), "--tag", tag)
+    stack.image(file, tag)
     _start(stack, service, file, tag, replicas)
 
 
 def _start(stack: Stack, service: str, file: Path, tag: str, replicas: int = 1) -> None:
-    stack.add(
-        f"{service}-{tag.rpartition(':')[2]}.yml",
-        textwrap.dedent(f"""
-            services:
-              {service}:
-                extends: {{file: "{COMPOSE / "mesh.yml"}", service: builtins}}
-                image: {tag}
-                command: [module, serve, /module/{file.name}, --slots, "1"]
-                deploy: {{replicas: {replicas}}}
-        """),
-    )
+    stack.add(service, tag, "module", "serve", f"/module/{file.name}", "--slots", "1", replicas=replicas)
     stack.up(service)
 
 
 def _result(stack: Stack, run: str, output: str) -> Path:
-    stack.plugmesh("show", run, "--out", str(stack.folder / run))
+    stack.command("show", run, "--out", str(stack.folder / run))
     return stack.folder / run / f"{output}.parquet"
 
 
@@ -152,7 +131,7 @@ def test_a_new_version_takes_over_under_load(stack: Stack) -> None:
     tags = {version: f"{stack.name}-busy:{version}" for version in ("1.0.0", "1.1.0")}
     for version, tag in tags.items():
         file.write_text(BUSY.replace("VERSION", version))
-        stack.plugmesh("module", "image", str(file), "--tag", tag)
+        stack.image(file, tag)
     runs = [stack.submit(flow) for _ in range(5)]
     _start(stack, "busy", file, tags["1.0.0"])
     stack.until(partial(_serves_only, stack, "1.0.0"), "not only 1.0.0 is served")
