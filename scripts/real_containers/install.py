@@ -37,6 +37,9 @@ def install_engine(places: Places) -> None:
             missing = [package for package in ENGINE if not _installed(package)]
             # Where `scripts/servers install` keeps its own: both use apt, one after the other.
             apt_install(*missing, log=Folders.of(os.environ).cache / "logs" / "podman.log")
+        if (
+            not places.settings.exists()
+        ):  # also for a podman that was there before: our engine has its own images and limits
             write_settings(places)
         install_commands(places)
 

@@ -1,4 +1,4 @@
-"""The settings of a podman that we have installed: they hold for our engine, and for no other podman of the machine."""
+"""The settings of the podman that we start: they hold for our engine, and for no other podman of the machine."""
 
 import resource
 import shutil
@@ -13,8 +13,7 @@ CONTAINERS = """[containers]
 default_ulimits = ["nofile={files}:{files}", "nproc={processes}:{processes}"]
 log_driver = "k8s-file"
 [engine]
-runtime = "runc"
-cgroup_manager = "cgroupfs"
+{runtime}cgroup_manager = "cgroupfs"
 events_logger = "file"
 [network]
 network_backend = "netavark"
@@ -34,6 +33,7 @@ def write_settings(places: Places) -> None:
         files=_limit(resource.RLIMIT_NOFILE),
         processes=_limit(resource.RLIMIT_NPROC),
         networks=places.cache / "networks",
+        runtime='runtime = "runc"\n' if shutil.which("runc") else "",  # which we install; another podman has its own
     )
     places.cache.mkdir(parents=True, exist_ok=True)
     places.settings.write_text(text)

@@ -3,6 +3,9 @@
 import http.server
 import json
 import os
+import re
+import resource
+import shutil
 import subprocess
 import sys
 import threading
@@ -10,8 +13,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from scripts.real_containers.engine import base_file, status
+import pytest
+
+from scripts.real_containers.engine import base_file, podman_settings, status
 from scripts.real_containers.images import compose_files
+from scripts.real_containers.install import install_engine
 from scripts.real_containers.places import Places
 from scripts.real_containers.programs import RECIPES, stage
 from scripts.real_containers.settings import write_settings
@@ -45,11 +51,26 @@ def test_a_socket_that_nobody_serves_is_no_engine(tmp_path: Path) -> None:
     assert "unix" not in status(places).environment.get("DOCKER_HOST", "")
 
 
+def test_a_podman_that_was_there_before_gets_settings_of_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    commands = tmp_path / "bin"
+    commands.mkdir()
+    for name in ("podman", "docker"):
+        (commands / name).write_text("#!/bin/sh\nexit 0\n")
+        (commands / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{commands}{os.pathsep}{os.environ['PATH']}")
+    places = _places(tmp_path)
+    install_engine(places)
+    assert podman_settings(places).keys() == {"CONTAINERS_CONF", "CONTAINERS_STORAGE_CONF"}
+
+
 def test_settings_stay_below_the_limits_of_this_process(tmp_path: Path) -> None:
     places = _places(tmp_path)
     write_settings(places)
     text = places.settings.read_text()
-    assert 'runtime = "runc"' in text
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    (files,) = re.findall(r"nofile=(\d+):\1", text)
+    assert hard == resource.RLIM_INFINITY or int(files) <= hard
+    assert ('runtime = "runc"' in text) == (shutil.which("runc") is not None)
     assert str(places.cache / "images") in places.storage.read_text()
 
 
