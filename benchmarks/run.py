@@ -35,8 +35,8 @@ _ALONE = {
     "recovery": recovery.recovery,
 }
 NAMES = (*_ON_A_MESH, *_ALONE, "floor")
-_SIZES = frozenset({"scale", "reload", "lists", "views", "recovery", "csv", "large", "crowd"})
-"""What grows with size, or has to be waited for, takes minutes; it is only measured when it is named."""
+_SIZES = frozenset({"scale", "reload", "lists", "views", "recovery", "csv", "large", "crowd", "container"})
+"""What grows with size, has to be waited for or needs a container engine is only measured when it is named."""
 
 
 def main() -> int:

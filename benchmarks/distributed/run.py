@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from benchmarks import workloads
-from benchmarks.distributed import crowded, floor, moving, w4
+from benchmarks.distributed import contained, crowded, floor, moving, w4
 from benchmarks.distributed.mesh import Distributed, with_no_ops
 from benchmarks.figures import Figure
 
@@ -18,6 +18,7 @@ _ON_A_MESH: dict[str, Callable[[Distributed, str, bool], list[Figure]]] = {
 _ALONE = {
     "w4": w4.chain,
     "start": moving.start,
+    "container": contained.start,
     "take-over": moving.take_over,
     "crowd": crowded.crowd,
 }
