@@ -15,6 +15,7 @@ from scheduler.invariants.places import check_places
 from scripts.real_mesh import room
 from tests.crash import stories
 from tests.crash.stories import Story
+from tests.crash.test_real_processes import FULL as ON_ONE_MACHINE
 from tests.crash.trapped import WITHIN_S
 from tests.crash.trapped_servers import TrappedServers
 from tests.servers import address_of
@@ -33,6 +34,7 @@ POINTS: dict[str, dict[str, Story]] = {
         "objects.commit.before_rename": stories.upload,
         "objects.commit.after_rename": stories.upload,
         "state.file.after_commit": stories.upload,
+        "state.attend-process.before_commit": stories.finish,
     },
     "scheduler": {
         "state.commit.before_commit": stories.finish,
@@ -44,6 +46,13 @@ POINTS: dict[str, dict[str, Story]] = {
         "state.acquire.before_commit": stories.restart_scheduler,
         "state.acquire.after_commit": stories.restart_scheduler,
         "state.release.before_commit": stories.stop_scheduler,
+        "state.attend.before_commit": stories.finish,
+        "state.attend.after_commit": stories.finish,
+        "state.attend-process.after_commit": stories.finish,
+        "state.leave.before_commit": stories.stop_scheduler,
+        "state.leave.after_commit": stories.stop_scheduler,
+        "state.leave-process.before_commit": stories.stop_scheduler,
+        "state.leave-process.after_commit": stories.stop_scheduler,
     },
     "supervisor": {
         "supervisor.before-publish": stories.finish,
@@ -79,3 +88,16 @@ def test_all_ends_right_although_a_process_kills_itself(
     wait_until_sync(trapped.sprung, WITHIN_S, message=f"nobody passed {point}{trapped.said()}")
     if story is not stories.finish:
         stories.finish(trapped)
+
+
+def test_no_point_that_is_passed_on_servers_only_is_forgotten(trapped: TrappedServers) -> None:
+    for story in dict.fromkeys(story for points in POINTS.values() for story in points.values()):
+        story(trapped)
+        trapped.look_after()
+    stories.finish(trapped)
+    known = {point for _, point, _, _ in ON_ONE_MACHINE}.union(*POINTS.values())
+    forgotten = {(role, point) for role, point in trapped.passed() if point not in known}
+    forgotten = {
+        one for one in forgotten if not one[1].startswith("sweep.")
+    }  # tests/integration/scheduler/test_sweep.py
+    assert not forgotten, "\n".join(map(" ".join, sorted(forgotten)))
