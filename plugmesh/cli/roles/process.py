@@ -23,7 +23,7 @@ from plugmesh.cli.roles.gateway import GatewayRole
 from plugmesh.cli.roles.parts import URL_VARIABLE, join_token_file
 from plugmesh.cli.roles.places import backends_of
 from plugmesh.cli.roles.scheduler import SchedulerRole
-from plugmesh.cli.server.children import lone_builtins_command
+from plugmesh.cli.server.children import lone_builtins_command, withheld
 from plugmesh.cli.server.logs import NOTICES, server_log_variables
 from plugmesh.cli.server.mesh import data_folder
 from plugmesh.cli.server.serving import BREAK_S, STOP_S, explain, run, server_url, sql_folders
@@ -34,7 +34,6 @@ from plugmesh.join import BUS_VARIABLE, DISCOVERY_VARIABLE, OBJECTS_VARIABLE
 from plugmesh.runtime import Runtime
 from plugmesh.settings.settings import Settings, variable
 from plugmesh.token_file import FILE_VARIABLE, TOKEN_VARIABLE
-from plugmesh.urls import secret_variables
 
 _MOST_SLOTS = 8
 _say = logging.getLogger(NOTICES).info
@@ -103,11 +102,9 @@ async def _builtins(settings: Settings, folder: Path, runtime: Runtime) -> int:
     given = os.environ.get(TOKEN_VARIABLE) or os.environ.get(FILE_VARIABLE)
     slots = settings.slots or min(os.cpu_count() or 1, _MOST_SLOTS)
     command = lone_builtins_command(slots, settings.drain_s, None if given else join_token_file(url, data))
-    # Modules never see the database.
-    used = secret_variables(" ".join((settings.bus, settings.discovery, settings.objects)))
-    of_state = secret_variables(settings.state) - used
+    not_theirs = withheld(settings)
     environment = {
-        **{name: value for name, value in os.environ.items() if name not in of_state},
+        **{name: value for name, value in os.environ.items() if name not in not_theirs},
         **telemetry_variables(settings),
         **server_log_variables(settings),
         URL_VARIABLE: url,

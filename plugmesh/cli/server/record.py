@@ -19,7 +19,7 @@ class Spec(Contract):
     """What a process was started from. A process of another spec is replaced.
 
     `url` is the mesh that it joins, `version` the Plugmesh that it runs, `source` a digest of the author's code,
-    `environment` what it is told besides.
+    `environment` what it is told besides, `withheld` the names of variables that it does not inherit.
     """
 
     command: tuple[str, ...]
@@ -27,6 +27,7 @@ class Spec(Contract):
     version: str
     source: str = ""
     environment: dict[str, str] = {}
+    withheld: tuple[str, ...] = ()
 
 
 class Kept(Contract):

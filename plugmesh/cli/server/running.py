@@ -86,7 +86,7 @@ class Running:
 def start(kept: Kept, log: Path, runtime: Runtime, changed: Callable[[], None]) -> Running:
     """Start a process in a session of its own, so that neither Ctrl-C nor the end of this server reaches it."""
     environment = {
-        **for_children(os.environ),
+        **{name: value for name, value in for_children(os.environ).items() if name not in kept.spec.withheld},
         **kept.spec.environment,
         "PLUGMESH_URL": kept.spec.url,
         "PYTHONUNBUFFERED": "1",

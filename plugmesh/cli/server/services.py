@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 from gateway.unplugged import Unplugged
@@ -23,7 +23,7 @@ _log = logging.getLogger(__name__)
 
 class Services:
     """All services of one server; their records and logs lie in `folder`. `told` are variables for all of them,
-    `environment` those for the built-in modules besides."""
+    `environment` those for the built-in modules besides, `withheld` the names of those that none of them inherits."""
 
     def __init__(
         self,
@@ -38,8 +38,10 @@ class Services:
         token_file: Path | None = None,
         environment: Mapping[str, str] | None = None,
         told: Mapping[str, str] | None = None,
+        withheld: Collection[str] = (),
     ) -> None:
         self._told = dict(told or {})
+        self._withheld = tuple(sorted(withheld))
         self._environment = {**self._told, **(environment or {})}
         self._token_file = token_file
         self._folder = folder
@@ -135,4 +137,11 @@ class Services:
         service.want(self._spec(file_command(file, self._slots, self._drain_s, self._token_file), source), file.name)
 
     def _spec(self, command: tuple[str, ...], source: str = "") -> Spec:
-        return Spec(command=command, url=self._url, version=__version__, source=source, environment=self._told)
+        return Spec(
+            command=command,
+            url=self._url,
+            version=__version__,
+            source=source,
+            environment=self._told,
+            withheld=self._withheld,
+        )

@@ -21,6 +21,7 @@ from gateway.tokens import Tokens
 from plugmesh.cli.exits import ExitCode
 from plugmesh.cli.options import ServerOptions
 from plugmesh.cli.server.banner import banner
+from plugmesh.cli.server.children import withheld
 from plugmesh.cli.server.logs import NOTICES, configure_server_logs, server_log_variables
 from plugmesh.cli.server.mesh import DATABASES, RUN, Mesh, data_folder, no_room
 from plugmesh.cli.server.services import Services
@@ -145,6 +146,7 @@ class Server:
             token_file=tokens.join_file if tokens is not None else None,
             environment={variable("sql_folders"): sql_folders(data, settings)},
             told={**telemetry_variables(settings), **server_log_variables(settings)},
+            withheld=withheld(settings),
         )
 
     async def run(self, folders: list[Path]) -> int:

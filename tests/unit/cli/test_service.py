@@ -97,6 +97,15 @@ def alive(pid: int) -> bool:
     return Path(f"/proc/{pid}/stat").exists() and Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"
 
 
+async def test_a_process_does_not_inherit_what_is_withheld(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OF_NOBODY", "secret")
+    monkeypatch.setenv("OF_EVERYBODY", "plain")
+    pid = await bench.serving(bench.serve(spec().model_copy(update={"withheld": ("OF_NOBODY",)})))
+    inherited = Path(f"/proc/{pid}/environ").read_bytes()
+    assert b"OF_EVERYBODY=plain" in inherited
+    assert b"secret" not in inherited
+
+
 async def test_a_process_that_dies_is_started_again(bench: Bench) -> None:
     service = bench.serve(spec())
     first = await bench.serving(service)
