@@ -88,6 +88,7 @@ def half_written(mesh: RealMesh) -> list[str]:
     return os.listdir(mesh.data / "objects" / "tmp")
 
 
+@pytest.mark.full
 def test_an_upload_that_fills_the_disk_is_refused_and_nothing_of_it_stays(mesh: RealMesh, disk: SmallDisk) -> None:
     status, problem = ask(mesh, "PUT", "/api/v1/files/large.bin", (b"x" * MIB for _ in range(100)))
     assert (status, problem["code"]) == (507, "store-full")
@@ -97,6 +98,7 @@ def test_an_upload_that_fills_the_disk_is_refused_and_nothing_of_it_stays(mesh: 
     assert ask(mesh, "PUT", "/api/v1/files/small.bin", iter([b"small"]))[0] == 201  # the disk is no worse than before
 
 
+@pytest.mark.full
 def test_a_submit_that_cannot_be_committed_is_refused_and_the_same_one_works_later(
     mesh: RealMesh, disk: SmallDisk
 ) -> None:

@@ -59,6 +59,7 @@ def failed(command: Command, shop: Path) -> str:
     return str(command.json("run", "bad.yaml", "-f", code=1)["id"])
 
 
+@pytest.mark.full
 def test_runs_are_found_by_label_and_time(command: Command, run: str) -> None:
     found = [one["id"] for one in command.json("runs", "--label", "team=a", "--since", "1h")["runs"]]
     assert found == [run]
@@ -182,6 +183,7 @@ def test_a_fetch_that_was_cut_off_is_resumed(command: Command, shop: Path) -> No
     assert not list(shop.glob("*.part*"))
 
 
+@pytest.mark.full
 def test_flows_are_saved_compared_and_run_by_name(command: Command, shop: Path) -> None:
     assert "revision 1" in command.cli("flows", "put", "totals.yaml", "-m", "first").stdout
     assert "is unchanged" in command.cli("flows", "put", "totals.yaml").stdout

@@ -36,6 +36,7 @@ def serve_slow(mesh: RealMesh) -> None:
     mesh.start("module", "serve", "slow.py", "--slots", "1")
 
 
+@pytest.mark.full
 def test_a_step_goes_on_elsewhere_when_its_process_is_killed(mesh: RealMesh) -> None:
     serve_slow(mesh)
     wait_until_sync(lambda: "slow.count" in mesh.module_names(), 30, message=mesh.said())

@@ -78,6 +78,7 @@ async def test_an_unknown_format_is_refused(house: House) -> None:
     assert "'csv'" in answer.json()["detail"]
 
 
+@pytest.mark.full
 async def test_a_reader_killed_in_the_middle_breaks_the_download_off_and_lets_go_of_the_run(house: House) -> None:
     run = await table_run(house, pa.table({"text": ["x" * 10_000] * 5000}))
     found = await house.gateway.data.download(run, "only", "out", "csv", None)

@@ -75,6 +75,7 @@ async def test_a_reader_that_crashes_over_a_question_is_a_problem_and_the_next_q
     assert (await get(house, run, "/stats")).status_code == 200
 
 
+@pytest.mark.full
 async def test_a_reader_that_somebody_kills_convicts_no_data(house: House) -> None:
     run = await house.finished(house.put_table("runs/t/1", TABLE))
     pid = await busy_reader(house, run)
@@ -120,6 +121,7 @@ async def test_who_stops_asking_twice_does_not_keep_a_process_from_being_ended(
     assert not child.alive
 
 
+@pytest.mark.full
 async def test_a_client_that_leaves_in_the_middle_frees_the_reader(house: House, settings: Settings) -> None:
     run = await house.finished(house.put_table("runs/t/1", pa.table({"text": ["x" * 10_000] * 10_000})))
     async with served(house, settings) as port:

@@ -129,6 +129,7 @@ async def test_values_and_files_have_no_columns_and_cannot_be_sorted(house: Hous
     assert "only a table can be sorted and filtered; this output is a file: download it" in answer.json()["detail"]
 
 
+@pytest.mark.full
 async def test_empty_wide_and_columnless_tables_can_be_looked_at(house: House) -> None:
     empty = await table_run(house, TABLE.slice(0, 0))
     assert (await get(house, empty, "/rows", sort="id", filter="price > 1")).json()["rows"] == []

@@ -61,7 +61,8 @@ def api(house: WholeHouse) -> Any:
     return schemathesis.openapi.from_dict(house.description())
 
 
-@pytest.mark.parametrize("tag", TAGS)
+# Those of data read tables in processes of their own, which takes longer than all others together.
+@pytest.mark.parametrize("tag", [pytest.param(tag, marks=pytest.mark.full if tag == "data" else ()) for tag in TAGS])
 def test_answers_are_as_described(house: WholeHouse, api: Any, tag: str) -> None:
     ask_all(house, api, tag, QUICK)
 

@@ -86,6 +86,7 @@ async def test_a_replaced_token_file_is_read_again_at_the_next_connection(mesh: 
     await joined.close()
 
 
+@pytest.mark.full
 async def test_user_code_never_sees_the_token_that_its_process_joined_with(mesh: Open, tmp_path: Path) -> None:
     file = tmp_path / "mine.py"
     file.write_text(AUTHORED)

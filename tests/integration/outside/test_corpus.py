@@ -75,6 +75,7 @@ def _check(outside: Outside, seeds: range) -> Counter[str]:
     return found
 
 
+@pytest.mark.full
 def test_broken_files_end_in_a_table_or_an_error(outside: Outside) -> None:
     found = _check(outside, range(QUICK))
     assert found["file-unreadable"] > QUICK / 4

@@ -144,6 +144,7 @@ async def test_slots_that_were_set_are_told_to_the_next_server_too(mesh: MeshSer
     assert (await mesh.instance("t.waits")).slots == 7
 
 
+@pytest.mark.full
 async def test_what_left_its_session_ends_with_a_step_that_runs_too_long(mesh: MeshServer, tmp_path: Path) -> None:
     marker = tmp_path / "pid"
     mesh.run("-P", "-m", "module_sdk.serving", str(AUTHORED.with_name("bad_modules.py")))

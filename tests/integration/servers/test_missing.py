@@ -38,6 +38,7 @@ def test_a_server_that_a_variable_names_is_taken(monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize("processes", [(), ("-n", "1")])
+@pytest.mark.full
 def test_a_quick_run_says_at_its_end_what_it_left_out_and_how_that_is_run(processes: tuple[str, ...]) -> None:
     paths = ("tests/containers", "tests/upgrade", "tests/unit/bus/test_kafka_address.py")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *processes, *paths]

@@ -217,6 +217,7 @@ def test_dev_runs_again_when_an_imported_file_is_saved(dev: tuple[subprocess.Pop
     assert not said("Traceback")
 
 
+@pytest.mark.full
 def test_dev_ends_a_module_that_loops_when_it_is_saved(dev: tuple[subprocess.Popen[bytes], Path]) -> None:
     _, folder = dev
     wait_until_sync(lambda: "watching" in (folder / "said").read_text(), 30)

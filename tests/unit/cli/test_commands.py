@@ -77,6 +77,7 @@ def test_a_run_says_what_became_of_its_webhooks(mesh: Mesh) -> None:
     )
 
 
+@pytest.mark.full
 def test_a_wide_run_is_summed_up_by_node_unless_all_steps_are_asked_for(mesh: Mesh) -> None:
     steps = [{"id": f"each.{n}", "state": "succeeded", "epoch": 1, "outputs": {}} for n in range(2500)]
     mesh.answers["GET /runs/run-1"] = {**RUN, "state": "running", "steps": steps}

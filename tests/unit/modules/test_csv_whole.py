@@ -50,6 +50,7 @@ def in_pieces(text: str, columns: Any = (), *, block: int = 64, **options: Any) 
 
 @settings(max_examples=100, deadline=None)
 @given(columns, columns, st.sampled_from([1, 16, 64, 200]))
+@pytest.mark.full
 def test_pieces_of_any_size_give_the_same_types_and_values(one: list[str], two: list[str], block: int) -> None:
     rows = [f"{left},{right},{number}" for number, (left, right) in enumerate(zip(one, two, strict=False))]
     text = "a,b,n\n" + "\n".join(rows) + "\n"

@@ -425,6 +425,7 @@ def test_good_lines_come_whole_however_they_are_cut(lines: list[bytes], size: in
     assert [stream.line_of(row) for row in range(1, len(there) + 1)] == there
 
 
+@pytest.mark.full
 def test_forty_thousand_columns_are_read(put: Put) -> None:
     names = [f"c{number}" for number in range(40_000)]
     text = f"{','.join(names)}\n{','.join('1' * 40_000)}\n"
