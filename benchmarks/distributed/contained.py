@@ -32,9 +32,11 @@ def start(*, quick: bool) -> list[Figure]:
     ):
         stack.up()
         stack.until(lambda: stack.versions("table.sort"), "there are no built-in modules")
-        stack.image(NEWCOMER, f"{stack.name}-{_SERVICE}:1.0.0")
-        stack.add(_SERVICE, f"{stack.name}-{_SERVICE}:1.0.0")
+        tag = f"{stack.name}-{_SERVICE}:1.0.0"
+        stack.image(NEWCOMER, tag)
+        stack.add(_SERVICE, tag)
         seconds = [_started(stack) for _ in range(2 if quick else 7)]
+        stack.docker("rmi", tag)
     return [figure("container", "module-to-first-step", "wall", "s", seconds)]
 
 

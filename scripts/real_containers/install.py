@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from scripts.real_containers.places import Places
-from scripts.real_containers.settings import write_settings
 from scripts.real_servers.debian import apt_install
 from scripts.real_servers.folders import Folders, locked
 from scripts.real_servers.problem import Problem
@@ -37,10 +36,6 @@ def install_engine(places: Places) -> None:
             missing = [package for package in ENGINE if not _installed(package)]
             # Where `scripts/servers install` keeps its own: both use apt, one after the other.
             apt_install(*missing, log=Folders.of(os.environ).cache / "logs" / "podman.log")
-        if (
-            not places.settings.exists()
-        ):  # also for a podman that was there before: our engine has its own images and limits
-            write_settings(places)
         install_commands(places)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from scripts.real_containers.engine import our_environment, status
 from scripts.real_containers.install import search_path
 from scripts.real_containers.places import Places
+from scripts.real_containers.settings import write_settings
 from scripts.real_servers.folders import locked
 from scripts.real_servers.problem import Problem
 from scripts.real_servers.process import LOOK_EVERY_S, Process, spawn
@@ -34,10 +35,11 @@ def start(places: Places) -> None:
         raise Problem("There is no podman: scripts/containers install")
     places.run.mkdir(mode=0o700, parents=True, exist_ok=True)
     with locked(places.run / "lock"):
-        environ = our_environment(places)
-        if not SYSTEMD.exists():
-            environ["DISABLE_HC_SYSTEMD"] = "true"
         if _running(places, SERVICE) is None:
+            write_settings(places)  # each time: the limits of this process may be others than those of the last one
+            environ = our_environment(places)
+            if not SYSTEMD.exists():
+                environ["DISABLE_HC_SYSTEMD"] = "true"
             places.socket.unlink(missing_ok=True)
             service = [podman, "system", "service", "--time=0", f"unix://{places.socket}"]
             _spawn(places, SERVICE, service, environ)

@@ -15,12 +15,13 @@ from pathlib import Path
 
 import pytest
 
+from scripts.real_containers import service
 from scripts.real_containers.engine import base_file, podman_settings, status
 from scripts.real_containers.images import compose_files
-from scripts.real_containers.install import install_engine
 from scripts.real_containers.places import Places
 from scripts.real_containers.programs import RECIPES, stage
 from scripts.real_containers.settings import write_settings
+from scripts.real_servers.problem import Problem
 
 ROOT = Path(__file__).parent.parent.parent
 HEALTH = ROOT / "compose" / "health.py"
@@ -51,7 +52,7 @@ def test_a_socket_that_nobody_serves_is_no_engine(tmp_path: Path) -> None:
     assert "unix" not in status(places).environment.get("DOCKER_HOST", "")
 
 
-def test_a_podman_that_was_there_before_gets_settings_of_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_any_podman_that_is_started_gets_settings_of_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     commands = tmp_path / "bin"
     commands.mkdir()
     for name in ("podman", "docker"):
@@ -59,7 +60,8 @@ def test_a_podman_that_was_there_before_gets_settings_of_ours(tmp_path: Path, mo
         (commands / name).chmod(0o755)
     monkeypatch.setenv("PATH", f"{commands}{os.pathsep}{os.environ['PATH']}")
     places = _places(tmp_path)
-    install_engine(places)
+    with pytest.raises(Problem):  # this one ends at once
+        service.start(places)
     assert podman_settings(places).keys() == {"CONTAINERS_CONF", "CONTAINERS_STORAGE_CONF"}
 
 
