@@ -23,10 +23,10 @@ from plugmesh.cli.roles.gateway import GatewayRole
 from plugmesh.cli.roles.parts import URL_VARIABLE, join_token_file
 from plugmesh.cli.roles.places import backends_of
 from plugmesh.cli.roles.scheduler import SchedulerRole
-from plugmesh.cli.server.children import lone_builtins_command, withheld
+from plugmesh.cli.server.children import lone_builtins_command
 from plugmesh.cli.server.logs import NOTICES, server_log_variables
 from plugmesh.cli.server.mesh import data_folder
-from plugmesh.cli.server.serving import BREAK_S, STOP_S, explain, run, server_url, sql_folders
+from plugmesh.cli.server.serving import BREAK_S, STOP_S, explain, run, server_url, sql_folders, withheld
 from plugmesh.cli.server.telemetry import telemetry_variables
 from plugmesh.errors import PlugmeshError
 from plugmesh.first_contact import first_contact

@@ -8,19 +8,11 @@ from pathlib import Path
 
 import module_sdk
 from plugmesh.server_path import server_path
-from plugmesh.settings.settings import Settings
-from plugmesh.urls import secret_variables
 
 ORPHAN_EXIT_S = 60.0
 """A process that a server started ends by itself when its mesh has been away for so long."""
 
 _SDK = (sys.executable, "-P", "-m", "module_sdk.serving")
-
-
-def withheld(settings: Settings) -> frozenset[str]:
-    """The variables that nothing but the database's URL names: modules never see the database."""
-    used = secret_variables(" ".join((settings.bus, settings.discovery, settings.objects)))
-    return secret_variables(settings.state) - used
 
 
 def serve_command(

@@ -21,7 +21,6 @@ from gateway.tokens import Tokens
 from plugmesh.cli.exits import ExitCode
 from plugmesh.cli.options import ServerOptions
 from plugmesh.cli.server.banner import banner
-from plugmesh.cli.server.children import withheld
 from plugmesh.cli.server.logs import NOTICES, configure_server_logs, server_log_variables
 from plugmesh.cli.server.mesh import DATABASES, RUN, Mesh, data_folder, no_room
 from plugmesh.cli.server.services import Services
@@ -32,6 +31,7 @@ from plugmesh.runtime import Runtime
 from plugmesh.runtime_loader import VARIABLE, load_runtime
 from plugmesh.settings.given import settings_of
 from plugmesh.settings.settings import Settings, SettingsInvalid, variable
+from plugmesh.urls import secret_variables
 from registry.registry import MemberChange
 
 PALETTE_S = 10.0
@@ -290,6 +290,12 @@ def _watched(settings: Settings) -> list[Path]:
         if not folder.is_dir():
             raise ConfigurationError(f"--modules {folder} is no folder: make it, or name another one")
     return folders
+
+
+def withheld(settings: Settings) -> frozenset[str]:
+    """The variables that nothing but the database's URL names: modules never see the database."""
+    used = secret_variables(" ".join((settings.bus, settings.discovery, settings.objects)))
+    return secret_variables(settings.state) - used
 
 
 def sql_folders(data: Path, settings: Settings) -> str:
