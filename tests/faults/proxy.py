@@ -152,14 +152,21 @@ class FaultProxy:
     async def _refuse(self) -> int:
         server, self._server = self._server, None
         if server is not None:
+            for listening in server.sockets:
+                self._loop.remove_reader(listening.fileno())
+            await asyncio.sleep(
+                0
+            )  # asyncio forgets to close what it has accepted when the server is closed in that moment
             server.close()
         return await self._cut()
 
     async def _close(self) -> None:
         await self._refuse()
-        for task in tuple(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        # One that was just accepted is a task of asyncio's first, and then one of ours.
+        while others := asyncio.all_tasks() - {asyncio.current_task()}:
+            for task in tuple(self._tasks):
+                task.cancel()
+            await asyncio.wait(others)
         await self._cut()  # those whose task had not begun
         await asyncio.sleep(0)  # transports close their sockets in the next round of the loop
 

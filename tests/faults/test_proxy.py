@@ -195,3 +195,14 @@ def test_the_same_seed_gives_the_same_faults(web: tuple[str, list[bytes]]) -> No
 
     assert statuses(7) == statuses(7)
     assert set(statuses(7)) == {200, 503}
+
+
+def test_whoever_dialled_just_before_the_end_is_hung_up_on(echo: tuple[str, int]) -> None:
+    for _ in range(200):
+        with FaultProxy(echo) as proxy:
+            one = dial(proxy)
+        with one:
+            try:
+                assert one.recv(1) == b""
+            except ConnectionError:
+                continue
