@@ -154,9 +154,8 @@ class FaultProxy:
         if server is not None:
             for listening in server.sockets:
                 self._loop.remove_reader(listening.fileno())
-            await asyncio.sleep(
-                0
-            )  # asyncio forgets to close what it has accepted when the server is closed in that moment
+            # asyncio forgets to close what it has accepted when the server is closed in that moment.
+            await asyncio.sleep(0)
             server.close()
         return await self._cut()
 
