@@ -14,7 +14,8 @@ _LISTED_EVERY = 64  # files that are given, until what others gave and took is l
 
 
 class FreeFiles:
-    """One process's view. At most `limit_bytes` of them may lie there. `emptied` removes one with its bytes, if it can."""
+    """One process's view. At most `limit_bytes` of them may lie there, as far as it knows: what others gave it looks at
+    when it trims, and now and then. `emptied` removes one with its bytes, if it can."""
 
     def __init__(self, folder: LocalFolder, limit_bytes: int, emptied: Callable[[str], bool]) -> None:
         self._folder, self._limit_bytes, self._emptied = folder, limit_bytes, emptied
